@@ -1,0 +1,59 @@
+"""herenow: who is online right now, exactly, in one round trip, on Redis or Valkey.
+
+    presence = herenow.Presence()
+    presence.mark_online("alice")
+    presence.get_online_users()
+
+`Presence` is for code that blocks, `AsyncPresence` for asyncio. Nothing but names is imported here: a
+client library is, at the first use.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from herenow.errors import StoreError, StoreTimeout, StoreUnavailable
+from herenow.models import (
+    Counts,
+    Event,
+    Explanation,
+    Health,
+    Page,
+    Peak,
+    Room,
+    Session,
+    Sighting,
+    Snapshot,
+    UserPresence,
+)
+from herenow.presence import Presence
+
+if TYPE_CHECKING:
+    from herenow.aio import AsyncPresence
+
+__version__ = "0.1.0.dev0"
+
+__all__ = [
+    "AsyncPresence",
+    "Counts",
+    "Event",
+    "Explanation",
+    "Health",
+    "Page",
+    "Peak",
+    "Presence",
+    "Room",
+    "Session",
+    "Sighting",
+    "Snapshot",
+    "StoreError",
+    "StoreTimeout",
+    "StoreUnavailable",
+    "UserPresence",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "AsyncPresence":  # asyncio is for those who use it
+        from herenow.aio import AsyncPresence
+
+        return AsyncPresence
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,22 @@
+"""From a URL to a client of the store, and what there is to know of a client handed in.
+
+Owns how our own clients are made: fail fast (one ``timeout`` a wait, no retries), at most so many
+connections, an embedded server brought up again when its socket is dead. Knows nothing of presence.
+redis is imported where a client is made and nowhere else: ``check_url`` and ``check_client`` run
+before that, in every process that merely imports a web site.
+"""
+
+from herenow.connection.clients import Connection, connect, connect_async
+from herenow.connection.given import check_client, client_timeout, exceptions_of, is_cluster
+from herenow.connection.urls import check_url
+
+__all__ = [
+    "Connection",
+    "check_client",
+    "check_url",
+    "client_timeout",
+    "connect",
+    "connect_async",
+    "exceptions_of",
+    "is_cluster",
+]

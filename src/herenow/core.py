@@ -1,0 +1,275 @@
+"""What a Presence is made of, without the I/O: its settings, and every plan that needs its memory.
+
+The rooms of one Presence share one `Core`: throttle, buffer and what was learned belong to it, by room
+name. Both facades are thin over it.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from functools import lru_cache
+from typing import Any, Final, TypeVar
+
+from herenow import names
+from herenow.buffer import Buffer, Entry, aged
+from herenow.errors import StoreError
+from herenow.memory import Memory, Write
+from herenow.models import Counts, Room, UserPresence
+from herenow.operations import Operation, Outcome, Plan, answer, marking, online, rooms, upkeep, users
+from herenow.operations.marking import Mark, Written
+from herenow.operations.scope import Scope, make_scope
+from herenow.throttle import Throttle
+
+T = TypeVar("T")
+K = TypeVar("K", bound=Hashable)
+_log: Final = logging.getLogger("herenow")
+DEFAULT_ROOM: Final = "site"
+DEFAULT_WINDOW: Final = 300.0
+DEFAULT_RETENTION: Final = 30 * 86_400.0
+DEFAULT_TIMEOUT: Final = 0.25
+_SCOPES_KEPT: Final = 10_000
+
+
+class Core:
+    """Settings, throttle, buffer and memory of one Presence."""
+
+    def __init__(  # noqa: PLR0913
+        self,
+        *,
+        window: object,
+        retention: object,
+        resolution: object,
+        buffered: bool,
+        prefix: object,
+        clock: Callable[[], float] | None,
+    ) -> None:
+        if clock is not None and not callable(clock):
+            raise ValueError("clock is a function that gives Unix seconds, or None for the store's")
+        self.clock = clock
+        self._prefix = names.clean_prefix(prefix)
+        self._window_named = window is not None
+        self._window = names.milliseconds(DEFAULT_WINDOW if window is None else window, "a window")
+        self._retention_named = retention is not None
+        self._retention = names.milliseconds(
+            DEFAULT_RETENTION if retention is None else retention, "a retention"
+        )
+        self._resolution: float | None = None
+        if resolution is not None:
+            self._resolution = names.age_milliseconds(resolution) / 1000
+            if self._resolution * 1000 >= self._window:
+                raise ValueError("a resolution is shorter than the window")
+        self.throttle = Throttle()
+        self.buffer = Buffer() if buffered else None
+        self.scope = lru_cache(maxsize=_SCOPES_KEPT)(self._scope)
+        self.memory = Memory(self.scope)
+        self.site = self._scope(DEFAULT_ROOM, self._window if self._window_named else None)
+
+    def _scope(self, room: str, window: int | None = None) -> Scope:
+        return make_scope(
+            room,
+            self._prefix,
+            window=self._window if window is None else window,
+            window_named=window is not None,
+            retention=self._retention,
+            retention_named=self._retention_named,
+            clock=self.clock,
+        )
+
+    def room(self, name: object, window: object) -> Scope:
+        """Name another room, and perhaps its window."""
+        milliseconds = None if window is None else names.milliseconds(window, "a window")
+        room = names.clean_room(name)
+        if milliseconds is None and room == DEFAULT_ROOM:
+            return self.site
+        return self.scope(room, milliseconds)
+
+    def now(self) -> float:
+        """A moment on this process's clock, in seconds, to tell ages by."""
+        return time.monotonic() if self.clock is None else self.clock()
+
+    # marks
+
+    def repeats(self, scope: Scope, user: str, session: str, kind: object, away: object) -> bool:
+        """Whether a mark says nothing new and may be dropped."""
+        now = time.monotonic() if self.clock is None else self.clock()
+        resolution = self._resolution_of(scope)
+        return self.throttle.repeats(scope.room, user, session, kind, away, None, now, resolution)
+
+    def _resolution_of(self, scope: Scope) -> float:
+        window = self.memory.window(scope)
+        if self._resolution is None:
+            return window / 60_000
+        return min(self._resolution, window / 2000)
+
+    def fresh(self, scope: Scope, marks: Iterable[Mark]) -> list[Mark]:
+        """Drop the marks that say nothing new. Aged ones are all kept."""
+        now, resolution = self.now(), self._resolution_of(scope)
+        if resolution == 0:
+            return list(marks)
+        repeats = self.throttle.repeats
+        return [
+            mark
+            for mark in marks
+            if mark.age
+            or mark.replaces
+            or not repeats(
+                scope.room, mark.user, mark.session, mark.kind, mark.away, mark.info, now, resolution
+            )
+        ]
+
+    def said(self, scope: Scope, marks: Iterable[Mark]) -> None:
+        """Remember what was said, so that repeats are dropped."""
+        now = self.now()
+        if self._resolution == 0:
+            return
+        for mark in marks:
+            if mark.replaces is not None:
+                self.throttle.clear(scope.room, mark.replaces)
+            if not mark.age:
+                self.throttle.say(scope.room, mark, now)
+
+    def buffer_marks(self, scope: Scope, marks: Sequence[Mark]) -> None:
+        """Keep marks in the buffer."""
+        if self.buffer is not None:
+            now = self.now()
+            for mark in marks:
+                self.buffer.put(scope, mark, now)
+            self.said(scope, marks)
+
+    def mark(self, scope: Scope, marks: Sequence[Mark]) -> Plan[int]:
+        """Send marks now; how many came online."""
+        if len(marks) == 1 and marks[0].plain:
+            user = marks[0].user
+
+            def one(naming: bool) -> Operation[Written]:  # noqa: FBT001
+                if naming:
+                    return marking.touch(scope, marks, naming=True)
+                return marking.mark_plain(scope, user)
+
+            writes: list[Write] = [(scope, one)]
+        else:
+            writes = [
+                (scope, lambda naming, part=part: marking.touch(scope, part, naming=naming))  # type: ignore[misc]
+                for part in marking.chunks(marks)
+            ]
+        outcomes = yield from self.memory.write(writes)
+        came = sum(answer(outcome).result for outcome in outcomes)
+        self.said(scope, marks)
+        return came
+
+    def leave(self, scope: Scope, user: object, session: object) -> Plan[bool]:
+        """Send a leave. The throttle is cleared before and after: a mark may race with it."""
+        name = names.clean_user(user)
+        operation = marking.leave(scope, name, session)  # validated before anything is sent
+
+        def make(naming: bool) -> Operation[Written]:  # noqa: FBT001
+            return marking.leave(scope, name, session, naming=True) if naming else operation
+
+        self.throttle.clear(scope.room, name)
+        [outcome] = yield from self.memory.write([(scope, make)])
+        self.throttle.clear(scope.room, name)
+        return bool(answer(outcome).result)
+
+    # what is buffered
+
+    def flush(self, entries: Sequence[Entry], then: Sequence[Operation[Any]] = ()) -> Plan[list[Outcome]]:
+        """Send what was buffered, and ``then`` in the same round trip; the outcomes of those.
+
+        What the store did not take is put back; a sighting that it refused is dropped and counted.
+        """
+        buffer = self.buffer
+        if buffer is None or not entries:
+            return list((yield then) if then else [])
+        batches = [
+            (scope, part)
+            for scope, marks in aged(entries, self.now())
+            for part in marking.chunks(marks)
+        ]
+        writes: list[Write] = [
+            (scope, lambda naming, scope=scope, part=part: marking.touch(scope, part, naming=naming, lenient=True))  # type: ignore[misc]
+            for scope, part in batches
+        ]
+        try:
+            outcomes = yield from self.memory.write(writes, then)
+        except StoreError as error:
+            outcomes = [error] * (len(writes) + len(then))
+        lost = set()
+        for (scope, part), outcome in zip(batches, outcomes, strict=False):
+            if isinstance(outcome, StoreError):
+                lost.update((scope.room, mark.user) for mark in part)
+            elif isinstance(outcome, Written) and outcome.rest:
+                buffer.dropped += len(outcome.rest)
+                refused = sorted({part[i].user for i in outcome.rest})
+                _log.warning("refused, more than 32 sessions: %s", ", ".join(refused))
+            elif isinstance(outcome, Exception):
+                buffer.dropped += len(part)
+                _log.error("%d sightings refused: %s", len(part), outcome)
+        if lost:
+            buffer.put_back([one for one in entries if (one.scope.room, one.mark.user) in lost])
+        return outcomes[len(writes) :]
+
+    def after(self, room: str, plan: Plan[T]) -> Plan[T]:
+        """Run a plan after what is buffered for a room, both in the same round trip."""
+        try:
+            operations = next(plan)  # its bad arguments are told before anything is taken
+            entries = self.buffer.take(room) if self.buffer is not None else []
+            outcomes = yield from self.flush(entries, operations)
+            while True:
+                outcomes = yield plan.send(outcomes)
+        except StopIteration as stop:
+            return stop.value  # type: ignore[no-any-return]
+
+    # the rest that takes several steps
+
+    def lookup(
+        self, scope: Scope, ids: Iterable[K], *, include_hidden: bool
+    ) -> Plan[dict[K, UserPresence]]:
+        """Look up any number of users: one round trip."""
+        named = users.clean_ids(ids)
+        wanted = list(dict.fromkeys(named.values()))
+        at_once = users.MOST_AT_ONCE
+        operations = [
+            users.lookup(scope, wanted[i : i + at_once], include_hidden=include_hidden)
+            for i in range(0, len(wanted), at_once)
+        ]
+        outcomes = (yield operations) if operations else []
+        found = {one.user: one for outcome in outcomes for one in answer(outcome)}
+        return {key: found[name] for key, name in named.items()}
+
+    def room_counts(self, wanted: Iterable[object]) -> Plan[dict[str, Counts]]:
+        """Count several rooms: one round trip a node."""
+        if isinstance(wanted, str | bytes):
+            raise ValueError("rooms is a list of rooms, not one string")
+        scopes = [self.room(name, None) for name in wanted]
+        outcomes = (yield [online.counts(scope) for scope in scopes]) if scopes else []
+        return {scope.room: answer(one) for scope, one in zip(scopes, outcomes, strict=True)}
+
+    def rooms(self, limit: object, *, include_hidden: bool) -> Plan[list[Room]]:
+        """Find the busiest rooms."""
+        return rooms.busiest(
+            self._prefix, names.clean_limit(limit), self.scope, include_hidden=include_hidden
+        )
+
+    def sweep(self, scope: Scope) -> Plan[int]:
+        """Expire now, up to 250; how many left."""
+        [outcome] = yield [upkeep.sweep(scope, naming=self.memory.naming(scope))]
+        written: Written | None = answer(outcome)
+        if written is None:
+            return 0
+        if written.listed is not None:
+            yield from self.memory.list_again(scope, written.listed)
+        return written.result
+
+    def forget(self, user: object) -> Plan[int]:
+        """Erase one user everywhere; in how many rooms there was anything of hers."""
+        name = names.clean_user(user)
+        self.throttle.clear_user(name)
+        found = 0
+        known = yield from rooms.every_room(self._prefix)
+        for i in range(0, len(known), rooms.AT_ONCE):
+            part = known[i : i + rooms.AT_ONCE]
+            outcomes = yield [upkeep.forget(self.scope(room), name) for room in part]
+            found += sum(answer(outcome) for outcome in outcomes)
+        self.throttle.clear_user(name)
+        return found
+

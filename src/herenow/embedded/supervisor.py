@@ -1,0 +1,128 @@
+"""The supervisor of one embedded server: a detached script that starts it and stops it.
+
+It runs under whatever Python is at hand, so it imports the standard library alone and uses no
+syntax newer than 3.8; ``server`` shares its two functions. It inherits the boot lock and holds it,
+untouched, until it ends. The package's docstring tells the theory.
+
+    python -I -S supervisor.py DIRECTORY persistent|temporary BINARY
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+BOOT = "herenow.lock"
+USERS = "users.lock"
+SERVER = "server.lock"
+SOCKET = "server.sock"
+LOG = "server.log"
+
+# The socket's path is relative, to the data's directory: no path of the user's, however long or
+# odd, passes through the server's configuration.
+_OPTIONS = [
+    *("--port", "0", "--unixsocket", SOCKET, "--unixsocketperm", "700", "--daemonize", "no"),
+    *("--dir", ".", "--save", "", "--appendfsync", "everysec", "--maxmemory-policy", "noeviction"),
+    *("--loglevel", "warning", "--logfile", ""),
+]
+_SHORT_LIFE = 1.0
+"""Seconds. A server that ends sooner will not do better at the next try; the users are told."""
+
+
+def lock(path: str | os.PathLike[str], kind: int) -> int | None:
+    """Open and ``flock`` a file; its descriptor, or None where LOCK_NB did not get the lock."""
+    held = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(held, kind)
+    except BlockingIOError:
+        os.close(held)
+        return None
+    except BaseException:
+        os.close(held)
+        raise
+    return held
+
+
+def ask(path: str, command: str, timeout: float) -> str:
+    """Send one inline command to the server and return its first line, or why there is none."""
+    try:
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(timeout)
+            connection.connect(path)
+            connection.sendall(command.encode() + b"\r\n")
+            return connection.recv(512).decode(errors="replace").strip() or "connection closed"
+    except OSError as error:
+        return str(error)
+
+
+class _Supervisor:
+    def __init__(self, command: list[str]) -> None:
+        self.command = command
+        self.leaving = threading.Event()
+        self.server: subprocess.Popen[bytes] | None = None
+
+    def run(self) -> None:
+        """Keep one server alive until the last user is gone."""
+        threading.Thread(target=self._leave, daemon=True).start()
+        started = float("-inf")
+        while True:
+            held = lock(SERVER, fcntl.LOCK_EX)  # waits while a server lives, ours or an adopted one
+            assert held is not None  # noqa: S101 - only LOCK_NB gives None
+            if self.server is not None:
+                self.server.wait()
+            if self.leaving.is_set():
+                return
+            if time.monotonic() - started < _SHORT_LIFE:
+                sys.exit("herenow: the server ended as soon as it had started")
+            started = time.monotonic()
+            self.server = subprocess.Popen(
+                self.command,
+                stdin=subprocess.DEVNULL,
+                pass_fds=[held],
+                # Lua compares strings by the locale: it shall not be that of whoever came first
+                env={**os.environ, "LC_ALL": "C"},
+            )
+            os.close(held)
+
+    def _leave(self) -> None:
+        """Wait for the last user to go, then stop the server: as often as it takes."""
+        lock(USERS, fcntl.LOCK_EX)
+        self.leaving.set()
+        while True:
+            if self.server is None:
+                ask(SOCKET, "SHUTDOWN", 1.0)  # an adopted one is known by its socket alone
+            else:
+                self.server.terminate()
+            time.sleep(0.1)  # it may have been too young to listen, or be writing its AOF anew
+
+
+def main(directory: str, lifetime: str, binary: str) -> None:
+    """Detach, and supervise."""
+    os.chdir(directory)
+    if os.fork():
+        os._exit(0)  # the user who called reaps this one; the supervisor is a child of init
+    # Whoever came first may have ignored or blocked what ought to reach the server.
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)  # it ends when its users do
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
+    os.umask(0o077)
+    log = os.open(LOG, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    os.close(log)
+    temporary = lifetime == "temporary"
+    _Supervisor([binary, *_OPTIONS, "--appendonly", "no" if temporary else "yes"]).run()
+    if temporary:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

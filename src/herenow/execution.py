@@ -1,0 +1,348 @@
+"""Running operations: the one place, beside the facades, that knows sync from async.
+
+`Engine` and `AsyncEngine` send EVALSHA, fall back to EVAL where the store has not got the script (new,
+restarted, failed over), send batches as one pipeline, and turn whatever the client library raises
+into herenow's errors. They know nothing of presence. A client is opened at the first use, never
+before: after a fork, not in front of it.
+"""
+
+import logging
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from importlib import import_module
+from time import perf_counter
+from typing import Any, Final, Protocol, TypeVar
+
+from herenow.errors import StoreError, StoreTimeout, StoreUnavailable
+from herenow.models import Health
+from herenow.operations import Operation, Outcome, Plan
+
+T = TypeVar("T")
+_log: Final = logging.getLogger("herenow")
+_OUR_RULE: Final = "HERENOW "
+_AWAY: Final = ("LOADING", "CLUSTERDOWN", "MASTERDOWN", "NOAUTH", "WRONGPASS", "NOPERM")
+
+
+class Connected(Protocol):
+    """What opening a connection gives: a client, and what else is to be closed with it."""
+
+    @property
+    def client(self) -> Any:
+        """A redis or valkey client, single or cluster."""
+
+    def close(self) -> None:
+        """Close a sync client, and what belongs to it."""
+
+    async def aclose(self) -> None:
+        """Close an async client, and what belongs to it."""
+
+
+class _Store:
+    """The store as this process sees it: its client, once open, and how it does."""
+
+    def __init__(self, connect: Callable[[], Connected]) -> None:
+        self._connect = connect
+        self._connected: Connected | None = None
+        self._opening = threading.Lock()
+        self._errors: Any = None
+        self.cluster = False
+        self.ok = True
+        self.since = datetime.now(UTC)
+
+    def open(self) -> Any:
+        """Get the client; open it first where that is still to be done. May block, and raise."""
+        connected = self._connected
+        if connected is None:
+            with self._opening:
+                if self._connected is None:
+                    opened = self._connect()
+                    self._errors = exceptions_of(opened.client)
+                    self.cluster = "cluster" in type(opened.client).__name__.lower()
+                    self._connected = opened
+                connected = self._connected
+        return connected.client
+
+    def take(self) -> Connected | None:
+        """Let go of the connection, to close it."""
+        connected, self._connected = self._connected, None
+        return connected
+
+    @property
+    def opened(self) -> Any | None:
+        """The client, or None where it is not open yet."""
+        return self._connected.client if self._connected else None
+
+    def lacks_script(self, error: Exception) -> bool:
+        """Whether the store has not got the script."""
+        return str(error).startswith("NOSCRIPT") or type(error).__name__ == "NoScriptError"
+
+    def note(self, *, ok: bool) -> None:
+        """Remember since when the store is, or is not, answering; log each change once."""
+        if ok != self.ok:
+            self.ok, self.since = ok, datetime.now(UTC)
+            (_log.info if ok else _log.warning)("the store %s", "answers" if ok else "does not answer")
+
+    def translate(self, error: Exception) -> Exception:
+        """Turn what a client library raised into one of our errors; others stay as they are."""
+        if isinstance(error, StoreError | ValueError) and not self._is(error, "RedisError"):
+            return error
+        said = str(error)
+        if _OUR_RULE in said:
+            return ValueError(said.partition(_OUR_RULE)[2])
+        if self._is(error, "TimeoutError") or isinstance(error, TimeoutError):
+            self.note(ok=False)
+            return StoreTimeout(f"the store did not answer in time: {said}")
+        away = self._is(error, "ConnectionError") or isinstance(error, OSError)
+        if away or self._is(error, "RedisClusterException") or said.startswith(_AWAY):
+            self.note(ok=False)
+            return StoreUnavailable(f"the store is not available: {said}")
+        if self._is(error, "RedisError"):
+            return StoreError(f"the store refused: {said}")
+        return error
+
+    def _is(self, error: Exception, name: str) -> bool:
+        modules = [self._errors] if self._errors else [
+            sys.modules[one] for one in ("redis.exceptions", "valkey.exceptions") if one in sys.modules
+        ]
+        classes = (getattr(m, n, None) for m in modules for n in _spellings(name))
+        return any(one is not None and isinstance(error, one) for one in classes)
+
+
+def _spellings(name: str) -> tuple[str, str]:
+    return name, name.replace("Redis", "Valkey")
+
+
+def exceptions_of(client: Any) -> Any:
+    """Find the exceptions of the library that a client is of: redis.exceptions or valkey.exceptions."""
+    for one in type(client).__mro__:
+        library = one.__module__.partition(".")[0]
+        if library in {"redis", "valkey"}:
+            return import_module(f"{library}.exceptions")
+    raise ValueError(f"a client is one of redis-py or valkey-py, not {type(client).__name__}")
+
+
+def _command(operation: Operation[Any]) -> tuple[Any, ...]:
+    keys = operation.keys
+    return ("EVALSHA", operation.script.sha, len(keys), *keys, *operation.args)
+
+
+def _whole_command(operation: Operation[Any]) -> tuple[Any, ...]:
+    keys = operation.keys
+    return ("EVAL", operation.script.text, len(keys), *keys, *operation.args)
+
+
+def _step(plan: Plan[T], outcomes: list[Outcome] | None) -> tuple[Sequence[Operation[Any]] | None, Any]:
+    """Take a plan one round trip further: what to send next, or None and its result."""
+    try:
+        return (next(plan) if outcomes is None else plan.send(outcomes)), None
+    except StopIteration as stop:
+        return None, stop.value
+
+
+class Engine:
+    """Runs operations on a sync client; thread-safe."""
+
+    def __init__(self, connect: Callable[[], Connected]) -> None:
+        self._store = _Store(connect)
+
+    def call(self, operation: Operation[T]) -> T:
+        """Run one operation: one round trip."""
+        store = self._store
+        try:
+            client = store.open()
+            try:
+                reply = client.execute_command(*_command(operation))
+            except Exception as error:
+                if not store.lacks_script(error):
+                    raise
+                reply = client.execute_command(*_whole_command(operation))
+        except Exception as error:
+            translated = store.translate(error)
+            if translated is error:
+                raise
+            raise translated from error
+        if not store.ok:
+            store.note(ok=True)
+        return operation.read(reply)
+
+    def batch(self, operations: Sequence[Operation[Any]]) -> list[Outcome]:
+        """Run several operations, independent of each other: one round trip (a node)."""
+        if len(operations) == 1:
+            try:
+                return [self.call(operations[0])]
+            except (StoreError, ValueError) as error:
+                return [error]
+        try:
+            outcomes = self._pipeline(operations, _command)
+            missing = [i for i, one in enumerate(outcomes) if _failed(one, self._store.lacks_script)]
+            if missing:
+                again = self._pipeline([operations[i] for i in missing], _whole_command)
+                for i, outcome in zip(missing, again, strict=True):
+                    outcomes[i] = outcome
+        except Exception as error:
+            translated = self._store.translate(error)
+            if not isinstance(translated, StoreError | ValueError):
+                raise
+            return [translated] * len(operations)
+        return _read_all(self._store, operations, outcomes)
+
+    def _pipeline(self, operations: Sequence[Operation[Any]], command: Any) -> list[Any]:
+        client = self._store.open()
+        pipeline = client.pipeline() if self._store.cluster else client.pipeline(transaction=False)
+        with pipeline:
+            for operation in operations:
+                pipeline.execute_command(*command(operation))
+            return list(pipeline.execute(raise_on_error=False))
+
+    def run(self, plan: Plan[T]) -> T:
+        """Run a plan to its end."""
+        operations, result = _step(plan, None)
+        while operations is not None:
+            outcomes = self.batch(operations) if operations else []
+            operations, result = _step(plan, outcomes)
+        return result  # type: ignore[no-any-return]
+
+    def health(self, dropped: int) -> Health:
+        """Measure one PING; never raises for the store."""
+        started = perf_counter()
+        latency: float | None = None
+        try:
+            self._store.open().ping()
+            latency = perf_counter() - started
+        except Exception as error:
+            if not isinstance(self._store.translate(error), StoreError):
+                raise
+        self._store.note(ok=latency is not None)
+        return Health(latency is not None, self._store.since, latency, dropped)
+
+    @property
+    def client(self) -> Any:
+        """The client, opened if it was not."""
+        try:
+            return self._store.open()
+        except Exception as error:
+            raise self._store.translate(error) from error
+
+    def close(self) -> None:
+        """Close the connection; a later operation opens it again."""
+        connected = self._store.take()
+        if connected is not None:
+            connected.close()
+
+
+class AsyncEngine:
+    """Runs operations on an async client; see `Engine`."""
+
+    def __init__(self, connect: Callable[[], Connected]) -> None:
+        self._store = _Store(connect)
+
+    async def _open(self) -> Any:
+        # opening may boot a server or ask a cluster for its slots: never on the event loop
+        client = self._store.opened
+        if client is None:
+            import asyncio  # noqa: PLC0415 - only async sites pay for it
+
+            client = await asyncio.to_thread(self._store.open)
+        return client
+
+    async def call(self, operation: Operation[T]) -> T:
+        """Run one operation: one round trip."""
+        store = self._store
+        try:
+            client = store.opened or await self._open()
+            try:
+                reply = await client.execute_command(*_command(operation))
+            except Exception as error:
+                if not store.lacks_script(error):
+                    raise
+                reply = await client.execute_command(*_whole_command(operation))
+        except Exception as error:
+            translated = store.translate(error)
+            if translated is error:
+                raise
+            raise translated from error
+        if not store.ok:
+            store.note(ok=True)
+        return operation.read(reply)
+
+    async def batch(self, operations: Sequence[Operation[Any]]) -> list[Outcome]:
+        """Run several operations, independent of each other: one round trip (a node)."""
+        if len(operations) == 1:
+            try:
+                return [await self.call(operations[0])]
+            except (StoreError, ValueError) as error:
+                return [error]
+        try:
+            outcomes = await self._pipeline(operations, _command)
+            missing = [i for i, one in enumerate(outcomes) if _failed(one, self._store.lacks_script)]
+            if missing:
+                again = await self._pipeline([operations[i] for i in missing], _whole_command)
+                for i, outcome in zip(missing, again, strict=True):
+                    outcomes[i] = outcome
+        except Exception as error:
+            translated = self._store.translate(error)
+            if not isinstance(translated, StoreError | ValueError):
+                raise
+            return [translated] * len(operations)
+        return _read_all(self._store, operations, outcomes)
+
+    async def _pipeline(self, operations: Sequence[Operation[Any]], command: Any) -> list[Any]:
+        client = await self._open()
+        pipeline = client.pipeline() if self._store.cluster else client.pipeline(transaction=False)
+        async with pipeline:
+            for operation in operations:
+                pipeline.execute_command(*command(operation))
+            return list(await pipeline.execute(raise_on_error=False))
+
+    async def run(self, plan: Plan[T]) -> T:
+        """Run a plan to its end."""
+        operations, result = _step(plan, None)
+        while operations is not None:
+            outcomes = await self.batch(operations) if operations else []
+            operations, result = _step(plan, outcomes)
+        return result  # type: ignore[no-any-return]
+
+    async def health(self, dropped: int) -> Health:
+        """Measure one PING; never raises for the store."""
+        started = perf_counter()
+        latency: float | None = None
+        try:
+            client = await self._open()
+            await client.ping()
+            latency = perf_counter() - started
+        except Exception as error:
+            if not isinstance(self._store.translate(error), StoreError):
+                raise
+        self._store.note(ok=latency is not None)
+        return Health(latency is not None, self._store.since, latency, dropped)
+
+    @property
+    def client(self) -> Any:
+        """The client, opened if it was not (which may block)."""
+        try:
+            return self._store.open()
+        except Exception as error:
+            raise self._store.translate(error) from error
+
+    async def aclose(self) -> None:
+        """Close the connection; a later operation opens it again."""
+        connected = self._store.take()
+        if connected is not None:
+            await connected.aclose()
+
+
+def _failed(outcome: Any, because: Callable[[Exception], bool]) -> bool:
+    return isinstance(outcome, Exception) and because(outcome)
+
+
+def _read_all(
+    store: _Store, operations: Sequence[Operation[Any]], replies: Sequence[Any]
+) -> list[Outcome]:
+    if not store.ok:
+        store.note(ok=True)
+    return [
+        store.translate(reply) if isinstance(reply, Exception) else operation.read(reply)
+        for operation, reply in zip(operations, replies, strict=True)
+    ]

@@ -1,0 +1,36 @@
+"""Every key name, and nothing else.
+
+A room's keys share one hash tag, ``{room}``, so that one script touches them all atomically, on a
+single server and on a cluster. The name inside the tag is percent-encoded: no brace can end it early.
+"""
+
+from typing import Final
+from urllib.parse import quote
+
+ROOM_KEYS: Final = (
+    "meta",
+    "online:member",
+    "online:hidden",
+    "online:guest",
+    "online:bot",
+    "last:member",
+    "last:hidden",
+    "sessions",
+    "left",
+    "events",
+)
+"""In the order in which every script that takes a whole room takes its KEYS."""
+
+META: Final = 0
+ONLINE: Final = {"member": 1, "hidden": 2, "guest": 3, "bot": 4}
+
+
+def room_keys(prefix: str, room: str) -> tuple[bytes, ...]:
+    """Name the keys of one room, in the order of `ROOM_KEYS`."""
+    tag = f"{prefix}{{{quote(room, safe='')}}}:"
+    return tuple((tag + name).encode() for name in ROOM_KEYS)
+
+
+def rooms_key(prefix: str) -> bytes:
+    """Name the one key that lists every room."""
+    return f"{prefix}rooms".encode()

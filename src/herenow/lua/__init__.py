@@ -1,0 +1,35 @@
+"""The scripts: one an operation, each with what it includes, as the text and its SHA-1.
+
+A script's header lists KEYS, ARGV and the reply. A line ``--#include parts/x.lua`` stands for that
+file: a script sent to the store must be whole.
+"""
+
+import hashlib
+import re
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+_INCLUDE = re.compile(r"^--#include (\S+)$", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A script as it is sent; the store keeps it under the SHA-1 of its text."""
+
+    name: str
+    text: str
+    sha: str
+
+
+@cache
+def load(name: str) -> Script:
+    """Read the script ``name``.lua, once a process."""
+    folder = files(__name__)
+
+    def read(path: str) -> str:
+        text = folder.joinpath(path).read_text(encoding="utf-8")
+        return _INCLUDE.sub(lambda found: read(found[1]), text)
+
+    text = read(f"{name}.lua")
+    return Script(name, text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())

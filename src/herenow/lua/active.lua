@@ -1,0 +1,31 @@
+-- Members seen within a window that may be wider than the room's, gone or not.
+-- KEYS: all ten of a room. ARGV: see parts/look.lua, 5 '1' to see the hidden, 6 limit, or '' to count
+-- Reply: the count, or for online:member, last:member, online:hidden, last:hidden: users each with a score.
+--   Who hides may also stand in last:member, with an older score.
+-- Cost: O(log n); with the hidden O(number of those).
+--#include parts/look.lua
+local asked = tonumber(ARGV[3])
+if asked > retention then return too_wide(asked, retention, 'the retention') end
+local since = '(' .. int(now - asked)
+if ARGV[6] ~= '' then
+  local lists, limit = {}, tonumber(ARGV[6])
+  for i, key in ipairs({KEYS[2], KEYS[6], KEYS[3], KEYS[7]}) do
+    if i < 3 or ARGV[5] == '1' then
+      lists[i] = call('ZREVRANGEBYSCORE', key, '+inf', since, 'WITHSCORES', 'LIMIT', 0, ARGV[5] == '1' and 3 * limit or limit)
+    end
+  end
+  return lists
+end
+local total = call('ZCOUNT', KEYS[2], since, '+inf') + call('ZCOUNT', KEYS[6], since, '+inf')
+if ARGV[5] == '1' then
+  for _, key in ipairs({KEYS[3], KEYS[7]}) do
+    local hidden = call('ZRANGEBYSCORE', key, since, '+inf')
+    for i = 1, #hidden, 1000 do
+      local known = call('ZMSCORE', KEYS[6], unpack(hidden, i, math.min(i + 999, #hidden)))
+      for j = 1, #known do
+        if not known[j] or tonumber(known[j]) <= now - asked then total = total + 1 end
+      end
+    end
+  end
+end
+return total

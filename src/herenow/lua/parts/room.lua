@@ -1,0 +1,212 @@
+-- The room, opened and closed: what every script that writes begins and ends with.
+--
+-- KEYS, always all ten of a room:
+--   1 meta hash | 2 online:member 3 online:hidden 4 online:guest 5 online:bot  zset: user -> last seen, ms
+--   6 last:member 7 last:hidden  zset: user -> last seen | 8 sessions  hash: user -> packed sessions
+--   9 left  zset: user -> when she was said to leave | 10 events  stream
+-- ARGV, always first:
+--   1 the clock in ms, or '' for the store's | 2 window in ms | 3 '1' when this window was named
+--   4 retention in ms | 5 '1' when this retention was named | 6... the script's own
+--
+-- Reading every key's size first refuses a wrong type before anything is written, and tells which
+-- kinds need no look. Times are ms; a user is online while seen > cut. Numbers become strings by
+-- int(): Lua's own tostring() would round them.
+--
+-- An event entry holds one record a line, its fields divided by tabs, the empty ones at the end left out:
+--   <type><kind> user at session away info was
+-- type j(oin), l(eft), t(imeout), u(pdate); kind m, h, g, b; `at` only where it is not the entry's.
+-- Neither tab nor newline can stand in a name, nor raw in JSON.
+local call = redis.call
+local META, SESSIONS, LEFT, EVENTS = KEYS[1], KEYS[8], KEYS[9], KEYS[10]
+local KINDS = {'m', 'h', 'g', 'b'}
+local ONLINE = {m = KEYS[2], h = KEYS[3], g = KEYS[4], b = KEYS[5]}
+local LAST = {m = KEYS[6], h = KEYS[7]}
+local PEAKS = {m = 'peak:member', h = 'peak:hidden', g = 'peak:guest', b = 'peak:bot'}
+local EVENTS_KEPT = 10000
+local EVENT_AGE = 86400000
+local SWEPT_AT_MOST = 250
+
+local function int(number)
+  return string.format('%.0f', number)
+end
+
+local clock = call('TIME')
+local store_now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+local now = tonumber(ARGV[1]) or store_now
+local stored = call('HMGET', META, 'window', 'retention', 'seq', 'mixed', 'renewed', 'listed',
+  'peak:people', PEAKS.m, PEAKS.h, PEAKS.g, PEAKS.b)
+local window = tonumber(stored[1]) or tonumber(ARGV[2])
+local retention = tonumber(stored[2]) or tonumber(ARGV[4])
+local cut = now - window
+local named = {}         -- window and retention to store, when they are new
+local told = {}          -- event records of this call
+local grown = {}         -- keys that were added to: they may be new, and want a TTL
+local counted = false    -- somebody joined or changed kind: compare the peaks
+local pending = 0        -- 1: a longer window waits until those expired by the old one are swept
+
+local card = {[EVENTS] = call('XLEN', EVENTS), [SESSIONS] = call('HLEN', SESSIONS)}
+for i = 2, 9 do
+  if i ~= 8 then card[KEYS[i]] = call('ZCARD', KEYS[i]) end
+end
+
+local function add(key, values)
+  if #values > 0 then
+    call('ZADD', key, unpack(values))
+    card[key] = card[key] + 1
+    grown[key] = true
+  end
+end
+
+local function remove(command, key, members)
+  if #members > 0 then call(command, key, unpack(members)) end
+end
+
+local function tell(type, kind, user, at, session, away, info, was)
+  local record = type .. kind .. '\t' .. user
+  if at ~= now or session then
+    record = record .. '\t' .. (at == now and '' or int(at))
+  end
+  if session then
+    record = record .. '\t' .. session .. '\t' .. away .. '\t' .. info .. '\t' .. was
+  end
+  told[#told + 1] = record
+end
+
+-- Pop up to `most` whose window is over, first to expire first; answer how many that were.
+local function sweep(most)
+  local due, kinds = {}, 0
+  for _, kind in ipairs(KINDS) do
+    if card[ONLINE[kind]] > 0 then
+      local found = call('ZRANGEBYSCORE', ONLINE[kind], '-inf', int(cut), 'WITHSCORES', 'LIMIT', 0, most)
+      if #found > 0 then kinds = kinds + 1 end
+      for i = 1, #found, 2 do
+        due[#due + 1] = {seen = tonumber(found[i + 1]), score = found[i + 1], kind = kind, user = found[i]}
+      end
+    end
+  end
+  if #due == 0 then return 0 end
+  if kinds > 1 then
+    table.sort(due, function(one, other) return one.seen < other.seen end)
+  end
+  local gone, last, users = {m = {}, h = {}, g = {}, b = {}}, {m = {}, h = {}}, {}
+  for i = 1, math.min(#due, most) do
+    local one = due[i]
+    tell('t', one.kind, one.user, one.seen + window)
+    table.insert(gone[one.kind], one.user)
+    users[i] = one.user
+    if last[one.kind] then
+      table.insert(last[one.kind], one.score)
+      table.insert(last[one.kind], one.user)
+    end
+  end
+  for _, kind in ipairs(KINDS) do remove('ZREM', ONLINE[kind], gone[kind]) end
+  add(LAST.m, last.m)
+  add(LAST.h, last.h)
+  if card[SESSIONS] > 0 then remove('HDEL', SESSIONS, users) end
+  return #users
+end
+
+-- Forget what the retention is over for, and leaves that no aged sighting can come before.
+local function trim()
+  for key, bound in pairs({[LAST.m] = now - retention, [LAST.h] = now - retention, [LEFT] = cut}) do
+    if card[key] > 0 then
+      remove('ZREM', key, call('ZRANGEBYSCORE', key, '-inf', int(bound), 'LIMIT', 0, SWEPT_AT_MOST))
+    end
+  end
+end
+
+local function trim_events()
+  for _ = 1, 100 do
+    local first = call('XRANGE', EVENTS, '-', '+', 'COUNT', 1)[1]
+    if not first or tonumber(first[2][2]) > now - EVENT_AGE then return end
+    call('XDEL', EVENTS, first[1])
+  end
+end
+
+-- Store a named window or retention. Nobody who has expired is revived by a longer window: those leave
+-- first. Answer how many that were.
+local function settle()
+  local swept = 0
+  if ARGV[3] == '1' and stored[1] ~= ARGV[2] then
+    if stored[1] and tonumber(ARGV[2]) > window then
+      swept = sweep(SWEPT_AT_MOST)
+      if swept == SWEPT_AT_MOST then pending = 1 end
+    end
+    if pending == 0 then
+      window = tonumber(ARGV[2])
+      cut = now - window
+      named.window = ARGV[2]
+    end
+  end
+  if ARGV[5] == '1' and stored[2] ~= ARGV[4] then
+    retention = tonumber(ARGV[4])
+    named.retention = ARGV[4]
+  end
+  return swept
+end
+
+local function count()
+  local counts = {}
+  for _, kind in ipairs(KINDS) do
+    counts[kind] = card[ONLINE[kind]] > 0 and call('ZCOUNT', ONLINE[kind], '(' .. int(cut), '+inf') or 0
+  end
+  return counts
+end
+
+-- Write the events, the peaks, the settings and the TTLs; answer what every writing script answers:
+-- {result, window, mixed, what the list of rooms should say or -1, window before or -1, pending}
+local function close(result)
+  local fields, listed = {}, -1
+  local function set(field, value)
+    fields[#fields + 1] = field
+    fields[#fields + 1] = value
+  end
+  if not stored[1] or named.window then set('window', int(window)) end
+  if not stored[2] or named.retention then set('retention', int(retention)) end
+  if #told > 0 then
+    local seq = (tonumber(stored[3]) or store_now) + #told
+    set('seq', int(seq))
+    call('XADD', EVENTS, 'MINID', '~', int(seq - EVENTS_KEPT), int(seq) .. '-0',
+      'at', int(now), 'told', #told, 'events', table.concat(told, '\n'))
+    grown[EVENTS] = true
+    local counts = count()
+    local people = counts.m + counts.h + counts.g
+    if counted then
+      local function compare(at, field, number)
+        if number > (tonumber(stored[at]) or 0) then
+          set(field, number)
+          set(field .. ':at', int(now))
+        end
+      end
+      compare(7, 'peak:people', people)
+      for i, kind in ipairs(KINDS) do compare(7 + i, PEAKS[kind], counts[kind]) end
+    end
+    local total, before = people + counts.b, tonumber(stored[6]) or 0
+    if math.abs(total - before) * 8 >= math.max(before, 1) and total ~= before then
+      set('listed', total)
+      listed = total
+    end
+  end
+  local seconds = tonumber(clock[1])
+  local due = not stored[5] or math.abs(seconds - tonumber(stored[5])) >= 3600
+    or named.window or named.retention
+  local mixed = card[ONLINE.h] + card[ONLINE.g] + card[ONLINE.b] + card[LAST.h] + card[SESSIONS] > 0
+  if due then
+    trim()
+    trim_events()
+    set('renewed', seconds)
+    if stored[4] and not mixed then call('HDEL', META, 'mixed') end
+  end
+  if mixed and not stored[4] then set('mixed', 1) end
+  if #fields > 0 then call('HSET', META, unpack(fields)) end
+  local ttl = int(retention + window + 7200000)
+  if due then
+    for _, key in ipairs(KEYS) do call('PEXPIRE', key, ttl) end
+  else
+    for key in pairs(grown) do
+      if call('PTTL', key) < 0 then call('PEXPIRE', key, ttl) end
+    end
+  end
+  local was = named.window and stored[1] and tonumber(stored[1]) or -1
+  return {result, window, mixed and 1 or 0, listed, was, pending}
+end

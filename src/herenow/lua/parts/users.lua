@@ -1,0 +1,111 @@
+-- Users as records: loaded in bulk, changed in memory, saved in bulk.
+--
+-- A record: user, kind and seen while in an online set (expired or not), member_last and hidden_last
+-- (the scores of last:*), left, sessions (packed). The fields of `before` are what the store holds.
+-- `change_...` and `leave` work on the record and on the events told; only save() writes.
+
+local function scores_of(key, users)
+  if card[key] == 0 then return {} end
+  return call('ZMSCORE', key, unpack(users))
+end
+
+local function load(users)
+  local records, online = {}, {}
+  for _, kind in ipairs(KINDS) do online[kind] = scores_of(ONLINE[kind], users) end
+  local member_last, hidden_last = scores_of(LAST.m, users), scores_of(LAST.h, users)
+  local left = scores_of(LEFT, users)
+  local sessions = card[SESSIONS] > 0 and call('HMGET', SESSIONS, unpack(users)) or {}
+  for i, user in ipairs(users) do
+    local before = {member_last = tonumber(member_last[i] or nil), hidden_last = tonumber(hidden_last[i] or nil),
+      left = tonumber(left[i] or nil), sessions = sessions[i] or nil}
+    for _, kind in ipairs(KINDS) do
+      if online[kind][i] then before.kind, before.seen = kind, tonumber(online[kind][i]) end
+    end
+    local record = {user = user, before = before}
+    for field, value in pairs(before) do record[field] = value end
+    if record.hidden_last and record.hidden_last <= now - retention then record.hidden_last = nil end
+    records[i] = record
+  end
+  return records
+end
+
+local function save(records)
+  local added, removed = {}, {}
+  for _, key in ipairs(KEYS) do added[key], removed[key] = {}, {} end
+  local function put(key, value, member)
+    local list = added[key]
+    list[#list + 1] = value
+    list[#list + 1] = member
+  end
+  local function score(key, user, was, is)
+    if is and is ~= was then
+      put(key, int(is), user)
+    elseif was and not is then
+      table.insert(removed[key], user)
+    end
+  end
+  for _, record in ipairs(records) do
+    local user, before = record.user, record.before
+    if record.kind ~= before.kind then
+      if before.kind then table.insert(removed[ONLINE[before.kind]], user) end
+      if record.kind then put(ONLINE[record.kind], int(record.seen), user) end
+    elseif record.kind then
+      score(ONLINE[record.kind], user, before.seen, record.seen)
+    end
+    score(LAST.m, user, before.member_last, record.member_last)
+    score(LAST.h, user, before.hidden_last, record.hidden_last)
+    score(LEFT, user, before.left, record.left)
+    if record.sessions ~= before.sessions then
+      if record.sessions then
+        put(SESSIONS, user, record.sessions)
+      else
+        table.insert(removed[SESSIONS], user)
+      end
+    end
+  end
+  for i = 2, 9 do
+    local key = KEYS[i]
+    if i == 8 then
+      remove('HDEL', key, removed[key])
+      if #added[key] > 0 then
+        call('HSET', key, unpack(added[key]))
+        card[key] = card[key] + 1
+        grown[key] = true
+      end
+    else
+      remove('ZREM', key, removed[key])
+      add(key, added[key])
+    end
+  end
+end
+
+-- Her fresh sessions. Unnamed sightings of somebody with none recorded are the session ''.
+local function sessions_of(record)
+  if record.sessions then return unpack_sessions(record.sessions, cut) end
+  if record.kind then return {{name = '', ms = record.seen, away = '', info = ''}} end
+  return {}
+end
+
+local function go_offline(record)
+  if record.kind == 'm' then record.member_last = record.seen end
+  if record.kind == 'h' then record.hidden_last = record.seen end
+  record.kind, record.seen, record.sessions = nil, nil, nil
+end
+
+-- One whose window is over, but who was not swept, leaves before anything else happens to her.
+local function expire(record)
+  if record.kind and record.seen <= cut then
+    tell('t', record.kind, record.user, record.seen + window)
+    go_offline(record)
+  end
+end
+
+-- Leave at the moment `at`; answer whether that made her offline. Of somebody offline it counts too.
+local function leave(record, at)
+  expire(record)
+  record.left = at == now and at or math.max(record.left or at, at)
+  if not record.kind then return false end
+  tell('l', record.kind, record.user, at)
+  go_offline(record)
+  return true
+end

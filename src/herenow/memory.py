@@ -1,0 +1,113 @@
+"""What a process remembers of rooms: which it has put on the list, whose window it has stored.
+
+`write` is the plan of every write: put the rooms on the list where that is due, send the writes (and
+what should follow them in the same round trip), then bring the list up to date. Nothing here does I/O.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from herenow.operations import Operation, Outcome, Plan, answer, rooms, upkeep
+from herenow.operations.marking import Written
+from herenow.operations.scope import Scope
+
+_log: Final = logging.getLogger("herenow")
+_LIST_EVERY: Final = 3600.0
+_MOST_ROOMS: Final = 100_000
+_OTHERS: Final = 2
+_SLACK: Final = 2 * 3_600_000
+
+Write = tuple[Scope, Callable[[bool], Operation[Any]]]
+"""A room, and how to make its operation when told whether it should store what is named."""
+
+
+class Memory:
+    """What one process has done to rooms, and learned of them; bounded."""
+
+    def __init__(self, scope_of: Callable[[str], Scope]) -> None:
+        self._scope_of = scope_of
+        self._start()
+
+    def _start(self) -> None:
+        self._listed: dict[str, float] = {}
+        self._windows: dict[str, int] = {}
+        self._settled: set[tuple[str, int, int]] = set()
+
+    def window(self, scope: Scope) -> int:
+        """The room's window in milliseconds, as far as this process knows."""
+        return self._windows.get(scope.room, scope.window)
+
+    def naming(self, scope: Scope) -> bool:
+        """Whether a write should store what this process names."""
+        return scope.named and (scope.room, scope.window, scope.retention) not in self._settled
+
+    def _due(self, room: str) -> bool:
+        listed = self._listed.get(room)
+        return listed is None or time.monotonic() - listed > _LIST_EVERY
+
+    def _learn(self, scope: Scope, written: Written, *, named: bool) -> None:
+        if self._windows.get(scope.room) != written.window:
+            self._windows[scope.room] = written.window
+        if named and not written.pending:
+            self._settled.add((scope.room, scope.window, scope.retention))
+        if written.window_before is not None:
+            _log.warning(
+                "the window of room %r is now %g s; it was %g s",
+                scope.room,
+                written.window / 1000,
+                written.window_before / 1000,
+            )
+
+    def write(
+        self, writes: Sequence[Write], then: Sequence[Operation[Any]] = ()
+    ) -> Plan[list[Outcome]]:
+        """Send writes, and ``then`` in the same round trip; the outcomes in that order."""
+        stale: dict[str, rooms.Listed] = {}
+        due = {scope.room: scope for scope, _ in writes if self._due(scope.room)}
+        if due:
+            if len(self._listed) > _MOST_ROOMS:
+                self._start()  # all is learned again
+            outcomes = yield [_enlist(scope, None, others=_OTHERS) for scope in due.values()]
+            for room, outcome in zip(due, outcomes, strict=True):
+                stale.update({one.room: one for one in answer(outcome)})
+                self._listed[room] = time.monotonic()
+        named = [self.naming(scope) for scope, _ in writes]
+        sent = [make(name) for (_, make), name in zip(writes, named, strict=True)]
+        outcomes = yield [*sent, *then]
+        changed = {}
+        for (scope, _), name, outcome in zip(writes, named, outcomes, strict=False):
+            if isinstance(outcome, Written):
+                self._learn(scope, outcome, named=name)
+                if outcome.listed is not None:
+                    changed[scope.room] = (scope, outcome.listed)
+        if changed:
+            yield [_enlist(scope, count, others=0) for scope, count in changed.values()]
+        others = [one for room, one in stale.items() if room not in due]
+        if others:
+            yield from self._tidy(others)
+        return outcomes
+
+    def list_again(self, scope: Scope, count: int) -> Plan[None]:
+        """Say on the list of rooms how many are online in one."""
+        yield [_enlist(scope, count, others=0)]
+
+    def _tidy(self, listed: Sequence[rooms.Listed]) -> Plan[None]:
+        """Bring a few rooms of the list up to date, which nobody may be touching any more."""
+        scopes = [self._scope_of(one.room) for one in listed]
+        outcomes = yield [upkeep.sweep(scope) for scope in scopes]
+        updates: list[Operation[Any]] = []
+        for scope, one, outcome in zip(scopes, listed, outcomes, strict=True):
+            if outcome is None:
+                updates.append(rooms.delist(scope.prefix, one))
+            elif isinstance(outcome, Written) and outcome.listed is not None:
+                updates.append(_enlist(scope, outcome.listed, others=0))
+        if updates:
+            yield updates
+
+
+def _enlist(scope: Scope, count: int | None, *, others: int) -> Operation[list[rooms.Listed]]:
+    return rooms.enlist(
+        scope, count, ttl=scope.retention + scope.window + _SLACK, others=others
+    )

@@ -1,0 +1,173 @@
+"""Who is online: counts, lists, pages, a snapshot, the record."""
+
+import base64
+import binascii
+from collections.abc import Iterable
+from typing import Any, Final
+
+from herenow import keys, lua, names
+from herenow.models import Counts, Page, Peak, Snapshot
+from herenow.operations import Operation, text, texts
+from herenow.operations.scope import LETTERS, Scope, letters, moment
+from herenow.operations.users import presences
+
+_ONLINE: Final = {LETTERS[kind]: at for kind, at in keys.ONLINE.items()}
+
+
+def count(
+    scope: Scope, window: object, kind: object, *, include_hidden: bool
+) -> Operation[int]:
+    """Count who is online of one kind."""
+    return Operation(
+        lua.load("count"),
+        _meta_and_online(scope, letters(kind, include_hidden=include_hidden)),
+        scope.looking(window),
+        sum,
+    )
+
+
+def counts(scope: Scope) -> Operation[Counts]:
+    """Count who is online, each kind."""
+    return Operation(
+        lua.load("count"),
+        _meta_and_online(scope, "mhgb"),
+        scope.looking(),
+        lambda reply: Counts(*reply),
+    )
+
+
+def _meta_and_online(scope: Scope, kinds: str) -> tuple[bytes, ...]:
+    return (scope.keys[keys.META], *(scope.keys[_ONLINE[kind]] for kind in kinds))
+
+
+def users(
+    scope: Scope, window: object, kind: object, limit: object, *, include_hidden: bool
+) -> Operation[list[str]]:
+    """List who is online, newest first."""
+    most = None if limit is None else names.clean_limit(limit)
+
+    def read(reply: Any) -> list[str]:
+        if len(reply) < 2:
+            return texts(reply[0]) if reply else []
+        return newest_first(reply)[:most]
+
+    return Operation(
+        lua.load("list"),
+        _meta_and_online(scope, letters(kind, include_hidden=include_hidden)),
+        (*scope.looking(window), -1 if most is None else most),
+        read,
+    )
+
+
+def newest_first(lists: Iterable[Any]) -> list[str]:
+    """Merge flat lists of user and score as the store orders them: newest first, then id descending.
+
+    Who stands in several counts with her newest.
+    """
+    newest: dict[str, float] = {}
+    for flat in lists:
+        for user, score in zip(texts(flat[::2]), map(float, flat[1::2]), strict=True):
+            newest[user] = max(score, newest.get(user, score))
+    return sorted(newest, key=lambda user: (newest[user], user.encode()), reverse=True)
+
+
+def page(
+    scope: Scope,
+    limit: object,
+    cursor: object,
+    window: object,
+    kind: object,
+    *,
+    include_hidden: bool,
+) -> Operation[Page]:
+    """One page of who is online, as objects."""
+    most = names.clean_limit(limit)
+    score, user = ("", "") if cursor is None else decode_cursor(cursor)
+    which = letters(kind, include_hidden=include_hidden)
+
+    def read(reply: Any) -> Page:
+        found = presences(reply)
+        return Page(found[:most], _next_cursor(reply, most))
+
+    args = (*scope.looking(window), which, most + 1, score, user)
+    return Operation(lua.load("page"), scope.keys, args, read)
+
+
+def snapshot(scope: Scope, limit: object, *, include_hidden: bool) -> Operation[Snapshot]:
+    """Counts, the first page of members and the last event's id, as one moment."""
+    most = names.clean_limit(limit)
+    which = letters("member", include_hidden=include_hidden)
+
+    def read(reply: Any) -> Snapshot:
+        *number, sequence = reply[7:]
+        return Snapshot(
+            Counts(*number),
+            presences(reply)[:most],
+            _next_cursor(reply, most),
+            f"{sequence}-{reply[0]}",
+        )
+
+    return Operation(lua.load("snapshot"), scope.keys, (*scope.looking(), which, most + 1), read)
+
+
+def _next_cursor(reply: Any, most: int) -> str | None:
+    found, scores = reply[3], reply[4]
+    if len(found) <= most:
+        return None
+    return encode_cursor(text(scores[most - 1]), text(found[most - 1]))
+
+
+def encode_cursor(score: str, user: str) -> str:
+    """Name a place in the order of users, opaque and safe in a URL."""
+    return base64.urlsafe_b64encode(f"{score} {user}".encode()).decode().rstrip("=")
+
+
+def decode_cursor(cursor: object) -> tuple[str, str]:
+    """Read a cursor; ValueError for one that no page gave."""
+    try:
+        if not isinstance(cursor, str) or len(cursor) > 400:  # noqa: PLR2004 - 256 bytes and a score, in base64
+            raise ValueError("too long, or no str")  # noqa: TRY301
+        raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
+        score, _, user = raw.decode().partition(" ")
+        if not (score.isascii() and score.isdigit() and len(score) < 16):  # noqa: PLR2004 - exact in a double
+            raise ValueError("no score")  # noqa: TRY301
+        return score, names.clean_user(user)
+    except (ValueError, binascii.Error):
+        raise ValueError(f"a cursor is one that a page gave, or None; not {cursor!a:.80}") from None
+
+
+def active_count(scope: Scope, window: object, *, include_hidden: bool) -> Operation[int]:
+    """Count members seen within a window up to the retention, gone or not."""
+    return _active(scope, window, "", int, include_hidden=include_hidden)
+
+
+def active_users(
+    scope: Scope, window: object, limit: object, *, include_hidden: bool
+) -> Operation[list[str]]:
+    """List members seen within a window up to the retention, newest first."""
+    most = names.clean_limit(limit)
+    return _active(
+        scope,
+        window,
+        most,
+        lambda reply: newest_first(reply)[:most],
+        include_hidden=include_hidden,
+    )
+
+
+def _active(scope: Scope, window: object, limit: Any, read: Any, *, include_hidden: bool) -> Any:
+    if window is None:
+        raise ValueError("a window of active users is a number of seconds or a timedelta")
+    args = (*scope.looking(window), "1" if include_hidden else "", limit)
+    return Operation(lua.load("active"), scope.keys, args, read)
+
+
+def peak(scope: Scope, kind: object) -> Operation[Peak]:
+    """The most ever online, of a kind or (None) of all but bots."""
+
+    def read(reply: Any) -> Peak:
+        number, at = reply
+        return Peak(0, None) if number is None else Peak(int(number), moment(int(at)))
+
+    which = "people" if kind is None else names.clean_kind(kind)
+    return Operation(lua.load("peak"), (scope.keys[keys.META],), (which,), read)

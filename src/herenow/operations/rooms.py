@@ -1,0 +1,87 @@
+"""The list of rooms: one sorted set beside them, `rooms`, scored by how many are online.
+
+A room is put there before its first touch and again hourly, and its score follows the count when that
+moves by an eighth. What times out unswept leaves a score too high, never too low by more than an
+eighth: so the busiest are found by looking from the top until no score below can beat them.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from herenow import keys, lua
+from herenow.models import Counts, Room
+from herenow.operations import Operation, Plan, answer, online, text
+from herenow.operations.scope import Scope
+
+AT_ONCE: Final = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A room as the list has it: its name, how many it says are online, and the score as stored."""
+
+    room: str
+    count: int
+    score: str
+
+
+def _read_listed(reply: Any) -> list[Listed]:
+    flat = [one if isinstance(one, list) else [one] for one in reply]
+    values = [text(one) for part in flat for one in part]
+    return [
+        Listed(room, int(float(score)), score)
+        for room, score in zip(values[::2], values[1::2], strict=True)
+    ]
+
+
+def enlist(scope: Scope, count: int | None, *, ttl: int, others: int) -> Operation[list[Listed]]:
+    """Put a room on the list; get a few ``others`` whose counts may be stale."""
+    args = (scope.room, "" if count is None else count, ttl, others)
+    return Operation(lua.load("enlist"), (keys.rooms_key(scope.prefix),), args, _read_listed)
+
+
+def delist(prefix: str, listed: Listed) -> Operation[bool]:
+    """Take a room that is gone off the list, unless it was touched since."""
+    args = (listed.room, listed.score)
+    return Operation(lua.load("delist"), (keys.rooms_key(prefix),), args, bool)
+
+
+def listed(prefix: str, first: int, last: int) -> Operation[list[Listed]]:
+    """Rooms as the list has them, by rank, busiest first."""
+    return Operation(lua.load("rooms"), (keys.rooms_key(prefix),), (first, last), _read_listed)
+
+
+def every_room(prefix: str) -> Plan[list[str]]:
+    """Name every room there is."""
+    [outcome] = yield [listed(prefix, 0, -1)]
+    return [one.room for one in answer(outcome)]
+
+
+def busiest(
+    prefix: str, limit: int, scope_of: Callable[[str], Scope], *, include_hidden: bool
+) -> Plan[list[Room]]:
+    """Find the rooms where most are online, exactly; empty ones are not there."""
+    found: list[Room] = []
+    first = 0
+    while True:
+        [outcome] = yield [listed(prefix, first, first + AT_ONCE - 1)]
+        part: list[Listed] = answer(outcome)
+        if not part or (len(found) >= limit and _total(found[limit - 1]) >= _most(part[0])):
+            return found[:limit]
+        outcomes = yield [online.counts(scope_of(one.room)) for one in part]
+        for one, outcome in zip(part, outcomes, strict=True):
+            counts: Counts = answer(outcome)
+            room = Room(one.room, counts)
+            if _total(room) > (0 if include_hidden else counts.hidden):
+                found.append(room)
+        found.sort(key=lambda room: (-_total(room), room.name))
+        first += AT_ONCE
+
+
+def _total(room: Room) -> int:
+    return room.counts.people + room.counts.bot
+
+
+def _most(listed_room: Listed) -> int:
+    return listed_room.count + listed_room.count // 8 + 1

@@ -1,0 +1,461 @@
+"""Presence: who is online, for code that blocks. A line an operation; see `aio` for asyncio's.
+
+A Presence is thread-safe and meant to be kept, one a process. It opens its connection at the first
+use, so that it may be made before a fork. Every operation is one round trip unless it says otherwise,
+and raises `StoreError` (`StoreUnavailable`, `StoreTimeout`) for trouble with the store, `ValueError`
+for arguments that break a rule, and nothing else.
+"""
+
+import logging
+import secrets
+import threading
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from types import TracebackType
+from typing import Any, Final, Self, TypeVar
+
+from herenow import connection, names
+from herenow.buffer import Flusher
+from herenow.core import DEFAULT_TIMEOUT, Core
+from herenow.errors import StoreError
+from herenow.execution import Engine
+from herenow.models import (
+    Counts,
+    Explanation,
+    Health,
+    Page,
+    Peak,
+    Room,
+    Sighting,
+    Snapshot,
+    UserPresence,
+)
+from herenow.operations import Operation, Plan, marking, online, single, users
+from herenow.operations.scope import Scope
+
+T = TypeVar("T")
+K = TypeVar("K", bound=Hashable)
+Seconds = float | timedelta
+_log: Final = logging.getLogger("herenow")
+DEFAULT_URL: Final = "redis://localhost:6379/0"
+
+
+def opener(store: object, timeout: object, *, asynchronous: bool) -> Callable[[], Any]:
+    """Check a URL or a client, and give what opens it."""
+    seconds = names.milliseconds(timeout, "a timeout") / 1000
+    if isinstance(store, str):
+        connection.check_url(store)
+        connect = connection.connect_async if asynchronous else connection.connect
+        return lambda: connect(store, timeout=seconds)
+    connection.check_client(store, asynchronous=asynchronous)
+    slowest = connection.client_timeout(store)
+    if slowest is None or slowest > 1:
+        _log.warning(
+            "with this client a hung store costs a call %s; give it a shorter socket_timeout and no retries",
+            "for ever" if slowest is None else f"up to {slowest:g} s",
+        )
+    return lambda: Handed(store)
+
+
+class Handed:
+    """A client that the caller made, and closes."""
+
+    def __init__(self, client: Any) -> None:
+        self.client = client
+
+    def close(self) -> None:
+        """Leave it open: it is the caller's."""
+
+    async def aclose(self) -> None:
+        """Leave it open: it is the caller's."""
+
+
+class Presence:
+    """Who is online in one room, and in those that `room` gives.
+
+    ``store`` is a URL (redis, rediss, unix, valkey, valkeys, redis+sentinel, redis+cluster,
+    embedded) or a client of redis-py or valkey-py, single or cluster, which stays the caller's.
+    ``window`` is how many seconds a sighting keeps a user online (a room's stored one holds; naming one
+    here stores it for the room ``site``); ``retention`` how long a member's last seen is remembered;
+    ``resolution`` how many seconds a repeat sighting is dropped in the process (None: window/60, 0:
+    exact); ``buffered`` sends marks in batches, twice a second; ``clock`` gives Unix seconds instead of
+    the store's own; ``timeout`` is that of a connection made here, in seconds.
+    """
+
+    def __init__(  # noqa: PLR0913
+        self,
+        store: Any = DEFAULT_URL,
+        *,
+        window: Seconds | None = None,
+        retention: Seconds | None = None,
+        resolution: Seconds | None = None,
+        buffered: bool = False,
+        prefix: str = "herenow:",
+        clock: Callable[[], float] | None = None,
+        timeout: Seconds = DEFAULT_TIMEOUT,
+    ) -> None:
+        self._core = Core(
+            window=window,
+            retention=retention,
+            resolution=resolution,
+            buffered=buffered,
+            prefix=prefix,
+            clock=clock,
+        )
+        self._engine = Engine(opener(store, timeout, asynchronous=False))
+        self._scope = self._core.site
+        self._flusher = _Flushing(self._core, self._engine) if buffered else None
+
+    # sightings
+
+    def mark_online(  # noqa: PLR0913
+        self,
+        user: object,
+        kind: names.Kind | None = None,
+        session: str = "",
+        away: bool | None = None,
+        info: Mapping[str, Any] | None = None,
+        replaces: object | None = None,
+    ) -> bool | None:
+        """Record that a user is active now; True when this made her online.
+
+        ``None`` leaves a thing as it is: an offline user comes back hidden if she left hidden, else as a
+        member; ``info={}`` clears it. ``replaces`` leaves another user in the same moment (a login: the
+        guest becomes a member). A repeat that says nothing new within the resolution costs no round
+        trip. Buffered: None, and never waits. ValueError for a 33rd session.
+        """
+        if (
+            info is None
+            and replaces is None
+            and type(user) is str
+            and type(session) is str
+            and self._core.repeats(self._scope, user, session, kind, away)
+        ):
+            return None if self._flusher else False
+        sighting = Sighting(user, kind, session, away, info, 0.0, replaces)
+        came = self._mark([marking.clean(sighting)])
+        return None if came is None else came > 0
+
+    def mark_online_many(self, sightings: Iterable[object]) -> int | None:
+        """Record many sightings, users or `Sighting`s; how many came online.
+
+        One round trip, atomic by the thousand. Buffered: None, and never waits.
+        """
+        return self._mark(marking.clean_all(sightings))
+
+    def _mark(self, marks: list[marking.Mark]) -> int | None:
+        marks = self._core.fresh(self._scope, marks)
+        if self._flusher is not None:
+            self._core.buffer_marks(self._scope, marks)
+            self._flusher.wake()
+            return None
+        return self._engine.run(self._core.mark(self._scope, marks)) if marks else 0
+
+    def mark_offline(self, user: object, session: str | None = None) -> bool:
+        """Record that a user, or (named) one session of hers, is gone; True when this made her offline.
+
+        When her last named session ends she leaves; ending a session she does not have changes nothing.
+        """
+        return self._run(self._core.leave(self._scope, user, session))
+
+    @contextmanager
+    def session(
+        self,
+        user: object,
+        kind: names.Kind | None = None,
+        session: str | None = None,
+        away: bool | None = None,
+        info: Mapping[str, Any] | None = None,
+    ) -> "Iterator[OpenSession]":
+        """Hold a session open: kept fresh every third of the window, ended on the way out.
+
+        ``session`` is its name, a random one unless given. A thread a session; a store that is away
+        meanwhile is tried again at the next beat.
+        """
+        held = OpenSession(self, user, session or secrets.token_urlsafe(9))
+        self.mark_online(user, kind, held.name, away, info)
+        stop = threading.Event()
+        beat = threading.Thread(target=held.beat, args=(stop,), name="herenow-session", daemon=True)
+        beat.start()
+        try:
+            yield held
+        finally:
+            stop.set()
+            beat.join()
+            try:
+                self.mark_offline(user, held.name)
+            except StoreError as error:
+                _log.warning("a session ends by itself, within the window: %s", error)
+
+    @property
+    def beat_seconds(self) -> float:
+        """How often a session of this room is to be seen, in seconds: a third of the window."""
+        return self._core.memory.window(self._scope) / 3000
+
+    # who is online
+
+    def is_online(self, user: object, *, include_hidden: bool = False) -> bool:
+        """Tell whether a user is online now. O(log n)."""
+        return self._one(user, include_hidden=include_hidden).online
+
+    def get_user_last_activity(
+        self, user: object, *, include_hidden: bool = False
+    ) -> datetime | None:
+        """When a user was last seen, aware and in UTC; None when that is longer ago than the retention.
+
+        Not whether she is online: see `is_online`. Guests and bots are forgotten when they leave.
+        """
+        return self._one(user, include_hidden=include_hidden).last_seen
+
+    def _one(self, user: object, *, include_hidden: bool) -> UserPresence:
+        name = names.clean_user(user)
+        return self._call(users.lookup(self._scope, [name], include_hidden=include_hidden))[0]
+
+    def lookup(
+        self, users: Iterable[K], *, include_hidden: bool = False
+    ) -> dict[K, UserPresence]:
+        """Look up users, keyed by what was passed; one that is unknown is not online.
+
+        Hundreds in one round trip; O(log n) each.
+        """
+        return self._run(self._core.lookup(self._scope, users, include_hidden=include_hidden))
+
+    def get_online_users(
+        self,
+        window: Seconds | None = None,
+        kind: names.Kind = "member",
+        limit: int | None = None,
+        *,
+        include_hidden: bool = False,
+    ) -> list[str]:
+        """List who is online, newest first: within ``window`` seconds, at most the room's.
+
+        ``include_hidden`` lists hidden members among the members; without it the kind ``hidden`` is
+        empty. O(n): for a page of many, see `page_online_users`.
+        """
+        return self._call(
+            online.users(self._scope, window, kind, limit, include_hidden=include_hidden)
+        )
+
+    def page_online_users(
+        self,
+        limit: int = 50,
+        cursor: str | None = None,
+        window: Seconds | None = None,
+        kind: names.Kind = "member",
+        *,
+        include_hidden: bool = False,
+    ) -> Page:
+        """One page of who is online, newest first, and the cursor of the next. O(log n + limit).
+
+        Nobody is skipped or repeated whose last seen did not change meanwhile.
+        """
+        return self._call(
+            online.page(self._scope, limit, cursor, window, kind, include_hidden=include_hidden)
+        )
+
+    def count_online_users(
+        self,
+        window: Seconds | None = None,
+        kind: names.Kind = "member",
+        *,
+        include_hidden: bool = False,
+    ) -> int:
+        """Count exactly those whom `get_online_users` lists. O(log n); nothing is transferred."""
+        return self._call(online.count(self._scope, window, kind, include_hidden=include_hidden))
+
+    def counts(self, *, include_hidden: bool = False) -> Counts:  # noqa: ARG002
+        """Count who is online, each kind. O(log n).
+
+        The hidden are counted apart, whatever ``include_hidden`` says (taken as by every read): a
+        Counts is for code, which decides what a page shows.
+        """
+        return self._call(online.counts(self._scope))
+
+    def count_active_users(self, window: Seconds, *, include_hidden: bool = False) -> int:
+        """Count members seen within ``window`` seconds, gone or not, up to the retention. O(log n)."""
+        return self._call(
+            online.active_count(self._scope, window, include_hidden=include_hidden)
+        )
+
+    def get_active_users(
+        self, window: Seconds, limit: int = 50, *, include_hidden: bool = False
+    ) -> list[str]:
+        """List members seen within ``window`` seconds, gone or not, newest first. O(log n + limit)."""
+        return self._call(
+            online.active_users(self._scope, window, limit, include_hidden=include_hidden)
+        )
+
+    def peak(self, kind: names.Kind | None = None, *, include_hidden: bool = False) -> Peak:  # noqa: ARG002
+        """The most ever online at once, exactly, and when: of a kind, or of all but bots. O(1).
+
+        A number of people, as `counts` has it: the hidden are among them either way.
+        """
+        return self._call(online.peak(self._scope, kind))
+
+    def snapshot(self, limit: int = 50, *, include_hidden: bool = False) -> Snapshot:
+        """Counts, the newest members and the last event, as one moment. O(log n + limit)."""
+        return self._call(online.snapshot(self._scope, limit, include_hidden=include_hidden))
+
+    def explain(self, user: object, *, include_hidden: bool = False) -> Explanation:
+        """Why a user is, or is not, online: her sessions, sightings, the second she expires, last events.
+
+        For people who ask; it looks through the last 200 event entries.
+        """
+        return self._call(users.explain(self._scope, user, include_hidden=include_hidden))
+
+    # rooms
+
+    @property
+    def name(self) -> str:
+        """The room's name."""
+        return self._scope.room
+
+    def room(self, name: object, window: Seconds | None = None) -> Self:
+        """The same API in another room; cheap. A ``window`` named here is stored at the first write."""
+        other = object.__new__(type(self))
+        other.__dict__.update(self.__dict__)
+        other._scope = self._core.room(name, window)  # noqa: SLF001
+        return other
+
+    def rooms(self, limit: int = 50, *, include_hidden: bool = False) -> list[Room]:
+        """The rooms that somebody is in, busiest first. Two round trips a hundred rooms looked at."""
+        self.flush()
+        return self._engine.run(self._core.rooms(limit, include_hidden=include_hidden))
+
+    def room_counts(
+        self,
+        rooms: Iterable[object],
+        *,
+        include_hidden: bool = False,  # noqa: ARG002
+    ) -> dict[str, Counts]:
+        """Count several rooms, as `counts` does one. One round trip a node."""
+        plan = self._core.room_counts(rooms)
+        self.flush()
+        return self._engine.run(plan)
+
+    # upkeep
+
+    def sweep(self) -> int:
+        """Expire now whoever's window is over, at most 250 a call; how many those were.
+
+        Nothing depends on it: counts and lists are exact without. It tells leaves in time.
+        """
+        return self._run(self._core.sweep(self._scope))
+
+    def forget(self, user: object) -> int:
+        """Erase all that was recorded of a user before the call; in how many rooms there was anything.
+
+        Round trips: one a hundred rooms, and one for their list.
+        """
+        plan = self._core.forget(names.clean_user(user))
+        self.flush()
+        return self._engine.run(plan)
+
+    def health(self) -> Health:
+        """How the store does, by one PING. Never raises for the store."""
+        return self._engine.health(self._core.buffer.dropped if self._core.buffer else 0)
+
+    def flush(self) -> None:
+        """Send what is buffered, now. Reads do that by themselves."""
+        if self._flusher is not None:
+            self._flusher.send_all()
+
+    @property
+    def client(self) -> Any:
+        """The client it was given, or made."""
+        return self._engine.client
+
+    def close(self) -> None:
+        """Send what is buffered and close the connection, for all rooms; it opens again when used."""
+        if self._flusher is not None:
+            self._flusher.close()
+        self._engine.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _call(self, operation: Operation[T]) -> T:
+        if self._flusher is not None and self._flusher.busy:
+            return self._flusher.run_after(self._scope.room, single(operation))
+        return self._engine.call(operation)
+
+    def _run(self, plan: Plan[T]) -> T:
+        if self._flusher is not None and self._flusher.busy:
+            return self._flusher.run_after(self._scope.room, plan)
+        return self._engine.run(plan)
+
+
+class _Flushing:
+    """When the buffer of a sync Presence is sent: by a thread, and before whatever reads."""
+
+    def __init__(self, core: Core, engine: Engine) -> None:
+        self._core = core
+        self._engine = engine
+        self._flusher = Flusher(self.send_all)
+
+    @property
+    def busy(self) -> bool:
+        """Whether anything waits, or is being sent."""
+        return bool(self._core.buffer) or self._flusher.sending.locked()
+
+    def wake(self) -> None:
+        """Have what was put sent soon."""
+        self._flusher.wake()
+
+    def send_all(self) -> None:
+        """Send all that waits, of every room. What the store does not take waits on."""
+        if self.busy and self._core.buffer is not None:
+            with self._flusher.sending:
+                self._engine.run(self._core.flush(self._core.buffer.take()))
+            self._again()
+
+    def run_after(self, room: str, plan: Plan[T]) -> T:
+        """Run a plan after what waits for its room, in the same round trip."""
+        try:
+            with self._flusher.sending:
+                return self._engine.run(self._core.after(room, plan))
+        finally:
+            self._again()
+
+    def _again(self) -> None:
+        if self._core.buffer:
+            self._flusher.wake()
+
+    def close(self) -> None:
+        """Send all that waits, and stop the thread."""
+        self._flusher.close()
+        self.send_all()
+        self._flusher.close()
+
+
+class OpenSession:
+    """A session that is held open; see `Presence.session`."""
+
+    def __init__(self, presence: Presence, user: object, name: str) -> None:
+        self.user = user
+        self.name = name
+        self._presence = presence
+
+    def update(
+        self, *, away: bool | None = None, info: Mapping[str, Any] | None = None
+    ) -> None:
+        """Say that the user is away or back, or what the session shows now."""
+        self._presence.mark_online(self.user, session=self.name, away=away, info=info)
+
+    def beat(self, stop: threading.Event) -> None:
+        """Mark the session until told to stop."""
+        while not stop.wait(self._presence.beat_seconds):
+            try:
+                self._presence.mark_online(self.user, session=self.name)
+            except StoreError as error:
+                _log.debug("a session waits for the store: %s", error)

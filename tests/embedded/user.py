@@ -1,0 +1,24 @@
+"""A user process: opens a server, then obeys its standard input line by line, until it ends.
+
+A line is Python, run in one namespace and answered by a line of JSON: what it left in ``answer``, or
+the error. ``server`` is the embedded server, ``count()`` an acknowledged INCR. It imports nothing
+but what the line asks for, so that it can run without site-packages, or as an odd host program.
+"""
+
+import json
+import sys
+
+
+def main() -> None:
+    namespace: dict[str, object] = {}
+    for line in sys.stdin:
+        namespace["answer"] = None
+        try:
+            exec(json.loads(line), namespace)  # noqa: S102 - the tests' own lines
+            said = {"answer": namespace["answer"]}
+        except Exception as error:  # noqa: BLE001 - told to the test, whatever it is
+            said = {"error": type(error).__name__, "message": str(error)}
+        print(json.dumps(said), flush=True)  # noqa: T201
+
+
+main()
