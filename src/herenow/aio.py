@@ -15,7 +15,7 @@ from typing import Any, Final, Self, TypeVar
 from herenow import names
 from herenow.buffer import FLUSH_EVERY
 from herenow.core import DEFAULT_TIMEOUT, Core
-from herenow.errors import StoreError
+from herenow.errors import StoreError, StoreTimeout
 from herenow.execution import AsyncEngine
 from herenow.models import (
     Counts,
@@ -43,7 +43,7 @@ class AsyncPresence:
     flusher's task when that is cancelled, as `asyncio.run` does.
     """
 
-    def __init__(  # noqa: PLR0913
+    def __init__(
         self,
         store: Any = DEFAULT_URL,
         *,
@@ -53,7 +53,7 @@ class AsyncPresence:
         buffered: bool = False,
         prefix: str = "herenow:",
         clock: Callable[[], float] | None = None,
-        timeout: Seconds = DEFAULT_TIMEOUT,  # noqa: ASYNC109 - a connection's, not a call's
+        timeout: Seconds = DEFAULT_TIMEOUT,
     ) -> None:
         self._core = Core(
             window=window,
@@ -65,11 +65,11 @@ class AsyncPresence:
         )
         self._engine = AsyncEngine(opener(store, timeout, asynchronous=True))
         self._scope = self._core.site
-        self._flusher = _Flushing(self._core, self._engine) if buffered else None
+        self._flusher = _Flushing(self._core, self._engine, timeout) if buffered else None
 
     # sightings
 
-    async def mark_online(  # noqa: PLR0913
+    async def mark_online(
         self,
         user: object,
         kind: names.Kind | None = None,
@@ -225,7 +225,7 @@ class AsyncPresence:
     def room(self, name: object, window: Seconds | None = None) -> Self:
         other = object.__new__(type(self))
         other.__dict__.update(self.__dict__)
-        other._scope = self._core.room(name, window)  # noqa: SLF001
+        other._scope = self._core.room(name, window)
         return other
 
     async def rooms(self, limit: int = 50, *, include_hidden: bool = False) -> list[Room]:
@@ -267,9 +267,11 @@ class AsyncPresence:
 
     async def aclose(self) -> None:
         """Send what is buffered and close the connection, for all rooms; it opens again when used."""
-        if self._flusher is not None:
-            await self._flusher.close()
-        await self._engine.aclose()
+        try:
+            if self._flusher is not None:
+                await self._flusher.close()
+        finally:
+            await self._engine.aclose()
 
     close = aclose
 
@@ -303,9 +305,10 @@ for _name, _method in vars(AsyncPresence).items():
 class _Flushing:
     """When the buffer of an AsyncPresence is sent: by a task, and before whatever reads."""
 
-    def __init__(self, core: Core, engine: AsyncEngine) -> None:
+    def __init__(self, core: Core, engine: AsyncEngine, patience: Seconds) -> None:
         self._core = core
         self._engine = engine
+        self._patience = names.milliseconds(patience, "a timeout") / 1000
         self._loop: asyncio.AbstractEventLoop | None = None
         self._lock = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
@@ -341,17 +344,32 @@ class _Flushing:
     async def send_all(self) -> None:
         """Send all that waits, of every room. What the store does not take waits on."""
         if self.busy and self._core.buffer is not None:
-            async with self._sending():
+            async with self._alone():
                 await self._engine.run(self._core.flush(self._core.buffer.take()))
             self._again()
 
     async def run_after(self, room: str, plan: Plan[T]) -> T:
         """Run a plan after what waits for its room, in the same round trip."""
         try:
-            async with self._sending():
+            async with self._alone():
                 return await self._engine.run(self._core.after(room, plan))
         finally:
             self._again()
+
+    @asynccontextmanager
+    async def _alone(self) -> AsyncIterator[None]:
+        # a store that hangs costs whoever waits behind a flush its own timeout, not the sum of all
+        sending = self._sending()
+        try:
+            await asyncio.wait_for(sending.acquire(), self._patience)
+        except TimeoutError:
+            raise StoreTimeout(
+                "the store did not answer in time: a flush is under way"
+            ) from None
+        try:
+            yield
+        finally:
+            sending.release()
 
     def _again(self) -> None:
         if self._core.buffer:
@@ -359,11 +377,13 @@ class _Flushing:
 
     async def close(self) -> None:
         """Send all that waits, and stop the task."""
-        await self.send_all()
-        task, self._task = self._task, None
-        if task is not None and task.get_loop() is asyncio.get_running_loop():
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+        try:
+            await self.send_all()
+        finally:
+            task, self._task = self._task, None
+            if task is not None and task.get_loop() is asyncio.get_running_loop():
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
 
 
 class OpenSession:

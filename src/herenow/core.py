@@ -15,7 +15,17 @@ from herenow.buffer import Buffer, Entry, aged
 from herenow.errors import StoreError
 from herenow.memory import Memory, Write
 from herenow.models import Counts, Room, UserPresence
-from herenow.operations import Operation, Outcome, Plan, answer, marking, online, rooms, upkeep, users
+from herenow.operations import (
+    Operation,
+    Outcome,
+    Plan,
+    answer,
+    marking,
+    online,
+    rooms,
+    upkeep,
+    users,
+)
 from herenow.operations.marking import Mark, Written
 from herenow.operations.scope import Scope, make_scope
 from herenow.throttle import Throttle
@@ -33,7 +43,7 @@ _SCOPES_KEPT: Final = 10_000
 class Core:
     """Settings, throttle, buffer and memory of one Presence."""
 
-    def __init__(  # noqa: PLR0913
+    def __init__(
         self,
         *,
         window: object,

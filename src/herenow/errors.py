@@ -9,9 +9,9 @@ class StoreError(Exception):
     """The store answered, and refused: wrong types under our keys, read-only, out of memory."""
 
 
-class StoreUnavailable(StoreError):  # noqa: N818 - the contract's name
+class StoreUnavailable(StoreError):
     """The store cannot be reached, is still loading, or does not let us in."""
 
 
-class StoreTimeout(StoreError):  # noqa: N818 - the contract's name
+class StoreTimeout(StoreError):
     """The store did not answer in time; what was sent may or may not have been done."""

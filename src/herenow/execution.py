@@ -11,8 +11,8 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from importlib import import_module
 from time import perf_counter
+from types import ModuleType
 from typing import Any, Final, Protocol, TypeVar
 
 from herenow.errors import StoreError, StoreTimeout, StoreUnavailable
@@ -31,6 +31,14 @@ class Connected(Protocol):
     @property
     def client(self) -> Any:
         """A redis or valkey client, single or cluster."""
+
+    @property
+    def cluster(self) -> bool:
+        """Whether it talks to a cluster."""
+
+    @property
+    def exceptions(self) -> ModuleType:
+        """What it raises."""
 
     def close(self) -> None:
         """Close a sync client, and what belongs to it."""
@@ -58,8 +66,8 @@ class _Store:
             with self._opening:
                 if self._connected is None:
                     opened = self._connect()
-                    self._errors = exceptions_of(opened.client)
-                    self.cluster = "cluster" in type(opened.client).__name__.lower()
+                    self._errors = opened.exceptions
+                    self.cluster = opened.cluster
                     self._connected = opened
                 connected = self._connected
         return connected.client
@@ -87,6 +95,8 @@ class _Store:
     def translate(self, error: Exception) -> Exception:
         """Turn what a client library raised into one of our errors; others stay as they are."""
         if isinstance(error, StoreError | ValueError) and not self._is(error, "RedisError"):
+            if isinstance(error, StoreUnavailable):  # an embedded server that does not come up
+                self.note(ok=False)
             return error
         said = str(error)
         if _OUR_RULE in said:
@@ -112,15 +122,6 @@ class _Store:
 
 def _spellings(name: str) -> tuple[str, str]:
     return name, name.replace("Redis", "Valkey")
-
-
-def exceptions_of(client: Any) -> Any:
-    """Find the exceptions of the library that a client is of: redis.exceptions or valkey.exceptions."""
-    for one in type(client).__mro__:
-        library = one.__module__.partition(".")[0]
-        if library in {"redis", "valkey"}:
-            return import_module(f"{library}.exceptions")
-    raise ValueError(f"a client is one of redis-py or valkey-py, not {type(client).__name__}")
 
 
 def _command(operation: Operation[Any]) -> tuple[Any, ...]:
@@ -242,7 +243,7 @@ class AsyncEngine:
         # opening may boot a server or ask a cluster for its slots: never on the event loop
         client = self._store.opened
         if client is None:
-            import asyncio  # noqa: PLC0415 - only async sites pay for it
+            import asyncio
 
             client = await asyncio.to_thread(self._store.open)
         return client

@@ -41,9 +41,7 @@ def clean_session(value: object) -> str:
 
 
 def _name(value: object, what: str, most: int) -> str:
-    if isinstance(value, str):
-        name = str(value)
-    elif isinstance(value, uuid.UUID) or (isinstance(value, int) and not isinstance(value, bool)):
+    if isinstance(value, str) or isinstance(value, uuid.UUID) or (isinstance(value, int) and not isinstance(value, bool)):
         name = str(value)
     else:
         raise ValueError(f"{what} is a str, an int or a UUID, not {type(value).__name__}")

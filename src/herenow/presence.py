@@ -12,13 +12,14 @@ import threading
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from functools import cache
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
 from herenow import connection, names
 from herenow.buffer import Flusher
 from herenow.core import DEFAULT_TIMEOUT, Core
-from herenow.errors import StoreError
+from herenow.errors import StoreError, StoreTimeout
 from herenow.execution import Engine
 from herenow.models import (
     Counts,
@@ -32,7 +33,6 @@ from herenow.models import (
     UserPresence,
 )
 from herenow.operations import Operation, Plan, marking, online, single, users
-from herenow.operations.scope import Scope
 
 T = TypeVar("T")
 K = TypeVar("K", bound=Hashable)
@@ -49,26 +49,17 @@ def opener(store: object, timeout: object, *, asynchronous: bool) -> Callable[[]
         connect = connection.connect_async if asynchronous else connection.connect
         return lambda: connect(store, timeout=seconds)
     connection.check_client(store, asynchronous=asynchronous)
-    slowest = connection.client_timeout(store)
-    if slowest is None or slowest > 1:
+    _warn_of_a_slow_client(connection.client_timeout(store))
+    return lambda: connection.Connection(store, handed_in=True)
+
+
+@cache  # once for each figure, not for each Presence
+def _warn_of_a_slow_client(seconds: float | None) -> None:
+    if seconds is None or seconds > 1:
         _log.warning(
-            "with this client a hung store costs a call %s; give it a shorter socket_timeout and no retries",
-            "for ever" if slowest is None else f"up to {slowest:g} s",
+            "with this client a hung store costs a call %s; give it a shorter socket_timeout, no retries",
+            "for ever" if seconds is None else f"up to {seconds:g} s",
         )
-    return lambda: Handed(store)
-
-
-class Handed:
-    """A client that the caller made, and closes."""
-
-    def __init__(self, client: Any) -> None:
-        self.client = client
-
-    def close(self) -> None:
-        """Leave it open: it is the caller's."""
-
-    async def aclose(self) -> None:
-        """Leave it open: it is the caller's."""
 
 
 class Presence:
@@ -83,7 +74,7 @@ class Presence:
     the store's own; ``timeout`` is that of a connection made here, in seconds.
     """
 
-    def __init__(  # noqa: PLR0913
+    def __init__(
         self,
         store: Any = DEFAULT_URL,
         *,
@@ -105,11 +96,11 @@ class Presence:
         )
         self._engine = Engine(opener(store, timeout, asynchronous=False))
         self._scope = self._core.site
-        self._flusher = _Flushing(self._core, self._engine) if buffered else None
+        self._flusher = _Flushing(self._core, self._engine, timeout) if buffered else None
 
     # sightings
 
-    def mark_online(  # noqa: PLR0913
+    def mark_online(
         self,
         user: object,
         kind: names.Kind | None = None,
@@ -316,7 +307,7 @@ class Presence:
         """The same API in another room; cheap. A ``window`` named here is stored at the first write."""
         other = object.__new__(type(self))
         other.__dict__.update(self.__dict__)
-        other._scope = self._core.room(name, window)  # noqa: SLF001
+        other._scope = self._core.room(name, window)
         return other
 
     def rooms(self, limit: int = 50, *, include_hidden: bool = False) -> list[Room]:
@@ -369,9 +360,11 @@ class Presence:
 
     def close(self) -> None:
         """Send what is buffered and close the connection, for all rooms; it opens again when used."""
-        if self._flusher is not None:
-            self._flusher.close()
-        self._engine.close()
+        try:
+            if self._flusher is not None:
+                self._flusher.close()
+        finally:
+            self._engine.close()
 
     def __enter__(self) -> Self:
         return self
@@ -398,9 +391,10 @@ class Presence:
 class _Flushing:
     """When the buffer of a sync Presence is sent: by a thread, and before whatever reads."""
 
-    def __init__(self, core: Core, engine: Engine) -> None:
+    def __init__(self, core: Core, engine: Engine, patience: Seconds) -> None:
         self._core = core
         self._engine = engine
+        self._patience = names.milliseconds(patience, "a timeout") / 1000
         self._flusher = Flusher(self.send_all)
 
     @property
@@ -415,17 +409,28 @@ class _Flushing:
     def send_all(self) -> None:
         """Send all that waits, of every room. What the store does not take waits on."""
         if self.busy and self._core.buffer is not None:
-            with self._flusher.sending:
+            with self._alone():
                 self._engine.run(self._core.flush(self._core.buffer.take()))
             self._again()
 
     def run_after(self, room: str, plan: Plan[T]) -> T:
         """Run a plan after what waits for its room, in the same round trip."""
         try:
-            with self._flusher.sending:
+            with self._alone():
                 return self._engine.run(self._core.after(room, plan))
         finally:
             self._again()
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        # a store that hangs costs whoever waits behind a flush its own timeout, not the sum of all
+        sending = self._flusher.sending
+        if not sending.acquire(timeout=self._patience):
+            raise StoreTimeout("the store did not answer in time: a flush is under way")
+        try:
+            yield
+        finally:
+            sending.release()
 
     def _again(self) -> None:
         if self._core.buffer:
@@ -434,8 +439,10 @@ class _Flushing:
     def close(self) -> None:
         """Send all that waits, and stop the thread."""
         self._flusher.close()
-        self.send_all()
-        self._flusher.close()
+        try:
+            self.send_all()
+        finally:
+            self._flusher.close()
 
 
 class OpenSession:

@@ -33,7 +33,7 @@ class Throttle:
         self._new: dict[tuple[str, str], _User] = {}
         self._old: dict[tuple[str, str], _User] = {}
 
-    def repeats(  # noqa: PLR0913
+    def repeats(
         self,
         room: str,
         user: str,

@@ -6,21 +6,24 @@ are told from everybody else's.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
 import redis
 
 import herenow.embedded
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 PATIENCE = 10.0
 _PROGRAM = Path(__file__).with_name("user.py")
@@ -97,21 +100,26 @@ def processes(directory: Path) -> list[psutil.Process]:
     for process in psutil.process_iter():
         try:
             where = process.cwd().removesuffix(" (deleted)")
-            program = process.cmdline()
         except psutil.Error:
             continue
         inside = where == str(directory) or where.startswith(f"{directory}{os.sep}")
-        if inside and process.pid != os.getpid() and program:
+        if inside and process.pid != os.getpid():
             found.append(process)
     return found
 
 
 def supervisors(directory: Path) -> list[psutil.Process]:
-    return [p for p in processes(directory) if any("supervisor.py" in a for a in p.cmdline())]
+    return [each for each in processes(directory) if not _is_server(each)]
 
 
 def servers(directory: Path) -> list[psutil.Process]:
-    return [p for p in processes(directory) if "-server" in p.cmdline()[0]]
+    return [each for each in processes(directory) if _is_server(each)]
+
+
+def _is_server(process: psutil.Process) -> bool:
+    with contextlib.suppress(psutil.Error):
+        return process.name().endswith("-server")
+    return False
 
 
 def on(socket: str) -> redis.Redis:
@@ -123,6 +131,11 @@ def server_pid(socket: str) -> int:
         return int(client.info("server")["process_id"])
 
 
+def counted(socket: str) -> int:
+    with on(socket) as client:
+        return int(client.incr("n"))
+
+
 def alive(pid: int) -> bool:
     try:
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
@@ -132,14 +145,14 @@ def alive(pid: int) -> bool:
 
 @pytest.fixture
 def place() -> Iterator[Path]:
-    """A place with a short path; whoever still runs in it when the users are gone fails the test."""
+    """A place with a short path; who still runs in it when the users are gone fails the test."""
     with tempfile.TemporaryDirectory(prefix="hn-", ignore_cleanup_errors=True) as made:
         place = Path(made).resolve()
         yield place
         deadline = time.monotonic() + PATIENCE
         while (left := processes(place)) and time.monotonic() < deadline:
             time.sleep(0.02)
-        told = [" ".join(process.cmdline()) for process in left]
+        told = [str(process) for process in left]
         for process in left:
             process.kill()
         assert not told, "left behind"

@@ -218,7 +218,9 @@ def test_the_package_goes_before_path_and_is_not_imported(
     socket = user.do(opening(directory))
     with on(socket) as client:
         assert client.info("server")["server_name"] == "valkey"
-    modules = user.do("import sys; answer = [m for m in sys.modules if 'valkey' in m or m == 'redis']")
+    modules = user.do(
+        "import sys; answer = [m for m in sys.modules if 'valkey' in m or m == 'redis']"
+    )
     assert modules == []
 
 

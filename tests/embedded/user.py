@@ -1,8 +1,8 @@
 """A user process: opens a server, then obeys its standard input line by line, until it ends.
 
-A line is Python, run in one namespace and answered by a line of JSON: what it left in ``answer``, or
-the error. ``server`` is the embedded server, ``count()`` an acknowledged INCR. It imports nothing
-but what the line asks for, so that it can run without site-packages, or as an odd host program.
+A line is Python in JSON, run in one namespace and answered by a line of JSON: what it left in
+``answer``, or the error. Nothing is imported but what a line asks for, so that it can run without
+site-packages.
 """
 
 import json

@@ -102,6 +102,7 @@ class Server:
 
     def client(self, **kwargs: Any) -> redis.Redis:
         """A client over the unix socket, closed with the server at the latest."""
+        kwargs.setdefault("protocol", 2)  # redis-py 8.0 cannot speak 3 over a unix socket
         client = redis.Redis(unix_socket_path=self.socket, password=self.password, **kwargs)
         self._clients.append(client)
         return client

@@ -17,12 +17,13 @@ Decided, with redis-py 8 in view:
   sentinels and in a cluster the pools cannot wait; there the bound is 500 connections a node.
 """
 
-import asyncio
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from herenow.connection.given import exceptions_of, is_cluster
 from herenow.connection.urls import Target, parse
 
 if TYPE_CHECKING:
@@ -34,13 +35,29 @@ _REFUSING = 500
 
 @dataclass(frozen=True)
 class Connection:
-    """A client, and our part in the embedded server if it talks to one."""
+    """A client, what kind it is, and our part in the embedded server if it talks to one.
 
-    client: Any
+    A client that was ``handed_in`` stays open: it is the caller's.
+    """
+
+    client: Any = field(repr=False)  # redis-py before 8 shows passwords
     server: "EmbeddedServer | None" = None
+    handed_in: bool = False
+
+    @property
+    def cluster(self) -> bool:
+        """Whether the client talks to a cluster."""
+        return is_cluster(self.client)
+
+    @property
+    def exceptions(self) -> ModuleType:
+        """What the client raises: ``redis.exceptions`` or ``valkey.exceptions``."""
+        return exceptions_of(self.client)
 
     def close(self) -> None:
         """Close the client and let go of the embedded server, which ends with its last user."""
+        if self.handed_in:
+            return
         try:
             for client in _with_sentinels(self.client):
                 client.close()
@@ -50,6 +67,8 @@ class Connection:
 
     async def aclose(self) -> None:
         """Do what ``close`` does, for a client of redis.asyncio."""
+        if self.handed_in:
+            return
         try:
             for client in _with_sentinels(self.client):
                 await client.aclose()
@@ -63,8 +82,10 @@ def connect(url: str, *, timeout: float = 0.25) -> Connection:
 
     ``timeout`` in seconds bounds each wait: for a connection of the pool, to connect, for a reply.
     A server that hangs costs a call one of them; behind sentinels or in a cluster, one more for
-    each other node that hangs as well and is asked where to turn. Sends nothing, except that
-    ``embedded`` starts its server (0.1 s, 10 s at most) and ``+cluster`` reads the topology.
+    each other node that hangs as well and is asked where to turn (in a cluster by one thread after
+    another, so that of a whole cluster out of reach the last of many threads learns late). Sends
+    nothing, except that ``embedded`` starts its server (0.1 s, 10 s at most) and ``+cluster`` reads
+    the topology.
 
     Raises ValueError as ``check_url`` does, StoreUnavailable when an embedded server does not
     start, and ``redis.exceptions.RedisClusterException``, which is no ``RedisError``, when no node
@@ -85,7 +106,7 @@ def connect_async(url: str, *, timeout: float = 0.25) -> Connection:
 
 
 def _connect(target: Target, timeout: float, library: str) -> Connection:
-    """Make it by ``library``, redis or redis.asyncio: what is used here has the same names there."""
+    """Make it by ``library``, redis or redis.asyncio, which use the same names."""
     from redis.backoff import NoBackoff
 
     once = import_module(f"{library}.retry").Retry(NoBackoff(), 0)
@@ -188,6 +209,8 @@ def _reviving(server: "EmbeddedServer") -> dict[str, Any]:
 
 def _reviving_async(server: "EmbeddedServer") -> dict[str, Any]:
     """Do the same for redis.asyncio; the waiting is done in a thread."""
+    import asyncio
+
     from redis.asyncio.connection import UnixDomainSocketConnection
     from redis.exceptions import BusyLoadingError
 

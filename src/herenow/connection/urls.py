@@ -9,11 +9,18 @@ with an option. For the same reason no error here repeats what stands before the
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Literal, cast
+from typing import Any, Literal
 from urllib.parse import parse_qsl, unquote
 
 Kind = Literal["single", "unix", "sentinel", "cluster", "embedded"]
 
+_KINDS: dict[str, Kind] = {
+    "": "single",
+    "+sentinel": "sentinel",
+    "+cluster": "cluster",
+    "unix": "unix",
+    "embedded": "embedded",
+}
 _TLS = {"redis": False, "rediss": True, "valkey": False, "valkeys": True}
 _FORMS: dict[Kind, str] = {
     "single": "redis://[user:password@]host[:port][/db]",
@@ -49,15 +56,16 @@ def parse(url: str) -> Target:
     rest, _, query = rest.partition("?")
     authority, slash, path = rest.partition("/")
     userinfo, at, authority = authority.rpartition("@")
+    socket_or_directory = kind in ("unix", "embedded")
+    if socket_or_directory and (authority or (at and kind == "embedded")):
+        raise _wrong(kind)
+    hosts = () if socket_or_directory else tuple(_hosts(authority, kind))
     user, _, password = map(unquote, userinfo.partition(":"))
-    options = {"username": user, "password": password}
-    options = {name: value for name, value in options.items() if value}
+    credentials = {"username": user, "password": password}
+    options: dict[str, Any] = {name: text for name, text in credentials.items() if text}
     options |= _options(query, kind, tls=tls)
-    if kind in ("unix", "embedded"):
-        if authority or (at and kind == "embedded"):
-            raise _wrong(kind)
+    if socket_or_directory:
         return Target(kind, tls, (), _place(kind, unquote(slash + path), options), options)
-    hosts = tuple(_hosts(authority, kind))
     service, db = "", path.rstrip("/")
     if kind == "sentinel":
         service, _, db = map(unquote, db.partition("/"))
@@ -81,15 +89,15 @@ def _scheme(url: str) -> tuple[Kind, bool, str]:
         raise ValueError(f"a store's URL is a string, not {type(url).__name__}")
     scheme, separator, rest = url.partition("://")
     base, plus, topology = scheme.lower().partition("+")
-    kind = (topology if plus else "single") if base in _TLS else scheme.lower()
-    if not separator or kind not in _FORMS or (plus and kind not in ("sentinel", "cluster")):
+    kind = _KINDS.get(scheme.lower() if base not in _TLS else plus + topology)
+    if not separator or kind is None:
         raise ValueError(
             "a store's URL begins with redis://, rediss://, valkey:// or valkeys:// (or one of "
             "them with +sentinel or +cluster), unix:// or embedded://"
         )
     if "#" in rest:
         raise ValueError(f"a store's URL has no # in it; {_ENCODE}")
-    return cast("Kind", kind), _TLS.get(base, False), rest
+    return kind, _TLS.get(base, False), rest
 
 
 def _place(kind: Kind, path: str, options: dict[str, Any]) -> str:

@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
+PRELUDE = ""
+"""Put before every script. Empty; the tests put a check of the declared keys there."""
+
 _INCLUDE = re.compile(r"^--#include (\S+)$", re.MULTILINE)
 
 
@@ -31,5 +34,5 @@ def load(name: str) -> Script:
         text = folder.joinpath(path).read_text(encoding="utf-8")
         return _INCLUDE.sub(lambda found: read(found[1]), text)
 
-    text = read(f"{name}.lua")
+    text = PRELUDE + read(f"{name}.lua")
     return Script(name, text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())

@@ -126,11 +126,11 @@ def decode_cursor(cursor: object) -> tuple[str, str]:
     """Read a cursor; ValueError for one that no page gave."""
     try:
         if not isinstance(cursor, str) or len(cursor) > 400:  # noqa: PLR2004 - 256 bytes and a score, in base64
-            raise ValueError("too long, or no str")  # noqa: TRY301
+            raise ValueError("too long, or no str")
         raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
         score, _, user = raw.decode().partition(" ")
         if not (score.isascii() and score.isdigit() and len(score) < 16):  # noqa: PLR2004 - exact in a double
-            raise ValueError("no score")  # noqa: TRY301
+            raise ValueError("no score")
         return score, names.clean_user(user)
     except (ValueError, binascii.Error):
         raise ValueError(f"a cursor is one that a page gave, or None; not {cursor!a:.80}") from None

@@ -85,7 +85,9 @@ def read_sessions(packed: Any, cut: int) -> tuple[Session, ...]:
             shown = json.loads(info) if info else {}
             sessions.append((int(seen), Session(name, away == "1", moment(int(seen)), shown)))
     sessions.sort(key=lambda one: (one[0], one[1].name.encode()), reverse=True)
-    return tuple(session for _, session in sessions)
+    fresh = tuple(session for _, session in sessions)
+    # the unnamed one, alone and with nothing to say, is not kept either
+    return fresh if any(one.name or one.away or one.info for one in fresh) else ()
 
 
 def is_away(sessions: Sequence[Session]) -> bool:
@@ -143,7 +145,7 @@ def _explain(scope: Scope, user: str, reply: Any, *, include_hidden: bool) -> Ex
     )
 
 
-def _reason(  # noqa: PLR0913
+def _reason(
     presence: UserPresence, place: str, places: Any, now: int, window: int, left: Any
 ) -> str:
     seen = presence.last_seen

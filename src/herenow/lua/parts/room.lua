@@ -106,13 +106,18 @@ local function sweep(most)
   return #users
 end
 
--- Forget what the retention is over for, and leaves that no aged sighting can come before.
+-- Forget what the retention is over for, and leaves longer ago than the window.
+-- Answer whether all of it was.
 local function trim()
+  local all = true
   for key, bound in pairs({[LAST.m] = now - retention, [LAST.h] = now - retention, [LEFT] = cut}) do
     if card[key] > 0 then
-      remove('ZREM', key, call('ZRANGEBYSCORE', key, '-inf', int(bound), 'LIMIT', 0, SWEPT_AT_MOST))
+      local over = call('ZRANGEBYSCORE', key, '-inf', int(bound), 'LIMIT', 0, SWEPT_AT_MOST)
+      remove('ZREM', key, over)
+      all = all and #over < SWEPT_AT_MOST
     end
   end
+  return all
 end
 
 local function trim_events()
@@ -123,14 +128,14 @@ local function trim_events()
   end
 end
 
--- Store a named window or retention. Nobody who has expired is revived by a longer window: those leave
--- first. Answer how many that were.
+-- Store a named window or retention. A longer window revives nobody who has expired, and no leave: what
+-- is over by the old one goes first. Answer how many left.
 local function settle()
   local swept = 0
   if ARGV[3] == '1' and stored[1] ~= ARGV[2] then
     if stored[1] and tonumber(ARGV[2]) > window then
       swept = sweep(SWEPT_AT_MOST)
-      if swept == SWEPT_AT_MOST then pending = 1 end
+      if not trim() or swept == SWEPT_AT_MOST then pending = 1 end
     end
     if pending == 0 then
       window = tonumber(ARGV[2])

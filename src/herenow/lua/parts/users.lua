@@ -23,7 +23,9 @@ local function load(users)
     end
     local record = {user = user, before = before}
     for field, value in pairs(before) do record[field] = value end
+    -- what is over counts no more, trimmed or not
     if record.hidden_last and record.hidden_last <= now - retention then record.hidden_last = nil end
+    if record.left and record.left <= cut then record.left = nil end
     records[i] = record
   end
   return records

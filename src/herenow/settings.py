@@ -1,0 +1,227 @@
+"""Settings: the one place that reads HERENOW_* variables and frameworks' configs.
+
+One flat list, by the same names everywhere: the field ``window`` is the argument ``window=``, the
+config key and the environment variable HERENOW_WINDOW. What is given as an argument counts first,
+then the framework's config, then the environment, then the default. Each field carries how it is
+read and what it means: a test holds the README's table equal to that. Nothing here does I/O, except
+that `make_presence` looks for the embedded server's program where no store is named.
+"""
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote
+
+from herenow import connection, names
+from herenow.core import DEFAULT_TIMEOUT, DEFAULT_WINDOW
+from herenow.errors import StoreUnavailable
+from herenow.presence import Presence
+
+_PREFIX: Final = "HERENOW_"
+_MINUTES: Final = "ONLINE_LAST_MINUTES"
+_DURATION: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)([smhd]?)")
+_UNITS: Final = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
+_YES: Final = ("1", "true", "yes", "on")
+_NO: Final = ("0", "false", "no", "off")
+_PATH: Final = re.compile(r"/[^\s<>?#]*")  # < begins a variable part in the frameworks' rules
+
+
+# ------------------------------------------------------------ how a value is read
+
+
+def _seconds(value: object) -> Any:
+    if isinstance(value, str):
+        match = _DURATION.fullmatch(value.strip())
+        if match is None:
+            raise ValueError(
+                f"a duration is seconds, or a number with s, m, h or d, as 5m or 30d, not {value!r}"
+            )
+        return float(match[1]) * _UNITS[match[2]]
+    return value  # a number or a timedelta, or what `names` refuses
+
+
+def _duration(what: str) -> Callable[[object], float]:
+    return lambda value: names.milliseconds(_seconds(value), what) / 1000
+
+
+def _resolution(value: object) -> float:
+    try:
+        return names.age_milliseconds(_seconds(value)) / 1000
+    except ValueError as error:
+        raise ValueError(str(error).replace("an age", "a resolution")) from None
+
+
+def _minutes(value: object) -> float:
+    text = value.strip() if isinstance(value, str) else value
+    if isinstance(text, str) and not text.endswith(("s", "m", "h", "d")):
+        text = _seconds(text)
+    if isinstance(text, bool) or not isinstance(text, int | float):
+        raise ValueError(f"a number of minutes, not {value!r}")
+    return names.milliseconds(text * 60, "a window") / 1000
+
+
+def _url(value: object) -> str:
+    if not isinstance(value, str):  # not repeated: it may be a URL of bytes, with a password
+        raise ValueError(f"a store's URL is a str, not {type(value).__name__}")
+    connection.check_url(value)
+    return value
+
+
+def _boolean(value: object) -> bool:
+    said = str(value).lower() if isinstance(value, bool | int | str) else None
+    if said in _YES or said in _NO:
+        return said in _YES
+    raise ValueError(f"true or false (1, yes, on; 0, no, off), not {value!r}")
+
+
+def _page(value: object) -> str | None:
+    if isinstance(value, str) and _PATH.fullmatch(value):
+        return value
+    try:
+        return "/online" if _boolean(value) else None
+    except ValueError:
+        raise ValueError(
+            f"true, false or a path that begins with / and has no blank, < > ? or #, not {value!r}"
+        ) from None
+
+
+def _setting(default: Any, read: Callable[[object], Any], shown: str, meaning: str) -> Any:
+    return field(default=default, metadata={"read": read, "shown": shown, "meaning": meaning})
+
+
+# ------------------------------------------------------------ the list
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What can be set, clean; durations in seconds. `read_settings` makes it.
+
+    None for ``window``, ``retention`` and ``resolution`` leaves them to what the room has stored.
+    """
+
+    url: str | None = _setting(
+        None,
+        _url,
+        "none",
+        "the store, as `redis://localhost:6379/0`; in debug and testing, where none is set and "
+        "`herenow[embedded]` is installed, the embedded store in `instance/herenow`",
+    )
+    prefix: str = _setting("herenow:", names.clean_prefix, "herenow:", "what every key begins with")
+    window: float | None = _setting(
+        None,
+        _duration("a window"),
+        "5m",
+        "how long a sighting keeps a user online; where it is not set, the recipe's "
+        "`ONLINE_LAST_MINUTES` is read; stored in the room",
+    )
+    retention: float | None = _setting(
+        None,
+        _duration("a retention"),
+        "30d",
+        "how long a member's last activity is remembered; stored in the room",
+    )
+    resolution: float | None = _setting(
+        None,
+        _resolution,
+        "window / 60",
+        "how long a repeat sighting is dropped in the process, without a round trip; 0 is exact",
+    )
+    buffered: bool = _setting(
+        default=True,
+        read=_boolean,
+        shown="true",
+        meaning="marks wait in the process and are sent in batches, twice a second",
+    )
+    timeout: float = _setting(
+        DEFAULT_TIMEOUT,
+        _duration("a timeout"),
+        "0.25",
+        "how long one wait for the store may take",
+    )
+    online_url: str | None = _setting(
+        None,
+        _page,
+        "false",
+        "the recipe's page, `Online: alice, bob`: a path, or true for `/online`",
+    )
+
+    def __post_init__(self) -> None:
+        window = DEFAULT_WINDOW if self.window is None else self.window
+        if self.resolution is not None and self.resolution >= window:
+            raise ValueError("HERENOW_RESOLUTION: a resolution is shorter than HERENOW_WINDOW")
+
+
+def variable(name: str) -> str:
+    """Name the config key and environment variable of a field."""
+    return _PREFIX + name.upper()
+
+
+def read_settings(
+    given: Mapping[str, object],
+    config: Mapping[str, object],
+    environ: Mapping[str, str] = os.environ,
+) -> Settings:
+    """Read what is set: ``given`` by the fields' names, a framework's ``config``, the environment.
+
+    None, and an empty environment variable, are not set. Raises a ValueError that names the
+    setting, where it was set and the rule.
+    """
+    known = {one.name: one.metadata["read"] for one in fields(Settings)}
+    unknown = [name for name in given if name not in known]
+    if unknown:
+        raise ValueError(f"no setting {unknown[0]!r}: there are {', '.join(known)}")
+    sources = (
+        ("given as an argument", {variable(name): value for name, value in given.items()}),
+        ("in the config", config),
+        ("in the environment", {name: value for name, value in environ.items() if value}),
+    )
+    clean = {}
+    for name, read in known.items():
+        readers = {variable(name): read}
+        if name == "window":
+            readers[_MINUTES] = _minutes  # only where the setting itself is nowhere set
+        for key, where, value in (
+            (key, where, source.get(key)) for key in readers for where, source in sources
+        ):
+            if value is not None:
+                try:
+                    clean[name] = readers[key](value)
+                except ValueError as error:
+                    raise ValueError(f"{key}, {where}: {error}") from None
+                break
+    return Settings(**clean)
+
+
+def make_presence(settings: Settings, *, embedded: Path | None = None) -> Presence:
+    """Make the Presence that settings describe; it connects at its first use.
+
+    ``embedded`` is the directory of the embedded store to use where no store is named: an adapter
+    names one in debug and in testing alone, for two hosts with an embedded store each would be two
+    truths. Raises a ValueError that names HERENOW_URL where that leaves no store.
+    """
+    return Presence(
+        settings.url or _embedded(embedded),
+        prefix=settings.prefix,
+        window=settings.window,
+        retention=settings.retention,
+        resolution=settings.resolution,
+        buffered=settings.buffered,
+        timeout=settings.timeout,
+    )
+
+
+def _embedded(directory: Path | None) -> str:
+    from herenow.embedded.programs import find_server
+
+    why = "the embedded store stands in for it in debug and testing only"
+    if directory is not None:
+        try:
+            find_server()
+        except StoreUnavailable as error:
+            why = str(error)
+        else:
+            return f"embedded://{quote(str(directory))}"
+    raise ValueError(f"HERENOW_URL is not set: name the store, as redis://localhost:6379/0 ({why})")

@@ -1,0 +1,107 @@
+"""Fixtures: real servers, one of a name a process; and what must hold after every test.
+
+After each test that used a store: no key without a TTL. In every test: no script touches a key that it
+was not given (a shim around `redis.call`).
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+import herenow
+import herenow.lua
+from tests.servers import Cluster, Server, binary, start_cluster, start_server
+
+SHIM = """
+local given = {}
+for _, key in ipairs(KEYS) do given[key] = true end
+local redis = setmetatable({call = function(command, ...)
+  local key = ...
+  if command ~= 'TIME' and not given[key] then
+    error('undeclared key: ' .. command .. ' ' .. tostring(key))
+  end
+  return redis.call(command, ...)
+end}, {__index = redis})
+"""
+herenow.lua.PRELUDE = SHIM.replace("\n", " ")
+
+SERVER = os.environ.get("HERENOW_TEST_SERVER", "valkey-9.1")
+
+
+@pytest.fixture(scope="session")
+def servers() -> Iterator[Callable[[str], Server]]:
+    """Start a server by its name, once; all are stopped in the end."""
+    running: dict[str, Server] = {}
+
+    def get(name: str) -> Server:
+        if name not in running:
+            running[name] = start_server(binary(name))
+        return running[name]
+
+    yield get
+    for server in running.values():
+        server.close()
+
+
+@pytest.fixture(scope="session")
+def whole_cluster() -> Iterator[Cluster]:
+    """Three masters."""
+    with start_cluster(binary(SERVER)) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def server(servers: Callable[[str], Server]) -> Iterator[Server]:
+    """A running server with nothing in it."""
+    running = servers(SERVER)
+    running.control.flushall()
+    yield running
+    assert_ttls(running.control)
+
+
+@pytest.fixture
+def cluster(whole_cluster: Cluster) -> Iterator[Cluster]:
+    """A running cluster with nothing in it."""
+    for node in whole_cluster.alive():
+        node.control.flushall()
+    yield whole_cluster
+    for node in whole_cluster.alive():
+        assert_ttls(node.control)
+
+
+@pytest.fixture
+def presence(server: Server) -> Iterator[herenow.Presence]:
+    """A Presence that sends every mark, by the store's clock."""
+    with herenow.Presence(server.unix_url, resolution=0) as made:
+        yield made
+
+
+class Clock:
+    """A clock that a test moves; in seconds."""
+
+    def __init__(self, now: float = 1_000_000.0) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """A clock that the test moves."""
+    return Clock()
+
+
+@pytest.fixture
+def clocked(server: Server, clock: Clock) -> Iterator[herenow.Presence]:
+    """A Presence that sends every mark, by the test's clock."""
+    with herenow.Presence(server.unix_url, resolution=0, clock=clock) as made:
+        yield made
+
+
+def assert_ttls(client: Any) -> None:
+    """Every key goes by itself one day."""
+    for key in client.scan_iter(count=1000):
+        assert client.pttl(key) > 0, f"no TTL: {key!r}"

@@ -1,0 +1,38 @@
+"""Fixtures of the attacks on the core: a facade of either kind on a store with people in it."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from herenow import Sighting
+from tests.core.sides import SIDES, Side, contents, opened
+from tests.servers import Server
+
+
+@pytest.fixture(params=SIDES)
+def side(request: pytest.FixtureRequest, server: Server) -> Iterator[Side]:
+    """A facade on a store with somebody of each sort in it."""
+    with opened(request.param, server.unix_url) as made:
+        made.mark_online("alice", session="tab", info={"page": "/"})
+        made.mark_online_many(
+            ["bob", Sighting("gus", kind="guest"), Sighting("hid", kind="hidden")]
+        )
+        made.mark_online_many([Sighting("old", age=1000)])
+        made.room("narrow", 30).mark_online("alice")
+        yield made
+
+
+@pytest.fixture
+def refused(server: Server) -> Callable[[str], Any]:
+    """A block that must end with a ValueError that matches, the store being as before."""
+
+    @contextmanager
+    def block(rule: str) -> Iterator[None]:
+        before = contents(server.control)
+        with pytest.raises(ValueError, match=rule):
+            yield
+        assert contents(server.control) == before
+
+    return block

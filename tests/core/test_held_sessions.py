@@ -1,0 +1,173 @@
+"""`with presence.session(...)`: kept fresh on a real clock, ended on the way out, whatever happens."""
+
+import asyncio
+import contextlib
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+import herenow
+from tests.conftest import SERVER
+from tests.servers import Server, binary, poll, start_server
+
+
+@pytest.fixture
+def short(server: Server) -> Iterator[herenow.Presence]:
+    with herenow.Presence(server.unix_url, window=1, timeout=5) as made:
+        yield made
+
+
+@pytest.fixture
+def frail() -> Iterator[Server]:
+    """A server that the test may hang and kill."""
+    with start_server(binary(SERVER)) as server:
+        yield server
+
+
+def beats() -> list[threading.Thread]:
+    return [one for one in threading.enumerate() if one.name == "herenow-session"]
+
+
+def test_it_is_kept_fresh_beyond_the_window_and_ended_on_exit(short: herenow.Presence) -> None:
+    with short.session("alice", info={"page": "/"}) as held:
+        deadline = time.monotonic() + 2.5
+        while time.monotonic() < deadline:
+            assert short.is_online("alice")
+            time.sleep(0.05)
+        [session] = short.lookup(["alice"])["alice"].sessions
+        assert (session.name, session.info) == (held.name, {"page": "/"})
+    assert not short.is_online("alice")
+    assert not beats()
+    events = [(event.type, event.reason) for event in short.explain("alice").events]
+    assert events == [("leave", "left"), ("join", None)]
+
+
+async def test_so_it_is_in_asyncio(server: Server, short: herenow.Presence) -> None:
+    async with herenow.AsyncPresence(server.unix_url, window=1, timeout=5) as presence:
+        async with presence.session("alice", info={"page": "/"}) as held:
+            deadline = time.monotonic() + 2.5
+            while time.monotonic() < deadline:
+                assert await presence.is_online("alice")
+                await asyncio.sleep(0.05)
+            await held.update(away=True)
+            assert (await presence.lookup(["alice"]))["alice"].away
+        assert not await presence.is_online("alice")
+    assert len(asyncio.all_tasks()) == 1
+    assert [event.type for event in short.explain("alice").events] == ["leave", "update", "join"]
+
+
+def test_update_says_what_it_shows_now(short: herenow.Presence) -> None:
+    with short.session("alice", session="tab", info={"page": "/a"}) as held:
+        held.update(away=True)
+        alice = short.lookup(["alice"])["alice"]
+        assert (alice.away, alice.info) == (True, {"page": "/a"})
+        held.update(away=False, info={"page": "/b"})
+        alice = short.lookup(["alice"])["alice"]
+        assert (alice.away, alice.info) == (False, {"page": "/b"})
+
+
+def test_it_ends_on_an_exception_too(short: herenow.Presence) -> None:
+    with pytest.raises(KeyError), short.session("alice"):
+        raise KeyError
+    assert not short.is_online("alice")
+    assert not beats()
+
+
+async def test_and_when_its_task_is_cancelled(server: Server) -> None:
+    async with herenow.AsyncPresence(server.unix_url, timeout=5) as presence:
+        inside = asyncio.Event()
+
+        async def hold() -> None:
+            async with presence.session("alice"):
+                inside.set()
+                await asyncio.sleep(60)
+
+        task = asyncio.create_task(hold())
+        await inside.wait()
+        assert await presence.is_online("alice")
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert not await presence.is_online("alice")
+
+
+def test_two_of_one_user_hold_her_until_the_last_ends(short: herenow.Presence) -> None:
+    with short.session("alice") as one, short.session("alice") as other:
+        assert one.name != other.name
+        assert len(short.lookup(["alice"])["alice"].sessions) == 2
+    with short.session("alice"):
+        with short.session("alice"):
+            pass
+        assert short.is_online("alice")
+    assert not short.is_online("alice")
+
+
+def test_it_works_in_a_room_buffered_and_under_a_window_stored_by_another(
+    server: Server,
+) -> None:
+    with (
+        herenow.Presence(server.unix_url, timeout=5) as owner,
+        herenow.Presence(server.unix_url, timeout=5, buffered=True) as presence,
+    ):
+        doc = owner.room("doc", window=2)
+        doc.mark_online("owner")
+        room = presence.room("doc")
+        room.mark_online("another")
+        room.flush()  # by this it learns how long the window is
+        with room.session("alice"):
+            poll(lambda: doc.is_online("alice"), "the flusher", 5)
+            deadline = time.monotonic() + 3
+            while time.monotonic() < deadline:
+                assert doc.is_online("alice")
+                time.sleep(0.05)
+        assert not doc.is_online("alice")
+
+
+def test_a_store_that_is_away_meanwhile_is_tried_again(frail: Server) -> None:
+    with herenow.Presence(frail.unix_url, window=1) as presence:
+        with presence.session("alice"):
+            assert presence.is_online("alice")
+            frail.pause()
+            time.sleep(1.5)
+            frail.resume()
+
+            def back() -> bool:
+                with contextlib.suppress(herenow.StoreError):
+                    return presence.is_online("alice")
+                return False
+
+            poll(back, "her to be back", 5)
+        assert not presence.is_online("alice")
+
+
+def test_after_a_store_has_lost_all_she_is_back_as_she_was(frail: Server) -> None:
+    with (
+        herenow.Presence(frail.unix_url, window=1) as presence,
+        presence.session("guest-1", kind="guest", info={"page": "/"}) as held,
+    ):
+        held.update(away=True)
+        frail.kill()
+        frail.restart()
+        poll(lambda: bool(presence.counts().people), "her to be back", 5)
+        time.sleep(0.1)
+        guest = presence.lookup(["guest-1"])["guest-1"]
+        assert (guest.kind, guest.away, guest.info) == ("guest", True, {"page": "/"})
+
+
+def test_a_store_that_is_gone_at_the_end_raises_nothing(
+    frail: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    with herenow.Presence(frail.unix_url) as presence, presence.session("alice"):
+        frail.kill()
+    assert "ends by itself" in caplog.text
+    assert not beats()
+
+
+def test_a_store_that_is_gone_at_the_start_raises(frail: Server) -> None:
+    frail.kill()
+    with herenow.Presence(frail.unix_url) as presence:
+        with pytest.raises(herenow.StoreUnavailable), presence.session("alice"):
+            pytest.fail("never reached")
+        assert not beats()

@@ -1,0 +1,170 @@
+"""What the tests of the adapter share: a real store, apps on it, sites as processes, visitors."""
+
+import http.client
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from flask import Flask
+
+import herenow
+from herenow.flask import HereNow
+from tests.servers import HOST, Server, poll, unwatch, watch
+
+ROOT = Path(__file__).parents[2]
+_SOURCE = Path(herenow.__file__).parents[1]
+
+
+@pytest.fixture(autouse=True)
+def unset(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No setting comes from whoever runs the tests."""
+    for name in list(os.environ):
+        if name.startswith("HERENOW_") or name == "ONLINE_LAST_MINUTES":
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def url(server: Server) -> str:
+    """The URL of an empty store."""
+    return server.url
+
+
+@pytest.fixture
+def site(url: str, tmp_path: Path) -> Iterator[Callable[..., tuple[Flask, HereNow]]]:
+    """Make an app with herenow on the store; keywords are HereNow's, ``config`` the app's."""
+    made: list[tuple[Flask, HereNow]] = []
+
+    def make(config: dict[str, Any] | None = None, **keywords: Any) -> tuple[Flask, HereNow]:
+        app = Flask(f"app{len(made)}", instance_path=str(tmp_path))
+        app.config.update(config or {})
+        app.add_url_rule("/", "index", lambda: "hello")
+        keywords.setdefault("url", url)
+        made.append((app, HereNow(app, **keywords)))
+        return made[-1]
+
+    yield make
+    for app, here in made:
+        with app.app_context():
+            here.presence.close()
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """A directory; whatever process still works in it or below at the end fails the test."""
+    with tempfile.TemporaryDirectory(prefix="hn-", ignore_cleanup_errors=True) as made:
+        place = Path(made).resolve()
+        yield place
+        poll(lambda: not working_in(place), f"the end of all that works in {place}", 10)
+
+
+def working_in(directory: Path) -> list[psutil.Process]:
+    """List the processes whose working directory that is, or one below it."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            where = Path(process.cwd().removesuffix(" (deleted)"))
+        except psutil.Error:
+            continue
+        if where == directory or directory in where.parents:
+            found.append(process)
+    return found
+
+
+class Program:
+    """A Python program of ours, as a process; its output goes to a file beside ``place``."""
+
+    def __init__(self, place: Path, *arguments: str, **environment: str) -> None:
+        self._output = place / f"output-{len(list(place.glob('output-*')))}"
+        path = os.pathsep.join([str(_SOURCE), str(ROOT)])
+        with self._output.open("wb") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                cwd=ROOT,
+                env={**os.environ, "PYTHONPATH": path, "TMPDIR": str(place), **environment},
+                start_new_session=True,
+            )
+        watch(self.process.pid)
+
+    @property
+    def output(self) -> str:
+        return self._output.read_text()
+
+    def said(self, pattern: str, seconds: float = 30) -> str:
+        """Wait until the output has it; its first group."""
+        deadline = time.monotonic() + seconds
+        while not (match := re.search(pattern, self.output)):
+            assert self.process.poll() is None, self.output
+            assert time.monotonic() < deadline, self.output
+            time.sleep(0.02)
+        return str(match[1])
+
+    def stop(self, signal: int) -> int:
+        """Send a signal; the exit status."""
+        self.process.send_signal(signal)
+        return self.process.wait(15)
+
+    def close(self) -> None:
+        unwatch(self.process.pid)
+        self.process.kill()
+        self.process.wait()
+
+
+@pytest.fixture
+def run(place: Path) -> Iterator[Callable[..., Program]]:
+    """Start a program; it ends with the test at the latest."""
+    started: list[Program] = []
+
+    def run(*arguments: str, **environment: str) -> Program:
+        started.append(Program(place, *arguments, **environment))
+        return started[-1]
+
+    yield run
+    for program in started:
+        program.close()
+
+
+class Visitor:
+    """Somebody at an address of the loopback network, with a browser's cookies."""
+
+    def __init__(self, port: int | str, address: str = HOST) -> None:
+        self.address = address
+        self._port = int(port)
+        self._cookie = ""
+
+    def get(self, path: str = "/", form: str | None = None) -> str:
+        """Ask for a page, or post a form and follow where it leads."""
+        connection = http.client.HTTPConnection(
+            HOST, self._port, timeout=10, source_address=(self.address, 0)
+        )
+        headers = {"Cookie": self._cookie} if self._cookie else {}
+        if form is not None:
+            headers["Content-Type"] = "application/x-www-form-urlencoded"
+        try:
+            connection.request("GET" if form is None else "POST", path, form, headers)
+            answer = connection.getresponse()
+            text = answer.read().decode()
+        finally:
+            connection.close()
+        self._cookie = (answer.headers["Set-Cookie"] or self._cookie).partition(";")[0]
+        if form is not None:
+            assert answer.status == 303, text
+            return self.get(answer.headers["Location"] or "")
+        assert answer.status == 200, text
+        return text
+
+    def online(self) -> list[str]:
+        """Read the recipe's page."""
+        label, _, names = self.get("/online").partition(": ")
+        assert label == "Online"
+        return names.split(", ")

@@ -1,0 +1,219 @@
+"""Presence as twenty people would explain it to each other: one room, in memory, slowly.
+
+The truth that the store is compared with. Times are whole milliseconds. It knows nothing of sorted
+sets, scripts or sweeps beyond this: whoever writes first expires whoever is due.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass
+class Tab:
+    """One session."""
+
+    seen: int
+    away: bool = False
+    info: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class User:
+    """One user: of no kind while offline. ``shown`` and ``real`` are the last seen of who left."""
+
+    kind: str | None = None
+    seen: int = 0
+    tabs: dict[str, Tab] = field(default_factory=dict)
+    shown: int | None = None
+    real: int | None = None
+    left: int | None = None
+
+
+class Oracle:
+    """One room."""
+
+    def __init__(self, window: int, retention: int) -> None:
+        self.window, self.retention = window, retention
+        self.users: dict[str, User] = {}
+        self.naming: int | None = None
+        self.peaks: dict[str, tuple[int, int | None]] = {}
+
+    # writes
+
+    def begin(self, now: int) -> int:
+        """What every write does first; how many expired."""
+        gone = 0
+        if self.naming is not None:
+            if self.naming > self.window:
+                gone = self.expire(now)
+                self.trim(now)
+            self.window, self.naming = self.naming, None
+        return gone + self.expire(now)
+
+    def expire(self, now: int) -> int:
+        due = [u for u in self.users.values() if u.kind and now - u.seen >= self.window]
+        for user in due:
+            self.go(user)
+        return len(due)
+
+    def go(self, user: User) -> None:
+        if user.kind == "member":
+            user.shown = user.seen
+        if user.kind == "hidden":
+            user.real = user.seen
+        user.kind, user.tabs = None, {}
+
+    def mark(  # noqa: C901, PLR0912
+        self,
+        now: int,
+        name: str,
+        kind: str | None = None,
+        session: str = "",
+        away: bool | None = None,
+        info: dict[str, Any] | None = None,
+        age: int | None = None,
+        replaces: str | None = None,
+    ) -> bool | None:
+        user, at = self.users.setdefault(name, User()), now - (age or 0)
+        left = None if user.left is None or now - user.left >= self.window else user.left
+        if age is not None and left is not None and at <= left:
+            return False
+        real = None if user.real is not None and user.real <= now - self.retention else user.real
+        usual = "hidden" if real is not None else "member"
+        if now - at >= self.window:
+            newest = max(user.shown or 0, real or 0)
+            if not user.kind and newest <= at and at > now - self.retention:
+                if (kind or usual) == "member":
+                    user.shown, user.real = at, None
+                if (kind or usual) == "hidden":
+                    user.real = at
+            return False
+        newest = not (age is not None and user.kind and user.seen > at)
+        named = session or away is not None or info is not None or self.fresh(user, now)
+        tabs = self.fresh(user, now) if user.tabs else {}
+        if user.kind and named and not user.tabs:
+            tabs = {"": Tab(user.seen)}
+        if named:
+            if session not in tabs and session and len([t for t in tabs if t]) >= 32:
+                return None
+            tab = tabs.setdefault(session, Tab(at))
+            tab.seen = at if age is None else max(tab.seen, at)
+            if newest and away is not None:
+                tab.away = away
+            if newest and info is not None:
+                tab.info = info
+        if replaces is not None:
+            other = self.users.setdefault(replaces, User())
+            if not (age is not None and other.kind and other.seen > at):
+                self.leave_all(now, other, at)
+        came = not user.kind
+        if came:
+            user.kind, user.seen, user.real = kind or usual, at, None
+            if user.kind != "hidden":
+                user.shown = None
+        else:
+            user.seen = at if age is None else max(user.seen, at)
+            if newest and kind and kind != user.kind:
+                user.shown = (at if user.kind == "member" else user.shown) if kind == "hidden" else None
+                user.kind = kind
+        user.tabs = tabs
+        if set(tabs) == {""} and not tabs[""].away and not tabs[""].info:
+            user.tabs = {}
+        return came
+
+    def leave_all(self, now: int, user: User, at: int) -> bool:
+        user.left = at if at == now else max(user.left or at, at)
+        was = user.kind is not None
+        if was:
+            self.go(user)
+        return was
+
+    def leave(self, now: int, name: str, session: str | None = None) -> bool:
+        user = self.users.setdefault(name, User())
+        if session is None:
+            return self.leave_all(now, user, now)
+        tabs = self.fresh(user, now) if user.tabs else {"": Tab(user.seen)} if user.kind else {}
+        if not user.kind or session not in tabs:
+            return False
+        del tabs[session]
+        if not any(tabs):
+            return self.leave_all(now, user, now)
+        user.seen = max(tab.seen for tab in tabs.values())
+        user.tabs = tabs
+        return False
+
+    def trim(self, now: int) -> None:
+        for user in self.users.values():
+            shown, real, left = user.shown, user.real, user.left
+            user.shown = None if shown is not None and now - shown >= self.retention else shown
+            user.real = None if real is not None and now - real >= self.retention else real
+            user.left = None if left is not None and now - left >= self.window else left
+
+    def sweep(self, now: int) -> None:
+        self.trim(now)
+        for user in self.users.values():
+            if user.kind and user.seen > now:
+                user.seen = now
+                for tab in user.tabs.values():
+                    tab.seen = min(tab.seen, now)
+
+    def forget(self, name: str) -> None:
+        self.users.pop(name, None)
+
+    def record(self, now: int) -> None:
+        """Compare the peaks, after somebody joined or changed kind."""
+        counts = {kind: self.count(now, kind) for kind in ("member", "hidden", "guest", "bot")}
+        counts["people"] = sum(counts.values()) - counts["bot"]
+        for kind, count in counts.items():
+            if count > self.peaks.get(kind, (0, None))[0]:
+                self.peaks[kind] = (count, now)
+
+    # reads
+
+    def fresh(self, user: User, now: int) -> dict[str, Tab]:
+        return {name: tab for name, tab in user.tabs.items() if now - tab.seen < self.window}
+
+    def online(self, now: int, kind: str, window: int | None = None) -> list[str]:
+        there = [
+            (user.seen, name.encode(), name)
+            for name, user in self.users.items()
+            if user.kind == kind and now - user.seen < (window or self.window)
+        ]
+        return [name for _, _, name in sorted(there, reverse=True)]
+
+    def count(self, now: int, kind: str) -> int:
+        return len(self.online(now, kind))
+
+    def look(self, now: int, name: str, *, hidden: bool) -> tuple[Any, ...]:
+        """Online, kind, away, last seen, sessions: what a lookup says."""
+        user = self.users.get(name, User())
+        kind, seen = user.kind, user.seen
+        if kind == "hidden" and not hidden:
+            kind, seen = None, user.shown
+        if kind and now - seen < self.window:
+            tabs = self.fresh(user, now)
+            if not any(name or tab.away or tab.info for name, tab in tabs.items()):
+                tabs = {}
+            counting = {n: t for n, t in tabs.items() if n} or tabs
+            away = bool(counting) and all(tab.away for tab in counting.values())
+            return True, kind, away, seen, {n: (t.seen, t.away, t.info) for n, t in tabs.items()}
+        left = kind or "member"
+        if not kind:
+            seen = user.shown
+            if hidden and user.real is not None:
+                left, seen = "hidden", user.real
+        if seen is None or left in ("guest", "bot") or now - seen >= self.retention:
+            return False, "member", False, None, {}
+        return False, left, False, seen, {}
+
+    def active(self, now: int, window: int, *, hidden: bool) -> list[str]:
+        found = []
+        for name, user in self.users.items():
+            moments = [user.shown] if user.kind in (None, "hidden") else []
+            there = user.kind == "member" or (hidden and user.kind == "hidden")
+            moments += [user.seen] if there else []
+            moments += [user.real] if hidden else []
+            newest = max((m for m in moments if m is not None), default=None)
+            if newest is not None and now - newest < window:
+                found.append((newest, name.encode(), name))
+        return [name for _, _, name in sorted(found, reverse=True)]
