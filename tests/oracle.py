@@ -114,7 +114,9 @@ class Oracle:
         else:
             user.seen = at if age is None else max(user.seen, at)
             if newest and kind and kind != user.kind:
-                user.shown = (at if user.kind == "member" else user.shown) if kind == "hidden" else None
+                user.shown = (
+                    (at if user.kind == "member" else user.shown) if kind == "hidden" else None
+                )
                 user.kind = kind
         user.tabs = tabs
         if set(tabs) == {""} and not tabs[""].away and not tabs[""].info:

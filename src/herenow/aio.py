@@ -29,7 +29,7 @@ from herenow.models import (
     UserPresence,
 )
 from herenow.operations import Operation, Plan, marking, online, single, users
-from herenow.presence import DEFAULT_URL, Presence, Seconds, opener
+from herenow.presence import _NOTHING, DEFAULT_URL, Presence, Seconds, opener
 
 T = TypeVar("T")
 K = TypeVar("K", bound=Hashable)
@@ -86,12 +86,28 @@ class AsyncPresence:
             and self._core.repeats(self._scope, user, session, kind, away)
         ):
             return None if self._flusher else False
+        plain = type(user) is str and (kind, session, away, info, replaces) == _NOTHING
+        if plain and self._flusher is not None:
+            self._core.put_plain(self._scope, names.clean_user(user))
+            self._flusher.wake()
+            return None
+        if plain and self._core.memory.settled(self._scope):
+            name = names.clean_user(user)
+            written = await self._engine.call(marking.mark_plain(self._scope, name))
+            more = self._core.marked(self._scope, name, written)
+            if more is not None:
+                await self._engine.run(more)
+            return written.result > 0
         sighting = Sighting(user, kind, session, away, info, 0.0, replaces)
         came = await self._mark([marking.clean(sighting)])
         return None if came is None else came > 0
 
     async def mark_online_many(self, sightings: Iterable[object]) -> int | None:
-        return await self._mark(marking.clean_all(sightings))
+        many = marking.listed(sightings)
+        plan = self._core.mark_many(self._scope, many)
+        if plan is not None:
+            return await self._engine.run(plan)
+        return await self._mark(marking.clean_all(many))
 
     async def _mark(self, marks: list[marking.Mark]) -> int | None:
         marks = self._core.fresh(self._scope, marks)
@@ -297,9 +313,9 @@ class AsyncPresence:
         return await self._engine.run(plan)
 
 
-for _name, _method in vars(AsyncPresence).items():
-    if callable(_method) and not _name.startswith("_") and not _method.__doc__:
-        _method.__doc__ = getattr(Presence, _name).__doc__
+for _name, _member in vars(AsyncPresence).items():
+    if not _name.startswith("_") and not _member.__doc__:
+        _member.__doc__ = getattr(Presence, _name).__doc__
 
 
 class _Flushing:
@@ -338,7 +354,7 @@ class _Flushing:
             self._task = None
             try:
                 await self.send_all()
-            except Exception:
+            except Exception:  # noqa: BLE001 - a task of ours must not die of it
                 _log.exception("a flush failed")
 
     async def send_all(self) -> None:
@@ -363,9 +379,7 @@ class _Flushing:
         try:
             await asyncio.wait_for(sending.acquire(), self._patience)
         except TimeoutError:
-            raise StoreTimeout(
-                "the store did not answer in time: a flush is under way"
-            ) from None
+            raise StoreTimeout("the store did not answer in time: a flush is under way") from None
         try:
             yield
         finally:

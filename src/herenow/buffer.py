@@ -11,8 +11,7 @@ import os
 import threading
 import weakref
 from collections.abc import Callable, Iterable
-from dataclasses import replace
-from typing import Final, NamedTuple
+from typing import Final, TypeAlias
 
 from herenow.operations.marking import Mark
 from herenow.operations.scope import Scope
@@ -31,12 +30,8 @@ def _after_fork() -> None:
 os.register_at_fork(after_in_child=_after_fork)
 
 
-class Entry(NamedTuple):
-    """A mark that waits, seen at ``moment`` (seconds on the process's clock)."""
-
-    scope: Scope
-    mark: Mark
-    moment: float
+Entry: TypeAlias = tuple[Scope, Mark, float]
+"""A mark that waits, seen at a moment (seconds on the process's clock)."""
 
 
 class Buffer:
@@ -61,8 +56,9 @@ class Buffer:
         key = (scope.room, mark)
         with self._lock:
             self._entries.pop(key, None)
-            self._entries[key] = Entry(scope, mark, moment)
-            self._bound()
+            self._entries[key] = (scope, mark, moment)
+            if len(self._entries) > self._most:
+                self._bound()
 
     def take(self, room: str | None = None) -> list[Entry]:
         """Take out what waits, of one room or (None) of all, oldest first."""
@@ -70,15 +66,14 @@ class Buffer:
             if room is None:
                 taken, self._entries = list(self._entries.values()), {}
             else:
-                taken = [one for one in self._entries.values() if one.scope.room == room]
-                for one in taken:
-                    del self._entries[room, one.mark]
+                keys = [key for key in self._entries if key[0] == room]
+                taken = [self._entries.pop(key) for key in keys]
         return taken
 
     def put_back(self, entries: Iterable[Entry]) -> None:
         """Keep what could not be sent, before what has come since."""
         with self._lock:
-            older = {(one.scope.room, one.mark): one for one in entries}
+            older = {(scope.room, mark): (scope, mark, moment) for scope, mark, moment in entries}
             for key in self._entries:
                 older.pop(key, None)
             self._entries = older | self._entries
@@ -90,15 +85,17 @@ class Buffer:
             self.dropped += 1
 
 
-def aged(entries: Iterable[Entry], now: float) -> list[tuple[Scope, list[Mark]]]:
-    """Turn what waited into marks with their ages, by room."""
-    batches: dict[str, tuple[Scope, list[Mark]]] = {}
+def by_room(entries: Iterable[Entry], now: float) -> list[tuple[Scope, list[Mark], list[int]]]:
+    """Sort what waited by room: the marks, and their ages in milliseconds."""
+    batches: dict[str, tuple[Scope, list[Mark], list[int]]] = {}
     for scope, mark, moment in entries:
-        age = max(1, round((now - moment) * 1000))
-        known, marks = batches.setdefault(scope.room, (scope, []))
-        marks.append(replace(mark, age=mark.age + age))
-        if scope.named and not known.named:
-            batches[scope.room] = (scope, marks)
+        known = batches.get(scope.room)
+        if known is None:
+            known = batches[scope.room] = (scope, [], [])
+        elif scope.named and not known[0].named:
+            known = batches[scope.room] = (scope, known[1], known[2])
+        known[1].append(mark)
+        known[2].append(mark.age + max(1, round((now - moment) * 1000)))
     return list(batches.values())
 
 
@@ -156,7 +153,7 @@ def _call(method: "weakref.WeakMethod[Callable[[], None]]") -> bool:
         return False
     try:
         flush()
-    except Exception:
+    except Exception:  # noqa: BLE001 - the thread goes on
         _log.exception("a flush failed")
     return True
 

@@ -7,11 +7,11 @@ name. Both facades are thin over it.
 import logging
 import time
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Final, TypeVar
 
 from herenow import names
-from herenow.buffer import Buffer, Entry, aged
+from herenow.buffer import Buffer, Entry, by_room
 from herenow.errors import StoreError
 from herenow.memory import Memory, Write
 from herenow.models import Counts, Room, UserPresence
@@ -101,6 +101,8 @@ class Core:
 
     def repeats(self, scope: Scope, user: str, session: str, kind: object, away: object) -> bool:
         """Whether a mark says nothing new and may be dropped."""
+        if self._resolution == 0:
+            return False
         now = time.monotonic() if self.clock is None else self.clock()
         resolution = self._resolution_of(scope)
         return self.throttle.repeats(scope.room, user, session, kind, away, None, now, resolution)
@@ -123,7 +125,14 @@ class Core:
             if mark.age
             or mark.replaces
             or not repeats(
-                scope.room, mark.user, mark.session, mark.kind, mark.away, mark.info, now, resolution
+                scope.room,
+                mark.user,
+                mark.session,
+                mark.kind,
+                mark.away,
+                mark.info,
+                now,
+                resolution,
             )
         ]
 
@@ -138,6 +147,14 @@ class Core:
             if not mark.age:
                 self.throttle.say(scope.room, mark, now)
 
+    def put_plain(self, scope: Scope, user: str) -> None:
+        """Keep a plain mark in the buffer."""
+        mark, now = Mark(user), self.now()
+        if self.buffer is not None:
+            self.buffer.put(scope, mark, now)
+        if self._resolution != 0:
+            self.throttle.say(scope.room, mark, now)
+
     def buffer_marks(self, scope: Scope, marks: Sequence[Mark]) -> None:
         """Keep marks in the buffer."""
         if self.buffer is not None:
@@ -146,24 +163,45 @@ class Core:
                 self.buffer.put(scope, mark, now)
             self.said(scope, marks)
 
+    def marked(self, scope: Scope, user: str, written: Written) -> Plan[None] | None:
+        """Remember a plain mark that went alone; what should follow it, if anything."""
+        if self._resolution != 0:
+            self.throttle.say(scope.room, Mark(user), self.now())
+        return self.memory.after(scope, written)
+
+    def mark_many(self, scope: Scope, sightings: list[object]) -> Plan[int] | None:
+        """Send many as they come, where that is exact; None where each wants a look."""
+        if self._resolution != 0 or self.buffer is not None:
+            return None
+        if names.all_users(sightings):
+            return self._send(scope, sightings, marking.touch_users)
+        encoded = marking.encode_all(sightings)
+        return None if encoded is None else self._send(scope, encoded, marking.touch_encoded)
+
+    def _send(self, scope: Scope, many: Sequence[str], touch: Any) -> Plan[int]:
+        writes: list[Write] = [
+            (scope, lambda naming, part=part: touch(scope, part, naming=naming))  # type: ignore[misc]
+            for part in marking.chunks(many)
+        ]
+        outcomes = yield from self.memory.write(writes)
+        came: int = sum(answer(outcome).result for outcome in outcomes)
+        return came
+
     def mark(self, scope: Scope, marks: Sequence[Mark]) -> Plan[int]:
         """Send marks now; how many came online."""
         if len(marks) == 1 and marks[0].plain:
             user = marks[0].user
 
-            def one(naming: bool) -> Operation[Written]:  # noqa: FBT001
+            def one(naming: bool) -> Operation[Written]:
                 if naming:
                     return marking.touch(scope, marks, naming=True)
                 return marking.mark_plain(scope, user)
 
             writes: list[Write] = [(scope, one)]
         else:
-            writes = [
-                (scope, lambda naming, part=part: marking.touch(scope, part, naming=naming))  # type: ignore[misc]
-                for part in marking.chunks(marks)
-            ]
+            writes = [(scope, partial(_touch, scope, part)) for part in marking.chunks(marks)]
         outcomes = yield from self.memory.write(writes)
-        came = sum(answer(outcome).result for outcome in outcomes)
+        came: int = sum(answer(outcome).result for outcome in outcomes)
         self.said(scope, marks)
         return came
 
@@ -172,7 +210,7 @@ class Core:
         name = names.clean_user(user)
         operation = marking.leave(scope, name, session)  # validated before anything is sent
 
-        def make(naming: bool) -> Operation[Written]:  # noqa: FBT001
+        def make(naming: bool) -> Operation[Written]:
             return marking.leave(scope, name, session, naming=True) if naming else operation
 
         self.throttle.clear(scope.room, name)
@@ -182,7 +220,9 @@ class Core:
 
     # what is buffered
 
-    def flush(self, entries: Sequence[Entry], then: Sequence[Operation[Any]] = ()) -> Plan[list[Outcome]]:
+    def flush(
+        self, entries: Sequence[Entry], then: Sequence[Operation[Any]] = ()
+    ) -> Plan[list[Outcome]]:
         """Send what was buffered, and ``then`` in the same round trip; the outcomes of those.
 
         What the store did not take is put back; a sighting that it refused is dropped and counted.
@@ -191,20 +231,19 @@ class Core:
         if buffer is None or not entries:
             return list((yield then) if then else [])
         batches = [
-            (scope, part)
-            for scope, marks in aged(entries, self.now())
-            for part in marking.chunks(marks)
+            (scope, part, part_ages)
+            for scope, marks, ages in by_room(entries, self.now())
+            for part, part_ages in zip(marking.chunks(marks), marking.chunks(ages), strict=True)
         ]
         writes: list[Write] = [
-            (scope, lambda naming, scope=scope, part=part: marking.touch(scope, part, naming=naming, lenient=True))  # type: ignore[misc]
-            for scope, part in batches
+            (scope, partial(_touch_leniently, scope, part, ages)) for scope, part, ages in batches
         ]
         try:
             outcomes = yield from self.memory.write(writes, then)
         except StoreError as error:
             outcomes = [error] * (len(writes) + len(then))
-        lost = set()
-        for (scope, part), outcome in zip(batches, outcomes, strict=False):
+        lost: set[tuple[str, str]] = set()
+        for (scope, part, _), outcome in zip(batches, outcomes, strict=False):
             if isinstance(outcome, StoreError):
                 lost.update((scope.room, mark.user) for mark in part)
             elif isinstance(outcome, Written) and outcome.rest:
@@ -215,7 +254,7 @@ class Core:
                 buffer.dropped += len(part)
                 _log.error("%d sightings refused: %s", len(part), outcome)
         if lost:
-            buffer.put_back([one for one in entries if (one.scope.room, one.mark.user) in lost])
+            buffer.put_back([one for one in entries if (one[0].room, one[1].user) in lost])
         return outcomes[len(writes) :]
 
     def after(self, room: str, plan: Plan[T]) -> Plan[T]:
@@ -243,7 +282,10 @@ class Core:
             for i in range(0, len(wanted), at_once)
         ]
         outcomes = (yield operations) if operations else []
-        found = {one.user: one for outcome in outcomes for one in answer(outcome)}
+        looked_up = [one for outcome in outcomes for one in answer(outcome)]
+        if len(wanted) == len(named):
+            return dict(zip(named, looked_up, strict=True))
+        found = dict(zip(wanted, looked_up, strict=True))
         return {key: found[name] for key, name in named.items()}
 
     def room_counts(self, wanted: Iterable[object]) -> Plan[dict[str, Counts]]:
@@ -283,3 +325,12 @@ class Core:
         self.throttle.clear_user(name)
         return found
 
+
+def _touch(scope: Scope, marks: Sequence[Mark], naming: bool) -> Operation[Written]:
+    return marking.touch(scope, marks, naming=naming)
+
+
+def _touch_leniently(
+    scope: Scope, marks: Sequence[Mark], ages: Sequence[int], naming: bool
+) -> Operation[Written]:
+    return marking.touch(scope, marks, ages, naming=naming, lenient=True)

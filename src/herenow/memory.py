@@ -48,15 +48,16 @@ class Memory:
         return listed is None or time.monotonic() - listed > _LIST_EVERY
 
     def _learn(self, scope: Scope, written: Written, *, named: bool) -> None:
-        if self._windows.get(scope.room) != written.window:
-            self._windows[scope.room] = written.window
+        window = scope.window if written.window is None else written.window
+        if self._windows.get(scope.room) != window:
+            self._windows[scope.room] = window
         if named and not written.pending:
             self._settled.add((scope.room, scope.window, scope.retention))
         if written.window_before is not None:
             _log.warning(
                 "the window of room %r is now %g s; it was %g s",
                 scope.room,
-                written.window / 1000,
+                window / 1000,
                 written.window_before / 1000,
             )
 
@@ -89,6 +90,15 @@ class Memory:
             yield from self._tidy(others)
         return outcomes
 
+    def settled(self, scope: Scope) -> bool:
+        """Whether a write may go alone: nothing to be stored, and the room is on the list."""
+        return not (self.naming(scope) or self._due(scope.room))
+
+    def after(self, scope: Scope, written: Written) -> Plan[None] | None:
+        """Learn of a write that went alone; what should follow it, if anything."""
+        self._learn(scope, written, named=False)
+        return None if written.listed is None else self.list_again(scope, written.listed)
+
     def list_again(self, scope: Scope, count: int) -> Plan[None]:
         """Say on the list of rooms how many are online in one."""
         yield [_enlist(scope, count, others=0)]
@@ -108,6 +118,4 @@ class Memory:
 
 
 def _enlist(scope: Scope, count: int | None, *, others: int) -> Operation[list[rooms.Listed]]:
-    return rooms.enlist(
-        scope, count, ttl=scope.retention + scope.window + _SLACK, others=others
-    )
+    return rooms.enlist(scope, count, ttl=scope.retention + scope.window + _SLACK, others=others)

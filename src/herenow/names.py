@@ -8,9 +8,10 @@ import json
 import math
 import re
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import Final, Literal
+from functools import lru_cache
+from typing import Any, Final, Literal, TypeGuard, cast
 
 Kind = Literal["member", "hidden", "guest", "bot"]
 
@@ -22,12 +23,34 @@ MAX_INFO_BYTES: Final = 1024
 MAX_SECONDS: Final = 100 * 366 * 86_400
 """A century: nothing longer is meant, and everything below it is exact in a double."""
 
+# one encoder for all: json.dumps makes one a call when it is given options
+_COMPACT = json.JSONEncoder(
+    ensure_ascii=False, allow_nan=False, separators=(",", ":"), sort_keys=True
+)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 def clean_user(value: object) -> str:
     """Check a user id: 1 to 256 UTF-8 bytes; ``int`` and ``UUID`` become ``str(id)``."""
     return _name(value, "a user", MAX_USER_BYTES)
+
+
+def all_users(values: Sequence[object]) -> TypeGuard[Sequence[str]]:
+    """Whether all are surely users as they stand: a few passes over many, not a call for each."""
+    return _surely(values, 1, MAX_USER_BYTES)
+
+
+def all_sessions(values: Sequence[object]) -> TypeGuard[Sequence[str]]:
+    """The same of sessions."""
+    return _surely(values, 0, MAX_SESSION_BYTES)
+
+
+def _surely(values: Sequence[object], least: int, most: int) -> TypeGuard[Sequence[str]]:
+    if {*map(type, values)} != {str}:
+        return False
+    texts = cast("Sequence[str]", values)
+    joined, sizes = "".join(texts), [*map(len, texts)]
+    return joined.isascii() and joined.isprintable() and least <= min(sizes) and max(sizes) <= most
 
 
 def clean_room(value: object) -> str:
@@ -41,7 +64,9 @@ def clean_session(value: object) -> str:
 
 
 def _name(value: object, what: str, most: int) -> str:
-    if isinstance(value, str) or isinstance(value, uuid.UUID) or (isinstance(value, int) and not isinstance(value, bool)):
+    if type(value) is str and value.isascii() and value.isprintable() and 0 < len(value) <= most:
+        return value  # nearly every name: the rules below hold
+    if isinstance(value, str | int | uuid.UUID) and not isinstance(value, bool):
         name = str(value)
     else:
         raise ValueError(f"{what} is a str, an int or a UUID, not {type(value).__name__}")
@@ -77,12 +102,21 @@ def encode_info(value: object) -> str | None:
     """Encode info as compact JSON: an object of at most 1 KiB; None says nothing, {} clears."""
     if value is None:
         return None
+    if type(value) is dict and {*map(type, value), *map(type, value.values())} == {str}:
+        return _encode_texts(tuple(value.items()))
     if not isinstance(value, Mapping):
         raise ValueError(f"info is a JSON object (a dict), not {type(value).__name__}")
+    return _encode(value)
+
+
+@lru_cache(maxsize=1024)
+def _encode_texts(items: tuple[tuple[str, str], ...]) -> str:
+    return _encode(dict(items))  # what is shown is mostly a page, and many are on one
+
+
+def _encode(value: Mapping[Any, Any]) -> str:
     try:
-        encoded = json.dumps(
-            dict(value), ensure_ascii=False, allow_nan=False, separators=(",", ":"), sort_keys=True
-        )
+        encoded = _COMPACT.encode(dict(value))
         size = len(encoded.encode())
     except (TypeError, ValueError, RecursionError) as error:
         raise ValueError(f"info is JSON: {error}") from None

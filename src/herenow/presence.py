@@ -38,6 +38,7 @@ T = TypeVar("T")
 K = TypeVar("K", bound=Hashable)
 Seconds = float | timedelta
 _log: Final = logging.getLogger("herenow")
+_NOTHING: Final = (None, "", None, None, None)
 DEFAULT_URL: Final = "redis://localhost:6379/0"
 
 
@@ -124,6 +125,18 @@ class Presence:
             and self._core.repeats(self._scope, user, session, kind, away)
         ):
             return None if self._flusher else False
+        plain = type(user) is str and (kind, session, away, info, replaces) == _NOTHING
+        if plain and self._flusher is not None:
+            self._core.put_plain(self._scope, names.clean_user(user))
+            self._flusher.wake()
+            return None
+        if plain and self._core.memory.settled(self._scope):
+            name = names.clean_user(user)
+            written = self._engine.call(marking.mark_plain(self._scope, name))
+            more = self._core.marked(self._scope, name, written)
+            if more is not None:
+                self._engine.run(more)
+            return written.result > 0
         sighting = Sighting(user, kind, session, away, info, 0.0, replaces)
         came = self._mark([marking.clean(sighting)])
         return None if came is None else came > 0
@@ -133,7 +146,11 @@ class Presence:
 
         One round trip, atomic by the thousand. Buffered: None, and never waits.
         """
-        return self._mark(marking.clean_all(sightings))
+        many = marking.listed(sightings)
+        plan = self._core.mark_many(self._scope, many)
+        if plan is not None:
+            return self._engine.run(plan)
+        return self._mark(marking.clean_all(many))
 
     def _mark(self, marks: list[marking.Mark]) -> int | None:
         marks = self._core.fresh(self._scope, marks)
@@ -203,9 +220,7 @@ class Presence:
         name = names.clean_user(user)
         return self._call(users.lookup(self._scope, [name], include_hidden=include_hidden))[0]
 
-    def lookup(
-        self, users: Iterable[K], *, include_hidden: bool = False
-    ) -> dict[K, UserPresence]:
+    def lookup(self, users: Iterable[K], *, include_hidden: bool = False) -> dict[K, UserPresence]:
         """Look up users, keyed by what was passed; one that is unknown is not online.
 
         Hundreds in one round trip; O(log n) each.
@@ -266,9 +281,7 @@ class Presence:
 
     def count_active_users(self, window: Seconds, *, include_hidden: bool = False) -> int:
         """Count members seen within ``window`` seconds, gone or not, up to the retention. O(log n)."""
-        return self._call(
-            online.active_count(self._scope, window, include_hidden=include_hidden)
-        )
+        return self._call(online.active_count(self._scope, window, include_hidden=include_hidden))
 
     def get_active_users(
         self, window: Seconds, limit: int = 50, *, include_hidden: bool = False
@@ -453,9 +466,7 @@ class OpenSession:
         self.name = name
         self._presence = presence
 
-    def update(
-        self, *, away: bool | None = None, info: Mapping[str, Any] | None = None
-    ) -> None:
+    def update(self, *, away: bool | None = None, info: Mapping[str, Any] | None = None) -> None:
         """Say that the user is away or back, or what the session shows now."""
         self._presence.mark_online(self.user, session=self.name, away=away, info=info)
 

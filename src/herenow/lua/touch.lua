@@ -1,50 +1,61 @@
 -- Touch: record sightings of up to 1,000 users; whoever was offline joins.
 --
 -- KEYS and ARGV 1-5: see parts/room.lua.
--- ARGV: 6 'plain' | 'strict' | 'lenient', 7... one sighting each:
+-- ARGV: 6 'plain' | 'aged' | 'strict' | 'lenient', 7... one sighting each:
 --   plain:   the user alone, each once: a member's or nobody's kind, the unnamed session, now
+--   aged:    two each, the user and the age in ms; else as plain, but as often as she was seen
 --   else:    user \t age in ms or '' \t kind or '' \t session \t away ('1', '0', '') \t info or '' \t replaces or ''
 -- A sighting that would be a user's 33rd session is refused: by `strict` all of them are.
 -- Reply: {how many came online, ... (see close()), then the index of each refused, from 0}
 --
--- The first lines are the lean path, for one plain mark in a room of members alone: what a web site
--- does at every request. It reads and writes just what the rest would, with nothing due and nobody
--- but members.
+-- The first lines are the lean path, for one plain mark: what a web site does at every request. It
+-- reads and writes just what the rest would where nobody is due and no session says anything, in a
+-- room of members alone or a mixed one. It answers one number where the window is the one told.
 if ARGV[6] == 'plain' and #ARGV == 7 and ARGV[3] == '' and ARGV[5] == '' then
-  local call = redis.call
+  local call, user = redis.call, ARGV[7]
   local clock = call('TIME')
-  local store_now = clock[1] * 1000 + math.floor(clock[2] / 1000)
-  local now = tonumber(ARGV[1]) or store_now
-  local meta = call('HMGET', KEYS[1], 'window', 'mixed', 'renewed', 'seq', 'listed', 'peak:people', 'peak:member')
-  if meta[1] and not meta[2] and math.abs(clock[1] - meta[3]) < 3600 then
-    local function int(number) return string.format('%.0f', number) end
-    local window = tonumber(meta[1])
-    local seen = call('ZSCORE', KEYS[2], ARGV[7])
-    if seen and tonumber(seen) > now - window then
-      call('ZADD', KEYS[2], int(now), ARGV[7])
-      return {0, window, 0, -1, -1, 0}
+  local now = tonumber(ARGV[1]) or clock[1] * 1000 + math.floor(clock[2] / 1000)
+  local room = call('HMGET', KEYS[1], 'window', 'renewed', 'mixed')
+  if room[1] and math.abs(clock[1] - room[2]) < 3600 then
+    local mixed, cut = room[3], now - room[1]
+    local seen = call('ZSCORE', KEYS[2], user)
+    local same = room[1] == ARGV[2]
+    if seen and tonumber(seen) > cut and not (mixed and call('HEXISTS', KEYS[8], user) == 1) then
+      call('ZADD', KEYS[2], now, user)
+      return same and 0 or {0, tonumber(room[1]), 0, -1, -1, 0}
     end
-    local first = call('ZRANGE', KEYS[2], 0, 0, 'WITHSCORES')
-    if first[2] and tonumber(first[2]) > now - window and meta[4] and call('XLEN', KEYS[10]) > 0 then
-      call('ZREM', KEYS[6], ARGV[7])
-      call('ZADD', KEYS[2], int(now), ARGV[7])
-      local seq, count = int(meta[4] + 1), call('ZCARD', KEYS[2])
-      local fields, listed, before = {'seq', seq}, -1, tonumber(meta[5] or 0)
-      if count > tonumber(meta[6] or 0) then
-        fields = {'seq', seq, 'peak:people', count, 'peak:people:at', int(now)}
+    local function due_or_in(key)
+      return call('ZCOUNT', key, '-inf', cut) > 0 or call('ZSCORE', key, user)
+    end
+    if not seen and call('XLEN', KEYS[10]) > 0 and call('ZCOUNT', KEYS[2], '-inf', cut) == 0
+      and not (mixed and (due_or_in(KEYS[3]) or due_or_in(KEYS[4]) or due_or_in(KEYS[5])
+      or call('ZSCORE', KEYS[7], user))) then
+      local stored = call('HMGET', KEYS[1], 'seq', 'listed', 'peak:people', 'peak:member')
+      local members, others, bots = call('ZCARD', KEYS[2]), 0, 0
+      if stored[1] and members > 0 then
+        if mixed then
+          others, bots = call('ZCARD', KEYS[3]) + call('ZCARD', KEYS[4]), call('ZCARD', KEYS[5])
+        end
+        call('ZREM', KEYS[6], user)
+        call('ZADD', KEYS[2], now, user)
+        members = members + 1
+        local people = members + others
+        local seq, total, before, listed = stored[1] + 1, people + bots, tonumber(stored[2] or 0), -1
+        call('HSET', KEYS[1], 'seq', seq)
+        if people > tonumber(stored[3] or 0) then
+          call('HSET', KEYS[1], 'peak:people', people, 'peak:people:at', now)
+        end
+        if members > tonumber(stored[4] or 0) then
+          call('HSET', KEYS[1], 'peak:member', members, 'peak:member:at', now)
+        end
+        if math.abs(total - before) * 8 >= math.max(before, 1) and total ~= before then
+          listed = total
+          call('HSET', KEYS[1], 'listed', total)
+        end
+        if seq % 50 == 0 then call('XTRIM', KEYS[10], 'MINID', '~', seq - 10000) end
+        call('XADD', KEYS[10], string.format('%.0f-0', seq), 'at', now, 'told', 1, 'events', 'jm\t' .. user)
+        return listed < 0 and same and 1 or {1, tonumber(room[1]), 0, listed, -1, 0}
       end
-      if count > tonumber(meta[7] or 0) then
-        local n = #fields
-        fields[n + 1], fields[n + 2], fields[n + 3], fields[n + 4] = 'peak:member', count, 'peak:member:at', int(now)
-      end
-      if math.abs(count - before) * 8 >= math.max(before, 1) and count ~= before then
-        listed = count
-        fields[#fields + 1], fields[#fields + 2] = 'listed', count
-      end
-      call('HSET', KEYS[1], unpack(fields))
-      call('XADD', KEYS[10], 'MINID', '~', int(seq - 10000), seq .. '-0', 'at', int(now), 'told', 1,
-        'events', 'jm\t' .. ARGV[7])
-      return {1, window, 0, listed, -1, 0}
     end
   end
 end
@@ -52,6 +63,7 @@ end
 --#include parts/room.lua
 --#include parts/sessions.lua
 --#include parts/users.lua
+--#include parts/lane.lua
 
 local MOST_SESSIONS = 32
 
@@ -147,14 +159,37 @@ local function see(record, sighting, replaced)
   return joined and 1 or 0
 end
 
-local function parse(argument)
-  local user, age, kind, session, away, info, replaces =
-    string.match(argument, '^([^\t]*)\t(%d*)\t(%a?)\t([^\t]*)\t([01]?)\t([^\t]*)\t([^\t]*)$')
-  if not user then
-    return {user = argument, at = now, kind = '', session = '', away = '', info = '', replaces = ''}
+-- The sightings as columns: a table each would cost more than all that is done with most of them.
+local function parse()
+  local batch = {user = {}, age = {}, kind = {}, session = {}, away = {}, info = {}, replaces = {}, times = {}}
+  local times = batch.times
+  if ARGV[6] == 'aged' then
+    batch.aged = true
+    for i = 7, #ARGV, 2 do
+      local n, user = (i - 5) / 2, ARGV[i]
+      batch.user[n], batch.age[n] = user, ARGV[i + 1] ~= '0' and ARGV[i + 1] or ''
+      times[user] = (times[user] or 0) + 1
+    end
+    return batch
   end
-  return {user = user, aged = age ~= '', at = now - (tonumber(age) or 0), kind = kind, session = session,
-    away = away, info = info, replaces = replaces}
+  for i = 7, #ARGV do
+    local user, age, kind, session, away, info, replaces =
+      string.match(ARGV[i], '^([^\t]*)\t(%d*)\t(%a?)\t([^\t]*)\t([01]?)\t([^\t]*)\t([^\t]*)$')
+    if not user then user, age, kind, session, away, info, replaces = ARGV[i], '', '', '', '', '', '' end
+    local n = i - 6
+    batch.user[n], batch.age[n], batch.kind[n], batch.session[n] = user, age, kind, session
+    batch.away[n], batch.info[n], batch.replaces[n] = away, info, replaces
+    times[user] = (times[user] or 0) + 1
+    if age ~= '' then batch.aged = true end
+    if replaces ~= '' then times[user], times[replaces] = 2, 2 end
+  end
+  return batch
+end
+
+local function sighting_of(batch, i)
+  return {user = batch.user[i], aged = batch.age[i] ~= '', at = now - (tonumber(batch.age[i]) or 0),
+    kind = batch.kind[i] or '', session = batch.session[i] or '', away = batch.away[i] or '',
+    info = batch.info[i] or '', replaces = batch.replaces[i] or ''}
 end
 
 settle()
@@ -165,51 +200,53 @@ local joined, refused = 0, {}
 
 if ARGV[6] == 'plain' and swept_clean
   and card[ONLINE.h] + card[ONLINE.g] + card[ONLINE.b] + card[LAST.h] + card[SESSIONS] == 0 then
-  -- Members alone, and whoever is in the set is online: one ZADD tells whether all of them were there.
-  local moment, values = int(now), {}
-  for i = 7, #ARGV do
-    values[#values + 1] = moment
-    values[#values + 1] = ARGV[i]
+  -- Members alone, and whoever is in the set is online: where the first one is, one ZADD tells whether
+  -- all of them were; where she is not, most are new.
+  local moment, users, values = int(now), {unpack(ARGV, 7)}, {}
+  for i = 1, #users do
+    values[2 * i - 1], values[2 * i] = moment, users[i]
   end
-  local same = call('ZCOUNT', ONLINE.m, moment, moment)
-  local changed = call('ZADD', ONLINE.m, 'XX', 'CH', unpack(values))
-  if changed < #ARGV - 6 then
-    local joiners, users = values, {unpack(ARGV, 7)}
-    if changed > 0 or same > 0 then
-      local scores = call('ZMSCORE', ONLINE.m, unpack(users))
-      joiners, users = {}, {}
-      for i = 7, #ARGV do
-        if not scores[i - 6] then
-          joiners[#joiners + 1] = moment
-          joiners[#joiners + 1] = ARGV[i]
-          users[#users + 1] = ARGV[i]
-        end
-      end
+  local joiners
+  if call('ZSCORE', ONLINE.m, users[1]) then
+    if call('ZADD', ONLINE.m, 'XX', 'CH', unpack(values)) == #users then joiners = {} end
+  elseif call('ZCOUNT', ONLINE.m, moment, moment) == 0 then
+    joiners = users
+    if call('ZADD', ONLINE.m, 'NX', unpack(values)) < #users then
+      joiners = call('ZRANGEBYSCORE', ONLINE.m, moment, moment)
+      call('ZADD', ONLINE.m, unpack(values))
     end
-    joined = #users
-    if joined > 0 then
-      add(ONLINE.m, joiners)
-      if card[LAST.m] > 0 then remove('ZREM', LAST.m, users) end
-      for i = 1, joined do told[#told + 1] = 'jm\t' .. users[i] end
-      counted = true
+  end
+  if not joiners then
+    local scores = call('ZMSCORE', ONLINE.m, unpack(users))
+    joiners = {}
+    for i = 1, #users do
+      if not scores[i] then joiners[#joiners + 1] = users[i] end
     end
+    call('ZADD', ONLINE.m, unpack(values))
+  end
+  joined = #joiners
+  if joined > 0 then
+    card[ONLINE.m], grown[ONLINE.m], counted = card[ONLINE.m] + joined, true, true
+    if card[LAST.m] > 0 then remove('ZREM', LAST.m, joiners) end
+    told[#told + 1] = 'jm\t' .. table.concat(joiners, '\njm\t')
+    told_too = joined - 1
   end
 else
-  local sightings, users, index = {}, {}, {}
+  local batch, users, index = parse(), {}, {}
   local function know(user)
     if user ~= '' and not index[user] then
       users[#users + 1] = user
       index[user] = #users
     end
   end
-  for i = 7, #ARGV do
-    local sighting = parse(ARGV[i])
-    sightings[#sightings + 1] = sighting
-    know(sighting.user)
-    know(sighting.replaces)
+  local rest = lane.take(batch)
+  for _, i in ipairs(rest) do
+    know(batch.user[i])
+    know(batch.replaces[i] or '')
   end
   local records = load(users)
-  for i, sighting in ipairs(sightings) do
+  for _, i in ipairs(rest) do
+    local sighting = sighting_of(batch, i)
     local came = see(records[index[sighting.user]], sighting, records[index[sighting.replaces]])
     if came then joined = joined + came else refused[#refused + 1] = i - 1 end
   end
@@ -220,6 +257,8 @@ else
     return redis.error_reply('HERENOW a user has at most ' .. MOST_SESSIONS .. ' sessions')
   end
   save(records)
+  lane.write()
+  joined = joined + lane.joined
 end
 
 local reply = close(joined)

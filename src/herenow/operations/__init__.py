@@ -7,8 +7,7 @@ round trip and is sent their outcomes. By noun: `scope`, `marking`, `online`, `u
 """
 
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
 
 from herenow.lua import Script
 
@@ -18,8 +17,7 @@ Outcome: TypeAlias = Any
 """What an operation read from its reply, or the exception that it ended with."""
 
 
-@dataclass(frozen=True, slots=True)
-class Operation(Generic[T]):
+class Operation(NamedTuple, Generic[T]):
     """One script call: ``read`` turns the raw reply into the answer."""
 
     script: Script

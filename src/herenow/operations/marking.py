@@ -4,30 +4,30 @@ A writing script answers more than its result: what the caller should learn of t
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple, TypeVar, cast
 
 from herenow import lua, names
 from herenow.models import Sighting
 from herenow.operations import Operation
 from herenow.operations.scope import LETTERS, Scope
 
+M = TypeVar("M")
 MOST_AT_ONCE: Final = 1000
 """How many sightings one script call takes: it holds the store for about a millisecond."""
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
+class Written(NamedTuple):
     """What a writing script answers.
 
     ``result`` is the operation's own (how many came online or left); ``window`` the room's in
-    milliseconds; ``listed`` what the list of rooms should say now, None where it is right;
+    milliseconds, None when it is the one that the operation told; ``listed`` what the list of rooms
+    should say now, None where it is right;
     ``window_before`` the window that a named one has just replaced; ``pending`` that a named one is
     not stored yet; ``rest`` the indexes of the sightings that were refused, or a sweep's next due.
     """
 
     result: int
-    window: int
+    window: int | None
     mixed: bool
     listed: int | None
     window_before: int | None
@@ -36,7 +36,9 @@ class Written:
 
 
 def read_written(reply: Any) -> Written:
-    """Read the reply of a script that ends with close() (see lua/parts/room.lua)."""
+    """Read what close() of lua/parts/room.lua answers, or the one number of a lean path."""
+    if isinstance(reply, int):
+        return _LEAN[reply]
     result, window, mixed, listed, before, pending, *rest = reply
     return Written(
         result,
@@ -49,29 +51,27 @@ def read_written(reply: Any) -> Written:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
+_LEAN: Final = tuple(Written(came, None, False, None, None, False, ()) for came in (0, 1))
+
+
+class Mark(NamedTuple):
     """A sighting, validated: strings and milliseconds, ``info`` as JSON."""
 
     user: str
+    age: int = 0
     kind: names.Kind | None = None
     session: str = ""
     away: bool | None = None
     info: str | None = None
-    age: int = 0
     replaces: str | None = None
 
     @property
     def plain(self) -> bool:
         """Whether it says only that the user is here, now."""
-        return (
-            self.age == 0
-            and self.kind is None
-            and not self.session
-            and self.away is None
-            and self.info is None
-            and self.replaces is None
-        )
+        return self[1:] == _PLAIN
+
+
+_PLAIN: Final = (0, None, "", None, None, None)
 
 
 def clean(sighting: Sighting) -> Mark:
@@ -82,64 +82,120 @@ def clean(sighting: Sighting) -> Mark:
         raise ValueError("a user does not replace herself")
     return Mark(
         user,
+        names.age_milliseconds(sighting.age),
         None if sighting.kind is None else names.clean_kind(sighting.kind),
         names.clean_session(sighting.session),
         names.clean_away(sighting.away),
         names.encode_info(sighting.info),
-        names.age_milliseconds(sighting.age),
         replaces,
     )
 
 
-def clean_all(sightings: Iterable[object]) -> list[Mark]:
-    """Validate what `mark_online_many` takes: users, or Sightings."""
+def listed(sightings: Iterable[object]) -> list[object]:
+    """Take what `mark_online_many` takes, once; one string is not many."""
     if isinstance(sightings, str | bytes):
         raise ValueError("many is a list of users or Sightings, not one string")
+    return [*sightings]
+
+
+def clean_all(sightings: Iterable[object]) -> list[Mark]:
+    """Validate users, or Sightings."""
     return [
         clean(one) if isinstance(one, Sighting) else Mark(names.clean_user(one))
         for one in sightings
     ]
 
 
+def encode_all(sightings: Sequence[object]) -> list[str] | None:
+    """Validate many Sightings of now column by column, a few passes over all of them, and encode them.
+
+    None where that is not enough: `clean` then has a look at each, and tells what is wrong.
+    """
+    if {*map(type, sightings)} != {Sighting}:
+        return None
+    many = cast("Sequence[Sighting]", sightings)
+    users, sessions = [one.user for one in many], [one.session for one in many]
+    kinds, aways = [one.kind for one in many], [one.away for one in many]
+    ages = [one.age for one in many]
+    if not (
+        names.all_users(users)
+        and names.all_sessions(sessions)
+        and {*map(type, kinds)} <= {str, _NONE}
+        and {*kinds} <= _LETTERS.keys()
+        and {*map(type, aways)} <= {bool, _NONE}
+        and {type(one.replaces) for one in many} == {_NONE}
+        and {*map(type, ages)} <= {int, float}
+        and not any(ages)
+    ):
+        return None
+    infos = [names.encode_info(one.info) or "" for one in many]
+    return [
+        f"{user}\t\t{_LETTERS[kind]}\t{session}\t{_AWAYS[away]}\t{info}\t"
+        for user, kind, session, away, info in zip(
+            users, kinds, sessions, aways, infos, strict=True
+        )
+    ]
+
+
+_NONE: Final = type(None)
+_LETTERS: Final[dict[Any, str]] = {None: "", **LETTERS}
+_AWAYS: Final = {None: "", True: "1", False: "0"}
+
+
+def touch_encoded(
+    scope: Scope, sightings: Sequence[str], *, naming: bool = False
+) -> Operation[Written]:
+    """Record what `encode_all` gave."""
+    args = (*scope.writing(naming=naming), "strict", *sightings)
+    return Operation(lua.load("touch"), scope.keys, args, read_written)
+
+
 def mark_plain(scope: Scope, user: str) -> Operation[Written]:
-    """Mark one user, as `touch` does, on its lean path."""
-    args = (*scope.writing(naming=False), "plain", user)
+    """Mark one user and say nothing more, on the lean path of `touch` where that will do."""
+    args = (scope.now(), scope.window, "", scope.retention, "", "plain", user)
+    return Operation(lua.load("touch"), scope.keys, args, read_written)
+
+
+def touch_users(scope: Scope, users: Sequence[str], *, naming: bool = False) -> Operation[Written]:
+    """Mark users, and say nothing more of any of them."""
+    args = (*scope.writing(naming=naming), "plain", *dict.fromkeys(users))
     return Operation(lua.load("touch"), scope.keys, args, read_written)
 
 
 def touch(
-    scope: Scope, marks: Sequence[Mark], *, naming: bool = False, lenient: bool = False
+    scope: Scope,
+    marks: Sequence[Mark],
+    ages: Sequence[int] | None = None,
+    *,
+    naming: bool = False,
+    lenient: bool = False,
 ) -> Operation[Written]:
-    """Record at most `MOST_AT_ONCE` marks; ``lenient`` refuses one at a time, not all."""
-    head = scope.writing(naming=naming)
-    script = lua.load("touch")
-    if all(mark.plain for mark in marks):
-        users = dict.fromkeys(mark.user for mark in marks)
-        return Operation(script, scope.keys, (*head, "plain", *users), read_written)
-    how = "lenient" if lenient else "strict"
-    return Operation(script, scope.keys, (*head, how, *map(_encode, marks)), read_written)
+    """Record at most `MOST_AT_ONCE` marks; ``lenient`` refuses one at a time, not all.
+
+    ``ages`` are those in milliseconds where they are not the marks' own.
+    """
+    if ages is None:
+        ages = [mark.age for mark in marks]
+    if all([mark[2:] == _PLAIN[1:] for mark in marks]):  # noqa: C419 - nothing but when
+        users = [mark.user for mark in marks]
+        if not any(ages):
+            return touch_users(scope, users, naming=naming)
+        how, sightings = "aged", [one for pair in zip(users, ages, strict=True) for one in pair]
+    else:
+        how = "lenient" if lenient else "strict"
+        sightings = [*map(_encode, marks, ages)]
+    args = (*scope.writing(naming=naming), how, *sightings)
+    return Operation(lua.load("touch"), scope.keys, args, read_written)
 
 
-def _encode(mark: Mark) -> str:
-    if mark.plain:
-        return mark.user
-    away = "" if mark.away is None else "1" if mark.away else "0"
-    kind = "" if mark.kind is None else LETTERS[mark.kind]
-    return "\t".join(
-        (
-            mark.user,
-            str(mark.age) if mark.age else "",
-            kind,
-            mark.session,
-            away,
-            mark.info or "",
-            mark.replaces or "",
-        )
-    )
+def _encode(mark: Mark, age: int) -> str:
+    user, _, kind, session, away, info, replaces = mark
+    head = f"{user}\t{age or ''}\t{_LETTERS[kind]}\t{session}\t{_AWAYS[away]}"
+    return f"{head}\t{info or ''}\t{replaces or ''}"
 
 
-def chunks(marks: Sequence[Mark]) -> list[Sequence[Mark]]:
-    """Split marks into what one script call takes."""
+def chunks(marks: Sequence[M]) -> list[Sequence[M]]:
+    """Split marks, or users, into what one script call takes."""
     return [marks[i : i + MOST_AT_ONCE] for i in range(0, len(marks), MOST_AT_ONCE)]
 
 

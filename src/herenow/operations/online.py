@@ -2,8 +2,8 @@
 
 import base64
 import binascii
-from collections.abc import Iterable
-from typing import Any, Final
+from collections.abc import Callable, Iterable
+from typing import Any, Final, TypeVar
 
 from herenow import keys, lua, names
 from herenow.models import Counts, Page, Peak, Snapshot
@@ -11,18 +11,17 @@ from herenow.operations import Operation, text, texts
 from herenow.operations.scope import LETTERS, Scope, letters, moment
 from herenow.operations.users import presences
 
+T = TypeVar("T")
 _ONLINE: Final = {LETTERS[kind]: at for kind, at in keys.ONLINE.items()}
 
 
-def count(
-    scope: Scope, window: object, kind: object, *, include_hidden: bool
-) -> Operation[int]:
+def count(scope: Scope, window: object, kind: object, *, include_hidden: bool) -> Operation[int]:
     """Count who is online of one kind."""
     return Operation(
         lua.load("count"),
         _meta_and_online(scope, letters(kind, include_hidden=include_hidden)),
         scope.looking(window),
-        sum,
+        lambda reply: reply if isinstance(reply, int) else sum(reply),
     )
 
 
@@ -47,7 +46,7 @@ def users(
     most = None if limit is None else names.clean_limit(limit)
 
     def read(reply: Any) -> list[str]:
-        if len(reply) < 2:
+        if len(reply) <= 1:
             return texts(reply[0]) if reply else []
         return newest_first(reply)[:most]
 
@@ -99,7 +98,7 @@ def snapshot(scope: Scope, limit: object, *, include_hidden: bool) -> Operation[
     which = letters("member", include_hidden=include_hidden)
 
     def read(reply: Any) -> Snapshot:
-        *number, sequence = reply[7:]
+        *number, sequence = reply[6:]
         return Snapshot(
             Counts(*number),
             presences(reply)[:most],
@@ -111,10 +110,10 @@ def snapshot(scope: Scope, limit: object, *, include_hidden: bool) -> Operation[
 
 
 def _next_cursor(reply: Any, most: int) -> str | None:
-    found, scores = reply[3], reply[4]
-    if len(found) <= most:
+    flat = reply[3]
+    if len(flat) <= 2 * most:
         return None
-    return encode_cursor(text(scores[most - 1]), text(found[most - 1]))
+    return encode_cursor(text(flat[2 * most - 1]), text(flat[2 * most - 2]))
 
 
 def encode_cursor(score: str, user: str) -> str:
@@ -155,7 +154,9 @@ def active_users(
     )
 
 
-def _active(scope: Scope, window: object, limit: Any, read: Any, *, include_hidden: bool) -> Any:
+def _active(
+    scope: Scope, window: object, limit: Any, read: Callable[[Any], T], *, include_hidden: bool
+) -> Operation[T]:
     if window is None:
         raise ValueError("a window of active users is a number of seconds or a timedelta")
     args = (*scope.looking(window), "1" if include_hidden else "", limit)

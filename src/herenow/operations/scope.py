@@ -88,9 +88,12 @@ def make_scope(
     )
 
 
+_from_timestamp = datetime.fromtimestamp
+
+
 def moment(milliseconds: float) -> datetime:
     """Turn the store's milliseconds into an aware UTC datetime, exactly."""
-    return datetime.fromtimestamp(milliseconds / 1000, UTC)
+    return _from_timestamp(milliseconds / 1000, UTC)
 
 
 def letters(kind: object, *, include_hidden: bool) -> str:

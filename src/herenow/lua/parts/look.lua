@@ -14,7 +14,4 @@ local function int(number)
   return string.format('%.0f', number)
 end
 
-local function too_wide(asked, most, whose)
-  return redis.error_reply('HERENOW a window is at most ' .. whose .. ', ' .. most / 1000 .. ' s; asked was '
-    .. asked / 1000 .. ' s')
-end
+--#include parts/wide.lua

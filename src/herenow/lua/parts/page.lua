@@ -1,7 +1,8 @@
 -- A page: who is online after a cursor, newest first, then id descending by its bytes.
 --
 -- KEYS: all ten of a room. The answer of page():
--- {now, window, retention, users, scores, a string with the kind of each, packed sessions of each or empty}
+-- {now, window, retention, users each followed by its score, the kind of each or of all in a string,
+-- packed sessions of each or empty}
 local KEY_OF = {m = KEYS[2], h = KEYS[3], g = KEYS[4], b = KEYS[5]}
 
 -- Lua's own < on strings depends on the locale.
@@ -27,32 +28,47 @@ local function rank_after(key, score, user)
   return low
 end
 
+local function answer(flat, kinds)
+  local sessions = {}
+  if #flat > 0 and call('HLEN', KEYS[8]) > 0 then
+    for i = 1, #flat, 8000 do
+      local users = {}
+      for j = i, math.min(i + 7999, #flat), 2 do users[#users + 1] = flat[j] end
+      local part = call('HMGET', KEYS[8], unpack(users))
+      for j = 1, #part do sessions[#sessions + 1] = part[j] end
+    end
+  end
+  return {now, window, retention, flat, kinds, sessions}
+end
+
+-- The part of one kind: what the set gives, without those at its end who are over.
+local function page_of_one(kind, limit, score, user)
+  local start = score ~= '' and rank_after(KEY_OF[kind], score, user) or 0
+  local flat = call('ZREVRANGE', KEY_OF[kind], start, start + limit - 1, 'WITHSCORES')
+  local size = #flat
+  while size > 0 and tonumber(flat[size]) <= cut do
+    flat[size], flat[size - 1] = nil, nil
+    size = size - 2
+  end
+  return flat
+end
+
 local function page(kinds, limit, score, user)
+  if #kinds == 1 then return answer(page_of_one(kinds, limit, score, user), kinds) end
   local found = {}
   for kind in string.gmatch(kinds, '.') do
-    local start = score ~= '' and rank_after(KEY_OF[kind], score, user) or 0
-    local part = call('ZREVRANGE', KEY_OF[kind], start, start + limit - 1, 'WITHSCORES')
+    local part = page_of_one(kind, limit, score, user)
     for i = 1, #part, 2 do
-      local seen = tonumber(part[i + 1])
-      if seen <= cut then break end
-      found[#found + 1] = {user = part[i], seen = seen, score = part[i + 1], kind = kind}
+      found[#found + 1] = {user = part[i], seen = tonumber(part[i + 1]), score = part[i + 1], kind = kind}
     end
   end
-  if #kinds > 1 then
-    table.sort(found, function(one, other)
-      if one.seen ~= other.seen then return one.seen > other.seen end
-      return less(other.user, one.user)
-    end)
-  end
-  local users, scores, of_kind, sessions = {}, {}, {}, {}
+  table.sort(found, function(one, other)
+    if one.seen ~= other.seen then return one.seen > other.seen end
+    return less(other.user, one.user)
+  end)
+  local flat, of_kind = {}, {}
   for i = 1, math.min(#found, limit) do
-    users[i], scores[i], of_kind[i] = found[i].user, found[i].score, found[i].kind
+    flat[2 * i - 1], flat[2 * i], of_kind[i] = found[i].user, found[i].score, found[i].kind
   end
-  if #users > 0 and call('HLEN', KEYS[8]) > 0 then
-    for i = 1, #users, 4000 do
-      local part = call('HMGET', KEYS[8], unpack(users, i, math.min(i + 3999, #users)))
-      for j = 1, #part do sessions[i + j - 1] = part[j] end
-    end
-  end
-  return {now, window, retention, users, scores, table.concat(of_kind), sessions}
+  return answer(flat, table.concat(of_kind))
 end

@@ -40,6 +40,7 @@ local retention = tonumber(stored[2]) or tonumber(ARGV[4])
 local cut = now - window
 local named = {}         -- window and retention to store, when they are new
 local told = {}          -- event records of this call
+local told_too = 0       -- how many more there are where one of them holds several, a line each
 local grown = {}         -- keys that were added to: they may be new, and want a TTL
 local counted = false    -- somebody joined or changed kind: compare the peaks
 local pending = 0        -- 1: a longer window waits until those expired by the old one are swept
@@ -74,30 +75,33 @@ end
 
 -- Pop up to `most` whose window is over, first to expire first; answer how many that were.
 local function sweep(most)
-  local due, kinds = {}, 0
+  local kinds, due, place, head = {}, {}, {}, {}
   for _, kind in ipairs(KINDS) do
     if card[ONLINE[kind]] > 0 then
-      local found = call('ZRANGEBYSCORE', ONLINE[kind], '-inf', int(cut), 'WITHSCORES', 'LIMIT', 0, most)
-      if #found > 0 then kinds = kinds + 1 end
-      for i = 1, #found, 2 do
-        due[#due + 1] = {seen = tonumber(found[i + 1]), score = found[i + 1], kind = kind, user = found[i]}
+      local found = call('ZRANGEBYSCORE', ONLINE[kind], '-inf', cut, 'WITHSCORES', 'LIMIT', 0, most)
+      if #found > 0 then
+        kinds[#kinds + 1] = kind
+        due[kind], place[kind], head[kind] = found, 1, tonumber(found[2])
       end
     end
   end
-  if #due == 0 then return 0 end
-  if kinds > 1 then
-    table.sort(due, function(one, other) return one.seen < other.seen end)
-  end
+  if #kinds == 0 then return 0 end
   local gone, last, users = {m = {}, h = {}, g = {}, b = {}}, {m = {}, h = {}}, {}
-  for i = 1, math.min(#due, most) do
-    local one = due[i]
-    tell('t', one.kind, one.user, one.seen + window)
-    table.insert(gone[one.kind], one.user)
-    users[i] = one.user
-    if last[one.kind] then
-      table.insert(last[one.kind], one.score)
-      table.insert(last[one.kind], one.user)
+  while #users < most do
+    local first = kinds[1]
+    for i = 2, #kinds do
+      if (head[kinds[i]] or math.huge) < (head[first] or math.huge) then first = kinds[i] end
     end
+    if not head[first] then break end
+    local found, i, left = due[first], place[first], gone[first]
+    local user = found[i]
+    tell('t', first, user, head[first] + window)
+    left[#left + 1], users[#users + 1] = user, user
+    if last[first] then
+      local n = #last[first]
+      last[first][n + 1], last[first][n + 2] = found[i + 1], user
+    end
+    place[first], head[first] = i + 2, tonumber(found[i + 3])
   end
   for _, kind in ipairs(KINDS) do remove('ZREM', ONLINE[kind], gone[kind]) end
   add(LAST.m, last.m)
@@ -169,10 +173,11 @@ local function close(result)
   if not stored[1] or named.window then set('window', int(window)) end
   if not stored[2] or named.retention then set('retention', int(retention)) end
   if #told > 0 then
-    local seq = (tonumber(stored[3]) or store_now) + #told
+    local number = #told + told_too
+    local seq = (tonumber(stored[3]) or store_now) + number
     set('seq', int(seq))
     call('XADD', EVENTS, 'MINID', '~', int(seq - EVENTS_KEPT), int(seq) .. '-0',
-      'at', int(now), 'told', #told, 'events', table.concat(told, '\n'))
+      'at', int(now), 'told', number, 'events', table.concat(told, '\n'))
     grown[EVENTS] = true
     local counts = count()
     local people = counts.m + counts.h + counts.g

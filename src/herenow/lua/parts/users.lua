@@ -10,6 +10,7 @@ local function scores_of(key, users)
 end
 
 local function load(users)
+  if #users == 0 then return {} end
   local records, online = {}, {}
   for _, kind in ipairs(KINDS) do online[kind] = scores_of(ONLINE[kind], users) end
   local member_last, hidden_last = scores_of(LAST.m, users), scores_of(LAST.h, users)
@@ -29,6 +30,14 @@ local function load(users)
     records[i] = record
   end
   return records
+end
+
+local function set_sessions(values)
+  if #values > 0 then
+    call('HSET', SESSIONS, unpack(values))
+    card[SESSIONS] = card[SESSIONS] + 1
+    grown[SESSIONS] = true
+  end
 end
 
 local function save(records)
@@ -69,11 +78,7 @@ local function save(records)
     local key = KEYS[i]
     if i == 8 then
       remove('HDEL', key, removed[key])
-      if #added[key] > 0 then
-        call('HSET', key, unpack(added[key]))
-        card[key] = card[key] + 1
-        grown[key] = true
-      end
+      set_sessions(added[key])
     else
       remove('ZREM', key, removed[key])
       add(key, added[key])

@@ -1,0 +1,89 @@
+-- The fast lane: sightings that change nothing but what most do, without a record each.
+--
+-- Of a user named once in the batch, who is in one online set or in none: a join, or a newer last seen.
+-- Her sessions, if she has any, have this one among them, and it says what it said. Whatever else there may
+-- be goes by the records (parts/users.lua), which can do all of this too. take() only collects and
+-- tells; write() writes.
+local lane = {add = {m = {}, g = {}, b = {}}, came = {}, sessions = {}, joined = 0}
+
+-- The packed sessions, this one of them seen again; nil where it is new or over, or says something new.
+local function seen_again(packed, session, away, info, at, at_text)
+  local start = #session + 2
+  if string.sub(packed, 1, start - 1) ~= session .. '\t' then
+    local line = string.find(packed, '\n' .. session .. '\t', 1, true)
+    if not line then return nil end
+    start = line + start
+  end
+  local ms, is_away, shown = string.match(packed, '^(%d+)\t(1?)\t([^\n]*)', start)
+  local before = tonumber(ms)
+  if before > cut and before <= at and (away == '' or (away == '1') == (is_away == '1'))
+    and (info == '' or info == shown or info == '{}' and shown == '') then
+    return string.sub(packed, 1, start - 1) .. at_text .. string.sub(packed, start + #ms)
+  end
+end
+
+-- Take what is simple; answer the indexes of the rest.
+function lane.take(batch)
+  local users, times, rest, seen, was = batch.user, batch.times, {}, {}, {}
+  for _, kind in ipairs(KINDS) do
+    local scores = card[ONLINE[kind]] > 0 and call('ZMSCORE', ONLINE[kind], unpack(users)) or {}
+    for i = 1, #scores do
+      if scores[i] then seen[i], was[i] = tonumber(scores[i]), kind end
+    end
+  end
+  local hidden = card[LAST.h] > 0 and call('ZMSCORE', LAST.h, unpack(users)) or {}
+  local left = batch.aged and card[LEFT] > 0 and call('ZMSCORE', LEFT, unpack(users)) or {}
+  local packed = card[SESSIONS] > 0 and call('HMGET', SESSIONS, unpack(users)) or {}
+  local ages, kinds, sessions, aways, infos = batch.age, batch.kind, batch.session, batch.away, batch.info
+  local moment, came, kept = int(now), lane.came, lane.sessions
+  for i = 1, #users do
+    local user, kind, session, away, info = users[i], kinds[i] or '', sessions[i] or '', aways[i] or '', infos[i] or ''
+    local aged = ages[i] ~= ''
+    local at = aged and now - ages[i] or now
+    local becomes = was[i] or kind == '' and 'm' or kind
+    local values, says = lane.add[becomes], session ~= '' or away ~= '' or info ~= ''
+    local simple = values and at > cut and times[user] == 1 and not hidden[i] and not (aged and left[i])
+    local line
+    if simple and was[i] then
+      simple = (kind == '' or kind == becomes) and seen[i] > cut and not (aged and seen[i] > at)
+      if simple and packed[i] then
+        line = seen_again(packed[i], session, away, info, at, aged and int(at) or moment)
+        simple = line
+      elseif says then
+        simple = false
+      end
+    elseif simple and (session ~= '' or not says) then
+      local record = 'j' .. becomes .. '\t' .. user
+      if says then
+        info = info ~= '{}' and info or ''
+        record = record .. '\t' .. (aged and int(at) or '') .. '\t' .. session .. '\t' .. (away == '1' and '1' or '0')
+          .. '\t' .. info .. '\t'
+        line = session .. '\t' .. (aged and int(at) or moment) .. '\t' .. (away == '1' and '1' or '') .. '\t' .. info
+      elseif aged then
+        record = record .. '\t' .. int(at)
+      end
+      told[#told + 1], came[#came + 1] = record, user
+    else
+      simple = false
+    end
+    if simple then
+      local n = #values
+      values[n + 1], values[n + 2] = aged and at or moment, user
+      if line then
+        n = #kept
+        kept[n + 1], kept[n + 2] = user, line
+      end
+    else
+      rest[#rest + 1] = i
+    end
+  end
+  lane.joined = #came
+  return rest
+end
+
+function lane.write()
+  for _, kind in ipairs({'m', 'g', 'b'}) do add(ONLINE[kind], lane.add[kind]) end
+  if card[LAST.m] > 0 then remove('ZREM', LAST.m, lane.came) end
+  set_sessions(lane.sessions)
+  counted = counted or lane.joined > 0
+end
