@@ -189,10 +189,11 @@ class Oracle:
     def look(self, now: int, name: str, *, hidden: bool) -> tuple[Any, ...]:
         """Online, kind, away, last seen, sessions: what a lookup says."""
         user = self.users.get(name, User())
-        kind, seen = user.kind, user.seen
+        kind: str | None = user.kind
+        seen: int | None = user.seen
         if kind == "hidden" and not hidden:
             kind, seen = None, user.shown
-        if kind and now - seen < self.window:
+        if kind and seen is not None and now - seen < self.window:
             tabs = self.fresh(user, now)
             if not any(name or tab.away or tab.info for name, tab in tabs.items()):
                 tabs = {}
