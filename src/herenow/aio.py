@@ -13,9 +13,9 @@ from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
 from herenow import names
-from herenow.buffer import FLUSH_EVERY
+from herenow.aio_background import AsyncFlushing, AsyncOpenSession
 from herenow.core import DEFAULT_TIMEOUT, Core
-from herenow.errors import StoreError, StoreTimeout
+from herenow.errors import StoreError
 from herenow.execution import AsyncEngine
 from herenow.models import (
     Counts,
@@ -63,9 +63,10 @@ class AsyncPresence:
             prefix=prefix,
             clock=clock,
         )
-        self._engine = AsyncEngine(opener(store, timeout, asynchronous=True))
+        seconds = names.milliseconds(timeout, "a timeout") / 1000
+        self._engine = AsyncEngine(opener(store, seconds, asynchronous=True))
         self._scope = self._core.site
-        self._flusher = _Flushing(self._core, self._engine, timeout) if buffered else None
+        self._flusher = AsyncFlushing(self._core, self._engine, seconds) if buffered else None
 
     # sightings
 
@@ -88,13 +89,13 @@ class AsyncPresence:
             return None if self._flusher else False
         plain = type(user) is str and (kind, session, away, info, replaces) == _NOTHING
         if plain and self._flusher is not None:
-            self._core.put_plain(self._scope, names.clean_user(user))
+            self._core.put(self._scope, [marking.Mark(names.clean_user(user))])
             self._flusher.wake()
             return None
         if plain and self._core.memory.settled(self._scope):
-            name = names.clean_user(user)
+            name, cleared = names.clean_user(user), self._core.throttle.cleared
             written = await self._engine.call(marking.mark_plain(self._scope, name))
-            more = self._core.marked(self._scope, name, written)
+            more = self._core.marked(self._scope, name, written, cleared)
             if more is not None:
                 await self._engine.run(more)
             return written.result > 0
@@ -112,7 +113,7 @@ class AsyncPresence:
     async def _mark(self, marks: list[marking.Mark]) -> int | None:
         marks = self._core.fresh(self._scope, marks)
         if self._flusher is not None:
-            self._core.buffer_marks(self._scope, marks)
+            self._core.put(self._scope, marks)
             self._flusher.wake()
             return None
         return await self._engine.run(self._core.mark(self._scope, marks)) if marks else 0
@@ -128,9 +129,10 @@ class AsyncPresence:
         session: str | None = None,
         away: bool | None = None,
         info: Mapping[str, Any] | None = None,
-    ) -> "AsyncIterator[OpenSession]":
+    ) -> AsyncIterator[AsyncOpenSession]:
         """Hold a session open, by a task; see `Presence.session`."""
-        held = OpenSession(self, user, session or secrets.token_urlsafe(9))
+        name = secrets.token_urlsafe(9) if session is None else names.clean_session(session)
+        held = AsyncOpenSession(self, user, name, kind, away, info)
         await self.mark_online(user, kind, held.name, away, info)
         beat = asyncio.create_task(held.beat())
         try:
@@ -269,7 +271,7 @@ class AsyncPresence:
         return await self._engine.run(plan)
 
     async def health(self) -> Health:
-        dropped = self._core.buffer.dropped if self._core.buffer else 0
+        dropped = self._core.dropped
         return await self._engine.health(dropped)
 
     async def flush(self) -> None:
@@ -316,109 +318,3 @@ class AsyncPresence:
 for _name, _member in vars(AsyncPresence).items():
     if not _name.startswith("_") and not _member.__doc__:
         _member.__doc__ = getattr(Presence, _name).__doc__
-
-
-class _Flushing:
-    """When the buffer of an AsyncPresence is sent: by a task, and before whatever reads."""
-
-    def __init__(self, core: Core, engine: AsyncEngine, patience: Seconds) -> None:
-        self._core = core
-        self._engine = engine
-        self._patience = names.milliseconds(patience, "a timeout") / 1000
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._lock = asyncio.Lock()
-        self._task: asyncio.Task[None] | None = None
-
-    def _sending(self) -> asyncio.Lock:
-        """Held while a flush is under way; of the running loop, as the task is."""
-        loop = asyncio.get_running_loop()
-        if loop is not self._loop:
-            self._loop, self._lock, self._task = loop, asyncio.Lock(), None
-        return self._lock
-
-    @property
-    def busy(self) -> bool:
-        """Whether anything waits, or is being sent."""
-        return bool(self._core.buffer) or self._sending().locked()
-
-    def wake(self) -> None:
-        """Have what was put sent soon, or when the loop ends."""
-        self._sending()
-        if self._task is None or self._task.done():
-            self._task = asyncio.get_running_loop().create_task(self._later())
-
-    async def _later(self) -> None:
-        try:
-            await asyncio.sleep(FLUSH_EVERY)
-        finally:
-            self._task = None
-            try:
-                await self.send_all()
-            except Exception:  # noqa: BLE001 - a task of ours must not die of it
-                _log.exception("a flush failed")
-
-    async def send_all(self) -> None:
-        """Send all that waits, of every room. What the store does not take waits on."""
-        if self.busy and self._core.buffer is not None:
-            async with self._alone():
-                await self._engine.run(self._core.flush(self._core.buffer.take()))
-            self._again()
-
-    async def run_after(self, room: str, plan: Plan[T]) -> T:
-        """Run a plan after what waits for its room, in the same round trip."""
-        try:
-            async with self._alone():
-                return await self._engine.run(self._core.after(room, plan))
-        finally:
-            self._again()
-
-    @asynccontextmanager
-    async def _alone(self) -> AsyncIterator[None]:
-        # a store that hangs costs whoever waits behind a flush its own timeout, not the sum of all
-        sending = self._sending()
-        try:
-            await asyncio.wait_for(sending.acquire(), self._patience)
-        except TimeoutError:
-            raise StoreTimeout("the store did not answer in time: a flush is under way") from None
-        try:
-            yield
-        finally:
-            sending.release()
-
-    def _again(self) -> None:
-        if self._core.buffer:
-            self.wake()
-
-    async def close(self) -> None:
-        """Send all that waits, and stop the task."""
-        try:
-            await self.send_all()
-        finally:
-            task, self._task = self._task, None
-            if task is not None and task.get_loop() is asyncio.get_running_loop():
-                task.cancel()
-                await asyncio.gather(task, return_exceptions=True)
-
-
-class OpenSession:
-    """A session that is held open; see `AsyncPresence.session`."""
-
-    def __init__(self, presence: AsyncPresence, user: object, name: str) -> None:
-        self.user = user
-        self.name = name
-        self._presence = presence
-
-    async def update(
-        self, *, away: bool | None = None, info: Mapping[str, Any] | None = None
-    ) -> None:
-        """Say that the user is away or back, or what the session shows now."""
-        await self._presence.mark_online(self.user, session=self.name, away=away, info=info)
-
-    async def beat(self) -> None:
-        """Mark the session until cancelled."""
-        while True:
-            await asyncio.sleep(self._presence.beat_seconds)
-            try:
-                await self._presence.mark_online(self.user, session=self.name)
-            except StoreError as error:
-                _log.debug("a session waits for the store: %s", error)

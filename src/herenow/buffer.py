@@ -7,28 +7,20 @@ that). Safe with threads, gevent and fork: a child starts empty, its parent send
 
 import atexit
 import logging
-import os
+import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterable
+from importlib import import_module
 from typing import Final, TypeAlias
 
+from herenow import forking
+from herenow.errors import StoreError
 from herenow.operations.marking import Mark
 from herenow.operations.scope import Scope
 
 _log: Final = logging.getLogger("herenow")
-FLUSH_EVERY: Final = 0.5
 MOST_BUFFERED: Final = 100_000
-_forked: "weakref.WeakSet[Buffer | Flusher]" = weakref.WeakSet()
-
-
-def _after_fork() -> None:
-    for one in list(_forked):
-        one.start_anew()
-
-
-os.register_at_fork(after_in_child=_after_fork)
-
 
 Entry: TypeAlias = tuple[Scope, Mark, float]
 """A mark that waits, seen at a moment (seconds on the process's clock)."""
@@ -41,7 +33,7 @@ class Buffer:
         self._most = most
         self.dropped = 0
         self.start_anew()
-        _forked.add(self)
+        forking.register(self)
 
     def start_anew(self) -> None:
         """Be empty, with a lock of its own: what a forked child needs."""
@@ -86,7 +78,11 @@ class Buffer:
 
 
 def by_room(entries: Iterable[Entry], now: float) -> list[tuple[Scope, list[Mark], list[int]]]:
-    """Sort what waited by room: the marks, and their ages in milliseconds."""
+    """Sort what waited by room: the marks, and their ages in milliseconds.
+
+    An age is rounded down, and a millisecond less: so a mark is told of a moment after whatever this
+    process had told the store before it, its own leave above all. By a clock of the caller's it is exact.
+    """
     batches: dict[str, tuple[Scope, list[Mark], list[int]]] = {}
     for scope, mark, moment in entries:
         known = batches.get(scope.room)
@@ -95,19 +91,26 @@ def by_room(entries: Iterable[Entry], now: float) -> list[tuple[Scope, list[Mark
         elif scope.named and not known[0].named:
             known = batches[scope.room] = (scope, known[1], known[2])
         known[1].append(mark)
-        known[2].append(mark.age + max(1, round((now - moment) * 1000)))
+        waited = (now - moment) * 1000
+        known[2].append(mark.age + (round(waited) if scope.clock else max(0, int(waited) - 1)))
     return list(batches.values())
 
 
 class Flusher:
-    """A daemon thread that calls ``flush`` half a second after something was put; and at exit."""
+    """A daemon thread that calls ``flush`` some seconds ``after`` something was put; and at exit.
 
-    def __init__(self, flush: Callable[[], None]) -> None:
-        method = weakref.WeakMethod(flush)  # the thread must not keep a dropped Presence alive
-        self._flush = method
+    The thread holds on to whoever flushes only while something waits: a Presence that is dropped has
+    its marks sent, and then ends it.
+    """
+
+    def __init__(self, flush: Callable[[], None], after: Callable[[], float]) -> None:
+        # the client library can be imported at the very end too, if only this is there already
+        import_module("concurrent.futures.thread")
+        self._after = after
+        self._flush = weakref.WeakMethod(flush)
         self.start_anew()
-        _forked.add(self)
-        atexit.register(_call, method)
+        forking.register(self)
+        atexit.register(_flush_at_exit, self._flush)
         weakref.finalize(flush.__self__, self.close).atexit = False  # type: ignore[attr-defined]
 
     def start_anew(self) -> None:
@@ -116,11 +119,15 @@ class Flusher:
         self._starting = threading.Lock()
         self._wanted = threading.Event()
         self._closed = threading.Event()
+        self._waiting: list[Callable[[], None]] = []
         self._thread: threading.Thread | None = None
 
     def wake(self) -> None:
         """Have what was put flushed soon."""
         if not self._wanted.is_set():
+            flush = self._flush()
+            if flush is not None:
+                self._waiting[:] = [flush]
             self._wanted.set()
             if self._thread is None or not self._thread.is_alive():
                 self._start()
@@ -129,44 +136,58 @@ class Flusher:
         with self._starting:
             if self._thread is None or not self._thread.is_alive():
                 self._closed.clear()
+                # a child of multiprocessing ends without atexit, by its own finalizers
+                finalizers = sys.modules.get("multiprocessing.util")
+                if finalizers is not None:
+                    finalizers.Finalize(None, _flush_at_exit, (self._flush,), exitpriority=10)
                 self._thread = threading.Thread(
                     target=_run,
-                    args=(self._flush, self._wanted, self._closed),
+                    args=(self._waiting, self._wanted, self._closed, self._after),
                     name="herenow-flusher",
                     daemon=True,
                 )
-                self._thread.start()
+                try:
+                    self._thread.start()
+                except RuntimeError:  # no more threads at the very end: it is sent at exit
+                    self._thread = None
 
     def close(self) -> None:
         """Stop the thread; a later `wake` starts another."""
-        thread, self._thread = self._thread, None
+        with self._starting:
+            thread, self._thread = self._thread, None
         self._closed.set()
         self._wanted.set()
         if thread is not None and thread is not threading.current_thread():
-            thread.join(FLUSH_EVERY * 2)
+            thread.join(1)
         self._wanted.clear()
-
-
-def _call(method: "weakref.WeakMethod[Callable[[], None]]") -> bool:
-    flush = method()
-    if flush is None:
-        return False
-    try:
-        flush()
-    except Exception:  # noqa: BLE001 - the thread goes on
-        _log.exception("a flush failed")
-    return True
+        self._waiting.clear()
 
 
 def _run(
-    method: "weakref.WeakMethod[Callable[[], None]]",
+    waiting: list[Callable[[], None]],
     wanted: threading.Event,
     closed: threading.Event,
+    after: Callable[[], float],
 ) -> None:
-    while True:
+    while not closed.is_set():
         wanted.wait()
-        if closed.wait(FLUSH_EVERY):
+        if closed.wait(after()):
             return
         wanted.clear()
-        if not _call(method):
-            return
+        if waiting:
+            _call(waiting.pop())
+
+
+def _call(flush: Callable[[], None]) -> None:
+    try:
+        flush()
+    except StoreError as error:
+        _log.debug("a flush waits for the store: %s", error)
+    except Exception:  # noqa: BLE001 - the thread goes on
+        _log.exception("a flush failed")
+
+
+def _flush_at_exit(method: "weakref.WeakMethod[Callable[[], None]]") -> None:
+    flush = method()
+    if flush is not None:
+        _call(flush)

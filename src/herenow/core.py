@@ -8,7 +8,7 @@ import logging
 import time
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from functools import lru_cache, partial
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
 from herenow import names
 from herenow.buffer import Buffer, Entry, by_room
@@ -32,12 +32,16 @@ from herenow.throttle import Throttle
 
 T = TypeVar("T")
 K = TypeVar("K", bound=Hashable)
+M = TypeVar("M")
+Touch: TypeAlias = Callable[..., Operation[Written]]
 _log: Final = logging.getLogger("herenow")
 DEFAULT_ROOM: Final = "site"
 DEFAULT_WINDOW: Final = 300.0
 DEFAULT_RETENTION: Final = 30 * 86_400.0
 DEFAULT_TIMEOUT: Final = 0.25
 _SCOPES_KEPT: Final = 10_000
+_FLUSH_AT_MOST: Final = 0.5
+_FLUSH_OF_NEW_ROOM: Final = 0.05
 
 
 class Core:
@@ -65,9 +69,10 @@ class Core:
         )
         self._resolution: float | None = None
         if resolution is not None:
-            self._resolution = names.age_milliseconds(resolution) / 1000
+            self._resolution = names.age_milliseconds(resolution, "a resolution") / 1000
             if self._resolution * 1000 >= self._window:
                 raise ValueError("a resolution is shorter than the window")
+        self._met_new_room = False
         self.throttle = Throttle()
         self.buffer = Buffer() if buffered else None
         self.scope = lru_cache(maxsize=_SCOPES_KEPT)(self._scope)
@@ -95,7 +100,9 @@ class Core:
 
     def now(self) -> float:
         """A moment on this process's clock, in seconds, to tell ages by."""
-        return time.monotonic() if self.clock is None else self.clock()
+        if self.clock is None:
+            return time.monotonic()
+        return names.clock_milliseconds(self.clock()) / 1000
 
     # marks
 
@@ -103,12 +110,14 @@ class Core:
         """Whether a mark says nothing new and may be dropped."""
         if self._resolution == 0:
             return False
-        now = time.monotonic() if self.clock is None else self.clock()
-        resolution = self._resolution_of(scope)
+        now, resolution = self.now(), self._resolution_of(scope)
         return self.throttle.repeats(scope.room, user, session, kind, away, None, now, resolution)
 
     def _resolution_of(self, scope: Scope) -> float:
-        window = self.memory.window(scope)
+        # a room whose window is not known yet might have a very short one
+        window = self.memory.known_window(scope)
+        if window is None:
+            return 0
         if self._resolution is None:
             return window / 60_000
         return min(self._resolution, window / 2000)
@@ -136,37 +145,43 @@ class Core:
             )
         ]
 
-    def said(self, scope: Scope, marks: Iterable[Mark]) -> None:
-        """Remember what was said, so that repeats are dropped."""
+    def said(
+        self, scope: Scope, marks: Iterable[Mark], cleared: int, *, came: bool = False
+    ) -> None:
+        """Remember what was said, so that repeats are dropped.
+
+        ``cleared`` is the throttle's count before it was sent: nothing is remembered that a leave may
+        have overtaken. ``came``: somebody came online by it.
+        """
         now = self.now()
         if self._resolution == 0:
             return
         for mark in marks:
             if mark.replaces is not None:
                 self.throttle.clear(scope.room, mark.replaces)
-            if not mark.age:
-                self.throttle.say(scope.room, mark, now)
+            elif not mark.age and cleared == self.throttle.cleared:
+                self.throttle.say(scope.room, mark, now, came=came)
 
-    def put_plain(self, scope: Scope, user: str) -> None:
-        """Keep a plain mark in the buffer."""
-        mark, now = Mark(user), self.now()
-        if self.buffer is not None:
-            self.buffer.put(scope, mark, now)
-        if self._resolution != 0:
-            self.throttle.say(scope.room, mark, now)
-
-    def buffer_marks(self, scope: Scope, marks: Sequence[Mark]) -> None:
+    def put(self, scope: Scope, marks: Sequence[Mark]) -> None:
         """Keep marks in the buffer."""
         if self.buffer is not None:
             now = self.now()
+            if self.memory.known_window(scope) is None:
+                self._met_new_room = True
+            self.said(scope, marks, self.throttle.cleared)  # before: a leave clears it after
             for mark in marks:
                 self.buffer.put(scope, mark, now)
-            self.said(scope, marks)
 
-    def marked(self, scope: Scope, user: str, written: Written) -> Plan[None] | None:
+    def flush_after(self) -> float:
+        """How many seconds what is buffered may wait: half a second, less where a window is short."""
+        if self._met_new_room:
+            return _FLUSH_OF_NEW_ROOM
+        return min(_FLUSH_AT_MOST, self.memory.shortest_window / 10_000)
+
+    def marked(self, scope: Scope, user: str, written: Written, cleared: int) -> Plan[None] | None:
         """Remember a plain mark that went alone; what should follow it, if anything."""
-        if self._resolution != 0:
-            self.throttle.say(scope.room, Mark(user), self.now())
+        if self._resolution != 0 and cleared == self.throttle.cleared:
+            self.throttle.say(scope.room, Mark(user), self.now(), came=written.result > 0)
         return self.memory.after(scope, written)
 
     def mark_many(self, scope: Scope, sightings: list[object]) -> Plan[int] | None:
@@ -178,31 +193,19 @@ class Core:
         encoded = marking.encode_all(sightings)
         return None if encoded is None else self._send(scope, encoded, marking.touch_encoded)
 
-    def _send(self, scope: Scope, many: Sequence[str], touch: Any) -> Plan[int]:
+    def mark(self, scope: Scope, marks: Sequence[Mark]) -> Plan[int]:
+        """Send marks now; how many came online."""
+        cleared = self.throttle.cleared
+        came = yield from self._send(scope, marks, marking.touch)
+        self.said(scope, marks, cleared, came=came > 0)
+        return came
+
+    def _send(self, scope: Scope, many: Sequence[M], touch: Touch) -> Plan[int]:
         writes: list[Write] = [
-            (scope, lambda naming, part=part: touch(scope, part, naming=naming))  # type: ignore[misc]
-            for part in marking.chunks(many)
+            (scope, partial(_naming, touch, scope, part)) for part in marking.chunks(many)
         ]
         outcomes = yield from self.memory.write(writes)
         came: int = sum(answer(outcome).result for outcome in outcomes)
-        return came
-
-    def mark(self, scope: Scope, marks: Sequence[Mark]) -> Plan[int]:
-        """Send marks now; how many came online."""
-        if len(marks) == 1 and marks[0].plain:
-            user = marks[0].user
-
-            def one(naming: bool) -> Operation[Written]:
-                if naming:
-                    return marking.touch(scope, marks, naming=True)
-                return marking.mark_plain(scope, user)
-
-            writes: list[Write] = [(scope, one)]
-        else:
-            writes = [(scope, partial(_touch, scope, part)) for part in marking.chunks(marks)]
-        outcomes = yield from self.memory.write(writes)
-        came: int = sum(answer(outcome).result for outcome in outcomes)
-        self.said(scope, marks)
         return came
 
     def leave(self, scope: Scope, user: object, session: object) -> Plan[bool]:
@@ -220,6 +223,11 @@ class Core:
 
     # what is buffered
 
+    @property
+    def dropped(self) -> int:
+        """How many sightings were lost: too many waited, or the store refused them."""
+        return 0 if self.buffer is None else self.buffer.dropped
+
     def flush(
         self, entries: Sequence[Entry], then: Sequence[Operation[Any]] = ()
     ) -> Plan[list[Outcome]]:
@@ -228,6 +236,7 @@ class Core:
         What the store did not take is put back; a sighting that it refused is dropped and counted.
         """
         buffer = self.buffer
+        self._met_new_room = False
         if buffer is None or not entries:
             return list((yield then) if then else [])
         batches = [
@@ -236,12 +245,13 @@ class Core:
             for part, part_ages in zip(marking.chunks(marks), marking.chunks(ages), strict=True)
         ]
         writes: list[Write] = [
-            (scope, partial(_touch_leniently, scope, part, ages)) for scope, part, ages in batches
+            (scope, partial(_leniently, scope, part, ages)) for scope, part, ages in batches
         ]
         try:
             outcomes = yield from self.memory.write(writes, then)
-        except StoreError as error:
-            outcomes = [error] * (len(writes) + len(then))
+        except BaseException:  # interrupted or cancelled: told once more rather than never
+            buffer.put_back(entries)
+            raise
         lost: set[tuple[str, str]] = set()
         for (scope, part, _), outcome in zip(batches, outcomes, strict=False):
             if isinstance(outcome, StoreError):
@@ -290,9 +300,8 @@ class Core:
 
     def room_counts(self, wanted: Iterable[object]) -> Plan[dict[str, Counts]]:
         """Count several rooms: one round trip a node."""
-        if isinstance(wanted, str | bytes):
-            raise ValueError("rooms is a list of rooms, not one string")
-        scopes = [self.room(name, None) for name in wanted]
+        many = names.clean_many(wanted, "rooms is a list of rooms")
+        scopes = [self.room(name, None) for name in many]
         outcomes = (yield [online.counts(scope) for scope in scopes]) if scopes else []
         return {scope.room: answer(one) for scope, one in zip(scopes, outcomes, strict=True)}
 
@@ -326,11 +335,11 @@ class Core:
         return found
 
 
-def _touch(scope: Scope, marks: Sequence[Mark], naming: bool) -> Operation[Written]:
-    return marking.touch(scope, marks, naming=naming)
+def _naming(touch: Touch, scope: Scope, part: Sequence[M], naming: bool) -> Operation[Written]:
+    return touch(scope, part, naming=naming)
 
 
-def _touch_leniently(
+def _leniently(
     scope: Scope, marks: Sequence[Mark], ages: Sequence[int], naming: bool
 ) -> Operation[Written]:
     return marking.touch(scope, marks, ages, naming=naming, lenient=True)

@@ -15,6 +15,7 @@ from time import perf_counter
 from types import ModuleType
 from typing import Any, Final, Protocol, TypeVar
 
+from herenow import forking
 from herenow.errors import StoreError, StoreTimeout, StoreUnavailable
 from herenow.models import Health
 from herenow.operations import Operation, Outcome, Plan
@@ -22,6 +23,15 @@ from herenow.operations import Operation, Outcome, Plan
 T = TypeVar("T")
 _log: Final = logging.getLogger("herenow")
 _OUR_RULE: Final = "HERENOW "
+# redis-py makes a class of some of these words, and takes them out of what is said
+_AWAY_CLASSES: Final = (
+    "ConnectionError",
+    "RedisClusterException",
+    "ClusterDownError",
+    "MasterDownError",
+    "NoPermissionError",
+    "AuthenticationError",
+)
 _AWAY: Final = ("LOADING", "CLUSTERDOWN", "MASTERDOWN", "NOAUTH", "WRONGPASS", "NOPERM")
 
 
@@ -50,6 +60,9 @@ class Connected(Protocol):
     async def aclose(self) -> None:
         """Close an async client, and what belongs to it."""
 
+    def abandon(self) -> None:
+        """Let go of an async client whose loop is over."""
+
 
 class _Store:
     """The store as this process sees it: its client, once open, and how it does."""
@@ -57,33 +70,57 @@ class _Store:
     def __init__(self, connect: Callable[[], Connected]) -> None:
         self._connect = connect
         self._connected: Connected | None = None
-        self._opening = threading.Lock()
+        self._failed: tuple[float, Exception] | None = None
+        self.start_anew()
+        forking.register(self)
         self._errors: Any = None
         self.cluster = False
         self.execute: Callable[..., Any] = _not_open
         self.ok = True
         self.since = datetime.now(UTC)
 
+    def start_anew(self) -> None:
+        """Have a lock of its own: another thread may have been opening when this process was forked."""
+        self._opening = threading.Lock()
+
     def open(self) -> Any:
         """Get the client; open it first where that is still to be done. May block, and raise."""
         connected = self._connected
         if connected is None:
+            came = perf_counter()
             with self._opening:
                 if self._connected is None:
-                    opened = self._connect()
-                    self._errors = opened.exceptions
-                    self.cluster = opened.cluster
-                    self.execute = opened.client.execute_command
-                    if not (opened.cluster or opened.handed_in):
-                        self.execute = _straight(opened.client)
-                    self._connected = opened
+                    self._connected = self._open_since(came)
                 connected = self._connected
         return connected.client
+
+    def _open_since(self, came: float) -> Connected:
+        # who waited while another failed fails with it: a store that hangs costs nobody the sum
+        if self._failed is not None and self._failed[0] > came:
+            raise StoreUnavailable(str(self._failed[1])) from self._failed[1]
+        try:
+            opened = self._connect()
+        except Exception as error:
+            self._failed = (perf_counter(), error)
+            raise
+        self._errors = opened.exceptions
+        self.cluster = opened.cluster
+        self.execute = opened.client.execute_command
+        if not (opened.cluster or opened.handed_in):
+            self.execute = _straight(opened.client)
+        return opened
 
     def take(self) -> Connected | None:
         """Let go of the connection, to close it."""
         connected, self._connected = self._connected, None
         return connected
+
+    def abandon(self) -> None:
+        """Let go of a connection of ours that can't be closed any more: its loop is over."""
+        if self._connected is not None and not self._connected.handed_in:
+            connected = self.take()
+            if connected is not None:
+                connected.abandon()
 
     @property
     def opened(self) -> Any | None:
@@ -114,8 +151,8 @@ class _Store:
         if self._is(error, "TimeoutError") or isinstance(error, TimeoutError):
             self.note(ok=False)
             return StoreTimeout(f"the store did not answer in time: {said}")
-        away = self._is(error, "ConnectionError") or isinstance(error, OSError)
-        if away or self._is(error, "RedisClusterException") or said.startswith(_AWAY):
+        away = isinstance(error, OSError) or said.startswith(_AWAY)
+        if away or any(self._is(error, one) for one in _AWAY_CLASSES):
             self.note(ok=False)
             return StoreUnavailable(f"the store is not available: {said}")
         if self._is(error, "RedisError"):
@@ -148,6 +185,16 @@ def _command(operation: Operation[Any]) -> tuple[Any, ...]:
 def _whole_command(operation: Operation[Any]) -> tuple[Any, ...]:
     keys = operation.keys
     return ("EVAL", operation.script.text, len(keys), *keys, *operation.args)
+
+
+def _commands(operations: Sequence[Operation[Any]]) -> list[tuple[Any, ...]]:
+    """One round trip's commands, in order.
+
+    What another script comes after is sent whole: were it missing in the store, the other would run
+    before it.
+    """
+    last = operations[-1].script
+    return [_command(one) if one.script is last else _whole_command(one) for one in operations]
 
 
 def _step(
@@ -189,6 +236,13 @@ class Engine:
     def __init__(self, connect: Callable[[], Connected]) -> None:
         self._store = _Store(connect)
 
+    def open(self) -> None:
+        """Open the connection, where that is still to be done."""
+        try:
+            self._store.open()
+        except Exception as error:
+            raise self._store.translate(error) from error
+
     def call(self, operation: Operation[T]) -> T:
         """Run one operation: one round trip."""
         store = self._store
@@ -210,19 +264,19 @@ class Engine:
         return operation.read(reply)
 
     def batch(self, operations: Sequence[Operation[Any]]) -> list[Outcome]:
-        """Run several operations, independent of each other: one round trip (a node)."""
+        """Run several operations, in order: one round trip (a node)."""
         if len(operations) == 1:
             try:
                 return [self.call(operations[0])]
             except (StoreError, ValueError) as error:
                 return [error]
         try:
-            outcomes = self._pipeline(operations, _command)
+            outcomes = self._pipeline(_commands(operations))
             missing = [
                 i for i, one in enumerate(outcomes) if _failed(one, self._store.lacks_script)
             ]
             if missing:
-                again = self._pipeline([operations[i] for i in missing], _whole_command)
+                again = self._pipeline([_whole_command(operations[i]) for i in missing])
                 for i, outcome in zip(missing, again, strict=True):
                     outcomes[i] = outcome
         except Exception as error:
@@ -232,20 +286,29 @@ class Engine:
             return [translated] * len(operations)
         return _read_all(self._store, operations, outcomes)
 
-    def _pipeline(self, operations: Sequence[Operation[Any]], command: Any) -> list[Any]:
+    def _pipeline(self, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
         client = self._store.open()
-        pipeline = client.pipeline() if self._store.cluster else client.pipeline(transaction=False)
-        with pipeline:
-            for operation in operations:
-                pipeline.execute_command(*command(operation))
+        if not self._store.cluster:
+            with client.pipeline(transaction=False) as pipeline:
+                for command in commands:
+                    pipeline.execute_command(*command)
+                return list(pipeline.execute(raise_on_error=False))
+        with client.pipeline() as pipeline:
+            for command in commands:
+                # not told the node, it asks a server where the keys of each command are
+                node = client.get_node_from_key(command[3])
+                pipeline.execute_command(*command, target_nodes=node)
             return list(pipeline.execute(raise_on_error=False))
 
     def run(self, plan: Plan[T]) -> T:
         """Run a plan to its end."""
-        operations, result = _step(plan, None)
-        while operations is not None:
-            outcomes = self.batch(operations) if operations else []
-            operations, result = _step(plan, outcomes)
+        try:
+            operations, result = _step(plan, None)
+            while operations is not None:
+                outcomes = self.batch(operations) if operations else []
+                operations, result = _step(plan, outcomes)
+        finally:
+            plan.close()  # one that is interrupted puts back what it took
         return result  # type: ignore[no-any-return]
 
     def health(self, dropped: int) -> Health:
@@ -264,10 +327,8 @@ class Engine:
     @property
     def client(self) -> Any:
         """The client, opened if it was not."""
-        try:
-            return self._store.open()
-        except Exception as error:
-            raise self._store.translate(error) from error
+        self.open()
+        return self._store.opened
 
     def close(self) -> None:
         """Close the connection; a later operation opens it again."""
@@ -281,13 +342,18 @@ class AsyncEngine:
 
     def __init__(self, connect: Callable[[], Connected]) -> None:
         self._store = _Store(connect)
+        self._loop: Any = None
 
     async def _open(self) -> Any:
-        # opening may boot a server or ask a cluster for its slots: never on the event loop
+        import asyncio
+
+        loop = asyncio.get_running_loop()
+        if self._loop is not loop:  # a client of ours belongs to its loop
+            self._loop = loop
+            self._store.abandon()
         client = self._store.opened
         if client is None:
-            import asyncio
-
+            # it may boot a server or ask a cluster for its slots: never on the event loop
             client = await asyncio.to_thread(self._store.open)
         return client
 
@@ -295,7 +361,7 @@ class AsyncEngine:
         """Run one operation: one round trip."""
         store = self._store
         try:
-            client = store.opened or await self._open()
+            client = await self._open()
             try:
                 reply = await client.execute_command(*_command(operation))
             except Exception as error:
@@ -312,19 +378,19 @@ class AsyncEngine:
         return operation.read(reply)
 
     async def batch(self, operations: Sequence[Operation[Any]]) -> list[Outcome]:
-        """Run several operations, independent of each other: one round trip (a node)."""
+        """Run several operations, in order: one round trip (a node)."""
         if len(operations) == 1:
             try:
                 return [await self.call(operations[0])]
             except (StoreError, ValueError) as error:
                 return [error]
         try:
-            outcomes = await self._pipeline(operations, _command)
+            outcomes = await self._pipeline(_commands(operations))
             missing = [
                 i for i, one in enumerate(outcomes) if _failed(one, self._store.lacks_script)
             ]
             if missing:
-                again = await self._pipeline([operations[i] for i in missing], _whole_command)
+                again = await self._pipeline([_whole_command(operations[i]) for i in missing])
                 for i, outcome in zip(missing, again, strict=True):
                     outcomes[i] = outcome
         except Exception as error:
@@ -334,20 +400,23 @@ class AsyncEngine:
             return [translated] * len(operations)
         return _read_all(self._store, operations, outcomes)
 
-    async def _pipeline(self, operations: Sequence[Operation[Any]], command: Any) -> list[Any]:
+    async def _pipeline(self, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
         client = await self._open()
         pipeline = client.pipeline() if self._store.cluster else client.pipeline(transaction=False)
         async with pipeline:
-            for operation in operations:
-                pipeline.execute_command(*command(operation))
+            for command in commands:
+                pipeline.execute_command(*command)
             return list(await pipeline.execute(raise_on_error=False))
 
     async def run(self, plan: Plan[T]) -> T:
         """Run a plan to its end."""
-        operations, result = _step(plan, None)
-        while operations is not None:
-            outcomes = await self.batch(operations) if operations else []
-            operations, result = _step(plan, outcomes)
+        try:
+            operations, result = _step(plan, None)
+            while operations is not None:
+                outcomes = await self.batch(operations) if operations else []
+                operations, result = _step(plan, outcomes)
+        finally:
+            plan.close()  # one that is cancelled puts back what it took
         return result  # type: ignore[no-any-return]
 
     async def health(self, dropped: int) -> Health:
@@ -374,6 +443,10 @@ class AsyncEngine:
 
     async def aclose(self) -> None:
         """Close the connection; a later operation opens it again."""
+        import asyncio
+
+        if self._loop is not asyncio.get_running_loop():
+            self._store.abandon()
         connected = self._store.take()
         if connected is not None:
             await connected.aclose()

@@ -9,7 +9,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from herenow.operations import Operation, Outcome, Plan, answer, rooms, upkeep
+from herenow.errors import StoreTimeout, StoreUnavailable
+from herenow.operations import Operation, Outcome, Plan, rooms, upkeep
 from herenow.operations.marking import Written
 from herenow.operations.scope import Scope
 
@@ -33,11 +34,16 @@ class Memory:
     def _start(self) -> None:
         self._listed: dict[str, float] = {}
         self._windows: dict[str, int] = {}
+        self.shortest_window = 10**12
         self._settled: set[tuple[str, int, int]] = set()
 
     def window(self, scope: Scope) -> int:
         """The room's window in milliseconds, as far as this process knows."""
         return self._windows.get(scope.room, scope.window)
+
+    def known_window(self, scope: Scope) -> int | None:
+        """The room's window in milliseconds; None where no write of this process has told it yet."""
+        return self._windows.get(scope.room)
 
     def naming(self, scope: Scope) -> bool:
         """Whether a write should store what this process names."""
@@ -51,6 +57,7 @@ class Memory:
         window = scope.window if written.window is None else written.window
         if self._windows.get(scope.room) != window:
             self._windows[scope.room] = window
+            self.shortest_window = min(self.shortest_window, window)
         if named and not written.pending:
             self._settled.add((scope.room, scope.window, scope.retention))
         if written.window_before is not None:
@@ -71,8 +78,15 @@ class Memory:
             if len(self._listed) > _MOST_ROOMS:
                 self._start()  # all is learned again
             outcomes = yield [_enlist(scope, None, others=_OTHERS) for scope in due.values()]
+            refused = next((one for one in outcomes if isinstance(one, Exception)), None)
+            if (
+                refused is not None
+            ):  # no write without it, but a store that only refuses can be read
+                away = isinstance(refused, StoreUnavailable | StoreTimeout)
+                read = [refused] * len(then) if away else ((yield then) if then else [])
+                return [refused] * len(writes) + read
             for room, outcome in zip(due, outcomes, strict=True):
-                stale.update({one.room: one for one in answer(outcome)})
+                stale.update({one.room: one for one in outcome})
                 self._listed[room] = time.monotonic()
         named = [self.naming(scope) for scope, _ in writes]
         sent = [make(name) for (_, make), name in zip(writes, named, strict=True)]

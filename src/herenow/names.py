@@ -8,7 +8,7 @@ import json
 import math
 import re
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from functools import lru_cache
 from typing import Any, Final, Literal, TypeGuard, cast
@@ -139,15 +139,22 @@ def milliseconds(value: object, what: str) -> int:
     return whole
 
 
-def age_milliseconds(value: object) -> int:
-    """Check a sighting's age: seconds before now, 0 or more."""
+def age_milliseconds(value: object, what: str) -> int:
+    """Turn a duration that may be 0 (a sighting's age, a resolution) into whole milliseconds."""
     if isinstance(value, timedelta):
         value = value.total_seconds()
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError(f"an age is a number of seconds or a timedelta, not {value!r}")
+        raise ValueError(f"{what} is a number of seconds or a timedelta, not {value!r}")
     if not (0 <= value <= MAX_SECONDS):
-        raise ValueError(f"an age is 0 seconds or more and at most a century, not {value!r}")
+        raise ValueError(f"{what} is 0 seconds or more and at most a century, not {value!r}")
     return round(value * 1000)
+
+
+def clean_many(values: object, what: str) -> list[Any]:
+    """Check what should be many: a list, a set, an iterator, but no string and no mapping."""
+    if isinstance(values, str | bytes | Mapping) or not isinstance(values, Iterable):
+        raise ValueError(f"{what}, not {type(values).__name__}")
+    return list(values)
 
 
 def clean_limit(value: object) -> int:

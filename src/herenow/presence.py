@@ -17,9 +17,9 @@ from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
 from herenow import connection, names
-from herenow.buffer import Flusher
+from herenow.background import Flushing, OpenSession
 from herenow.core import DEFAULT_TIMEOUT, Core
-from herenow.errors import StoreError, StoreTimeout
+from herenow.errors import StoreError
 from herenow.execution import Engine
 from herenow.models import (
     Counts,
@@ -42,9 +42,8 @@ _NOTHING: Final = (None, "", None, None, None)
 DEFAULT_URL: Final = "redis://localhost:6379/0"
 
 
-def opener(store: object, timeout: object, *, asynchronous: bool) -> Callable[[], Any]:
+def opener(store: object, seconds: float, *, asynchronous: bool) -> Callable[[], Any]:
     """Check a URL or a client, and give what opens it."""
-    seconds = names.milliseconds(timeout, "a timeout") / 1000
     if isinstance(store, str):
         connection.check_url(store)
         connect = connection.connect_async if asynchronous else connection.connect
@@ -95,9 +94,10 @@ class Presence:
             prefix=prefix,
             clock=clock,
         )
-        self._engine = Engine(opener(store, timeout, asynchronous=False))
+        seconds = names.milliseconds(timeout, "a timeout") / 1000
+        self._engine = Engine(opener(store, seconds, asynchronous=False))
         self._scope = self._core.site
-        self._flusher = _Flushing(self._core, self._engine, timeout) if buffered else None
+        self._flusher = Flushing(self._core, self._engine, seconds) if buffered else None
 
     # sightings
 
@@ -127,13 +127,13 @@ class Presence:
             return None if self._flusher else False
         plain = type(user) is str and (kind, session, away, info, replaces) == _NOTHING
         if plain and self._flusher is not None:
-            self._core.put_plain(self._scope, names.clean_user(user))
+            self._core.put(self._scope, [marking.Mark(names.clean_user(user))])
             self._flusher.wake()
             return None
         if plain and self._core.memory.settled(self._scope):
-            name = names.clean_user(user)
+            name, cleared = names.clean_user(user), self._core.throttle.cleared
             written = self._engine.call(marking.mark_plain(self._scope, name))
-            more = self._core.marked(self._scope, name, written)
+            more = self._core.marked(self._scope, name, written, cleared)
             if more is not None:
                 self._engine.run(more)
             return written.result > 0
@@ -155,7 +155,7 @@ class Presence:
     def _mark(self, marks: list[marking.Mark]) -> int | None:
         marks = self._core.fresh(self._scope, marks)
         if self._flusher is not None:
-            self._core.buffer_marks(self._scope, marks)
+            self._core.put(self._scope, marks)
             self._flusher.wake()
             return None
         return self._engine.run(self._core.mark(self._scope, marks)) if marks else 0
@@ -175,13 +175,14 @@ class Presence:
         session: str | None = None,
         away: bool | None = None,
         info: Mapping[str, Any] | None = None,
-    ) -> "Iterator[OpenSession]":
+    ) -> Iterator[OpenSession]:
         """Hold a session open: kept fresh every third of the window, ended on the way out.
 
         ``session`` is its name, a random one unless given. A thread a session; a store that is away
         meanwhile is tried again at the next beat.
         """
-        held = OpenSession(self, user, session or secrets.token_urlsafe(9))
+        name = secrets.token_urlsafe(9) if session is None else names.clean_session(session)
+        held = OpenSession(self, user, name, kind, away, info)
         self.mark_online(user, kind, held.name, away, info)
         stop = threading.Event()
         beat = threading.Thread(target=held.beat, args=(stop,), name="herenow-session", daemon=True)
@@ -359,7 +360,7 @@ class Presence:
 
     def health(self) -> Health:
         """How the store does, by one PING. Never raises for the store."""
-        return self._engine.health(self._core.buffer.dropped if self._core.buffer else 0)
+        return self._engine.health(self._core.dropped)
 
     def flush(self) -> None:
         """Send what is buffered, now. Reads do that by themselves."""
@@ -399,81 +400,3 @@ class Presence:
         if self._flusher is not None and self._flusher.busy:
             return self._flusher.run_after(self._scope.room, plan)
         return self._engine.run(plan)
-
-
-class _Flushing:
-    """When the buffer of a sync Presence is sent: by a thread, and before whatever reads."""
-
-    def __init__(self, core: Core, engine: Engine, patience: Seconds) -> None:
-        self._core = core
-        self._engine = engine
-        self._patience = names.milliseconds(patience, "a timeout") / 1000
-        self._flusher = Flusher(self.send_all)
-
-    @property
-    def busy(self) -> bool:
-        """Whether anything waits, or is being sent."""
-        return bool(self._core.buffer) or self._flusher.sending.locked()
-
-    def wake(self) -> None:
-        """Have what was put sent soon."""
-        self._flusher.wake()
-
-    def send_all(self) -> None:
-        """Send all that waits, of every room. What the store does not take waits on."""
-        if self.busy and self._core.buffer is not None:
-            with self._alone():
-                self._engine.run(self._core.flush(self._core.buffer.take()))
-            self._again()
-
-    def run_after(self, room: str, plan: Plan[T]) -> T:
-        """Run a plan after what waits for its room, in the same round trip."""
-        try:
-            with self._alone():
-                return self._engine.run(self._core.after(room, plan))
-        finally:
-            self._again()
-
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        # a store that hangs costs whoever waits behind a flush its own timeout, not the sum of all
-        sending = self._flusher.sending
-        if not sending.acquire(timeout=self._patience):
-            raise StoreTimeout("the store did not answer in time: a flush is under way")
-        try:
-            yield
-        finally:
-            sending.release()
-
-    def _again(self) -> None:
-        if self._core.buffer:
-            self._flusher.wake()
-
-    def close(self) -> None:
-        """Send all that waits, and stop the thread."""
-        self._flusher.close()
-        try:
-            self.send_all()
-        finally:
-            self._flusher.close()
-
-
-class OpenSession:
-    """A session that is held open; see `Presence.session`."""
-
-    def __init__(self, presence: Presence, user: object, name: str) -> None:
-        self.user = user
-        self.name = name
-        self._presence = presence
-
-    def update(self, *, away: bool | None = None, info: Mapping[str, Any] | None = None) -> None:
-        """Say that the user is away or back, or what the session shows now."""
-        self._presence.mark_online(self.user, session=self.name, away=away, info=info)
-
-    def beat(self, stop: threading.Event) -> None:
-        """Mark the session until told to stop."""
-        while not stop.wait(self._presence.beat_seconds):
-            try:
-                self._presence.mark_online(self.user, session=self.name)
-            except StoreError as error:
-                _log.debug("a session waits for the store: %s", error)

@@ -48,10 +48,7 @@ def _duration(what: str) -> Callable[[object], float]:
 
 
 def _resolution(value: object) -> float:
-    try:
-        return names.age_milliseconds(_seconds(value)) / 1000
-    except ValueError as error:
-        raise ValueError(str(error).replace("an age", "a resolution")) from None
+    return names.age_milliseconds(_seconds(value), "a resolution") / 1000
 
 
 def _minutes(value: object) -> float:

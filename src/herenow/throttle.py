@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 from herenow.operations.marking import Mark
 
 _GENERATION: Final = 65_536
+_SESSIONS: Final = 64
 
 
 class _Said(NamedTuple):
@@ -32,6 +33,7 @@ class Throttle:
     def __init__(self) -> None:
         self._new: dict[tuple[str, str], _User] = {}
         self._old: dict[tuple[str, str], _User] = {}
+        self.cleared = 0
 
     def repeats(
         self,
@@ -54,18 +56,20 @@ class Throttle:
             said is not None
             and 0 <= now - said.moment < resolution
             and (kind is None or kind == known.kind)
-            and (away is None or away == said.away)
+            and (away is None or away is said.away)
             and (info is None or info == said.info)
         )
 
-    def say(self, room: str, mark: Mark, moment: float) -> None:
-        """Remember what was said at ``moment``."""
+    def say(self, room: str, mark: Mark, moment: float, *, came: bool = False) -> None:
+        """Remember what was said at ``moment``; of who ``came`` online nothing else is known any more."""
         key = (room, mark.user)
         known = self._new.get(key)
         if known is None:
             if len(self._new) >= _GENERATION:
                 self._old, self._new = self._new, {}
             known = self._new[key] = self._old.get(key) or _User()
+        if came or len(known.sessions) >= _SESSIONS:
+            known.kind, known.sessions = None, {}
         before = known.sessions.get(mark.session)
         if mark.kind is not None:
             known.kind = mark.kind
@@ -76,12 +80,17 @@ class Throttle:
         )
 
     def clear(self, room: str, user: str) -> None:
-        """Forget one user of one room: the next sighting is sent."""
+        """Forget one user of one room: the next sighting is sent.
+
+        ``cleared`` counts these: who sent a mark meanwhile must not say that it was.
+        """
+        self.cleared += 1
         self._new.pop((room, user), None)
         self._old.pop((room, user), None)
 
     def clear_user(self, user: str) -> None:
         """Forget one user in every room."""
+        self.cleared += 1
         for generation in (self._new, self._old):
             for key in [key for key in list(generation) if key[1] == user]:
                 generation.pop(key, None)

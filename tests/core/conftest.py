@@ -7,14 +7,17 @@ from typing import Any
 import pytest
 
 from herenow import Sighting
-from tests.core.sides import SIDES, Side, contents, opened
+from tests.core.sides import Side, contents, opened
 from tests.servers import Server
 
+WAYS = {"sync": ("sync", None), "async": ("async", None), "exact": ("sync", 0)}
 
-@pytest.fixture(params=SIDES)
+
+@pytest.fixture(params=WAYS)
 def side(request: pytest.FixtureRequest, server: Server) -> Iterator[Side]:
     """A facade on a store with somebody of each sort in it."""
-    with opened(request.param, server.unix_url) as made:
+    name, resolution = WAYS[request.param]
+    with opened(name, server.unix_url, resolution=resolution) as made:
         made.mark_online("alice", session="tab", info={"page": "/"})
         made.mark_online_many(
             ["bob", Sighting("gus", kind="guest"), Sighting("hid", kind="hidden")]

@@ -17,7 +17,12 @@ URL = sys.argv[1]
 
 
 def run(
-    url: str, text: str, *, begin: str = BEGIN, status: int | None = 0, **environment: str
+    url: str,
+    text: str,
+    *,
+    begin: str = BEGIN,
+    status: int | None = 0,
+    environment: dict[str, str] | None = None,
 ) -> tuple[str, str]:
     """Run a program to its end, which comes within half a minute; what it printed, and its errors.
 
@@ -29,7 +34,7 @@ def run(
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "PYTHONPATH": PATH, **environment},
+        env={**os.environ, "PYTHONPATH": PATH, **(environment or {})},
         start_new_session=True,
     )
     try:

@@ -23,6 +23,9 @@ class Relay:
         self._listener.bind(self._path)
         self._listener.listen()
         self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._servers: dict[socket.socket, socket.socket] = {}
+        self._clients: dict[socket.socket, socket.socket] = {}
+        self._asked: set[socket.socket] = set()
         self.round_trips = 0
 
     @property
@@ -30,42 +33,53 @@ class Relay:
         return f"unix://{self._path}?db=0"
 
     def _serve(self) -> None:
-        with selectors.DefaultSelector() as ready:
-            ready.register(self._listener, selectors.EVENT_READ)
-            peers: dict[socket.socket, tuple[socket.socket, bool]] = {}
-            asking: dict[socket.socket, bool] = {}
+        with selectors.DefaultSelector() as self._ready:
+            self._ready.register(self._listener, selectors.EVENT_READ)
             while True:
-                for key, _ in ready.select():
+                for key, _ in self._ready.select():
                     one = key.fileobj
                     assert isinstance(one, socket.socket)
-                    if one is self._listener:
-                        try:
-                            client = self._listener.accept()[0]
-                        except OSError:
-                            return
-                        server = socket.socket(socket.AF_UNIX)
-                        server.connect(self._target)
-                        peers[client], peers[server] = (server, True), (client, False)
-                        asking[server] = False
-                        for end in (client, server):
-                            ready.register(end, selectors.EVENT_READ)
-                    elif one in peers:
-                        other, from_client = peers[one]
-                        if from_client and not asking[other]:
-                            self.round_trips += 1
-                        if not from_client and select.select([other], [], [], _PATIENCE)[0]:
-                            continue  # she is not done asking: her words first
-                        asking[other if from_client else one] = from_client
-                        data = b""
-                        with contextlib.suppress(OSError):
-                            data = one.recv(1 << 20)
-                        if data:
-                            other.sendall(data)
-                            continue
-                        for end in (one, other):
-                            ready.unregister(end)
-                            peers.pop(end)
-                            end.close()
+                    if one is not self._listener:
+                        self._pass_on(one)
+                    elif not self._accept():
+                        return
+
+    def _accept(self) -> bool:
+        try:
+            client = self._listener.accept()[0]
+        except OSError:  # we are closed
+            return False
+        server = socket.socket(socket.AF_UNIX)
+        server.connect(self._target)
+        self._servers[client], self._clients[server] = server, client
+        for end in (client, server):
+            self._ready.register(end, selectors.EVENT_READ)
+        return True
+
+    def _pass_on(self, one: socket.socket) -> None:
+        if one in self._servers:
+            other = self._servers[one]
+            if other not in self._asked:
+                self.round_trips += 1
+                self._asked.add(other)
+        elif one in self._clients:
+            other = self._clients[one]
+            if select.select([other], [], [], _PATIENCE)[0]:
+                return  # she is not done asking: her words first
+            self._asked.discard(one)
+        else:
+            return  # closed a moment ago
+        data = b""
+        with contextlib.suppress(OSError):
+            data = one.recv(1 << 20)
+        if data:
+            other.sendall(data)
+            return
+        for end in (one, other):
+            self._ready.unregister(end)
+            self._servers.pop(end, None)
+            self._clients.pop(end, None)
+            end.close()
 
     def __enter__(self) -> Self:
         self._thread.start()

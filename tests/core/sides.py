@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import herenow
+from herenow.names import KINDS
 
 SIDES = ("sync", "async")
 
@@ -88,3 +89,18 @@ def contents(*clients: Any) -> dict[bytes, bytes]:
                 pipeline.dump(key)
             stored |= dict(zip(keys, pipeline.execute(), strict=True))
     return stored
+
+
+def assert_whole(client: Any) -> None:
+    """Whoever is online has joined and not left, and nobody else."""
+    online = {
+        user for kind in KINDS for user in client.zrange(f"herenow:{{site}}:online:{kind}", 0, -1)
+    }
+    told: dict[bytes, bool] = {}
+    for _, fields in client.xrange("herenow:{site}:events"):
+        for record in fields[b"events"].split(b"\n"):
+            what, user = record.split(b"\t")[:2]
+            if what[:1] in b"jlt":
+                assert told.get(user, False) is (what[:1] != b"j"), record
+                told[user] = what[:1] == b"j"
+    assert {user for user, there in told.items() if there} == online

@@ -206,7 +206,7 @@ def test_a_cursor_is_one_that_a_page_gave(side: Side, refused: Any) -> None:
     bad: list[Any] = [
         good[:1],
         good[:-1] + "é",
-        good + "=",
+        "=" + good,
         "*" + good,
         " " + good,
         good + "\n",

@@ -1,6 +1,7 @@
 """Write-behind: nothing is lost, whoever marks reads it at once, and what is told is how long ago."""
 
 import gc
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -105,6 +106,7 @@ def test_the_buffer_belongs_to_the_presence_not_to_a_room_object(
 
 # leaving
 
+
 def test_a_leave_after_a_mark_is_exact(buffered: herenow.Presence) -> None:
     assert buffered.mark_online("alice") is None
     assert buffered.mark_offline("alice") is True
@@ -145,7 +147,7 @@ def test_a_mark_that_waits_never_revives_who_left_elsewhere(server: Server, cloc
 
 
 def test_what_is_told_is_how_long_ago(server: Server, buffered: herenow.Presence) -> None:
-    buffered.room("warm").mark_online("alice")
+    buffered.mark_online("bob")  # the room is known, and its window
     buffered.flush()
     seconds, microseconds = server.control.time()
     marked = seconds + microseconds / 1e6
@@ -161,6 +163,7 @@ def test_what_is_told_is_how_long_ago(server: Server, buffered: herenow.Presence
 
 
 # nothing is lost
+
 
 def test_sixteen_threads_lose_nothing_and_each_reads_its_own(
     server: Server, buffered: herenow.Presence
@@ -204,6 +207,7 @@ def test_arguments_are_checked_when_they_are_passed(buffered: herenow.Presence) 
 
 
 # its life
+
 
 def test_the_flusher_is_a_thread_that_close_stops(server: Server) -> None:
     before = flushers()
@@ -256,4 +260,33 @@ def test_marks_while_another_thread_closes_are_sent(server: Server) -> None:
         closing.set()
         done.result()
     assert presence.count_online_users() == marked
+    presence.close()
+
+
+def test_a_mark_that_comes_while_another_thread_closes_never_waits_for_ever(
+    server: Server,
+) -> None:
+    gate, interval, before = threading.Barrier(2), sys.getswitchinterval(), flushers()
+    presence = herenow.Presence(server.unix_url, buffered=True, timeout=5)
+
+    def close() -> None:
+        gate.wait()
+        presence.close()
+
+    def mark(number: int) -> None:
+        gate.wait()
+        for i in range(20):
+            presence.mark_online(f"{number}-{i}")
+
+    sys.setswitchinterval(1e-5)
+    try:
+        with ThreadPoolExecutor(2) as pool:
+            for number in range(500):
+                for done in (pool.submit(close), pool.submit(mark, number)):
+                    done.result()
+                waits = bool(presence._core.buffer)
+                assert flushers() - before or not waits, "nobody will send it"
+    finally:
+        sys.setswitchinterval(interval)
+    assert presence.count_online_users() == 500 * 20
     presence.close()

@@ -15,7 +15,7 @@ import herenow
 from herenow.buffer import MOST_BUFFERED
 from tests.conftest import SERVER
 from tests.core.test_buffer import flushers
-from tests.servers import Server, binary, poll, start_server
+from tests.servers import Server, binary, poll, start_cluster, start_server
 
 
 @pytest.fixture
@@ -129,6 +129,22 @@ def test_first_reads_of_a_cluster_that_hangs_end_together(*, buffered: bool) -> 
             return time.monotonic() - started
 
         assert max(pool.map(read, range(20))) < 1.5
+
+
+def test_a_cluster_that_is_away_at_first_is_tried_again() -> None:
+    with start_cluster(binary(SERVER), masters=1) as cluster:
+        [node] = cluster.nodes
+        with (
+            herenow.Presence(cluster.url, buffered=True) as presence,
+            herenow.Presence(cluster.url, timeout=5) as other,
+        ):
+            node.pause()
+            try:
+                presence.mark_online("alice")
+                time.sleep(1.2)  # the flusher's first try is over
+            finally:
+                node.resume()
+            poll(lambda: other.is_online("alice"), "what waited", 8)
 
 
 async def test_async_reads_of_a_hung_store_end_together(frail: Server) -> None:

@@ -304,7 +304,7 @@ def test_the_store_agrees_with_the_oracle(servers: Callable[[str], Server], name
         return made
 
     machine = machine_for(opener, [server.control], server.control)
-    run(machine, 40 if name == "valkey-9.1" else 8)
+    run(machine, 80 if name == "valkey-9.1" else 8)
 
 
 def test_the_async_store_agrees_with_the_oracle(server: Server) -> None:

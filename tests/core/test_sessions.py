@@ -164,6 +164,8 @@ def test_away_is_what_every_fresh_session_says(clocked: herenow.Presence) -> Non
     assert look(clocked, "alice").away
     clocked.mark_online("alice", session="tab-1", away=False)
     assert not look(clocked, "alice").away
+    told = [event.away for event in reversed(clocked.explain("alice").events)]
+    assert told == [True, False, True, False]
 
 
 def test_the_unnamed_one_counts_for_away_only_when_none_is_named(
@@ -235,7 +237,7 @@ def test_info_is_a_json_object_of_at_most_a_kibibyte(clocked: herenow.Presence) 
 def test_one_id_has_one_kind_at_a_time_and_another_moves_it(clocked: herenow.Presence) -> None:
     clocked.mark_online("alice")
     for kind in ("guest", "bot", "hidden", "member"):
-        assert clocked.mark_online("alice", kind=kind) is False  # type: ignore[arg-type]
+        assert clocked.mark_online("alice", kind=kind) is False
         assert look(clocked, "alice", include_hidden=True).kind == kind
         counts = clocked.counts()
         assert getattr(counts, kind) == 1
@@ -295,8 +297,8 @@ def test_guests_and_bots_are_forgotten_when_they_leave(
     clocked: herenow.Presence, clock: Clock
 ) -> None:
     for kind in ("guest", "bot"):
-        clocked.mark_online(f"{kind} who leaves", kind=kind)  # type: ignore[arg-type]
-        clocked.mark_online(f"{kind} who times out", kind=kind)  # type: ignore[arg-type]
+        clocked.mark_online(f"{kind} who leaves", kind=kind)
+        clocked.mark_online(f"{kind} who times out", kind=kind)
         assert clocked.get_user_last_activity(f"{kind} who leaves")
         clocked.mark_offline(f"{kind} who leaves")
     clock.now += WINDOW

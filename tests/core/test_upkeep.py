@@ -164,3 +164,20 @@ def test_health_of_a_store_that_answers(presence: herenow.Presence) -> None:
     assert health.ok
     assert health.latency is not None
     assert 0 < health.latency < 1
+
+
+def test_who_expired_beyond_what_a_touch_sweeps_leaves_first_all_the_same(
+    clocked: herenow.Presence, clock: Clock, server: Server
+) -> None:
+    for i in range(60):
+        clocked.mark_online(f"u{i:02}")
+    clock.now += 300  # to the millisecond
+    assert clocked.mark_online("u59") is True
+    assert clocked.mark_online("u58", session="tab") is True
+    assert clocked.mark_offline("u57") is False
+    assert clocked.client.zcard("herenow:{site}:online:member") > 20  # not all are swept yet
+    assert [(one.type, one.reason) for one in reversed(clocked.explain("u59").events)] == [
+        ("join", None), ("leave", "timeout"), ("join", None),
+    ]  # fmt: skip
+    assert [one.type for one in clocked.explain("u57").events] == ["leave", "join"]
+    assert sorted(clocked.get_online_users()) == ["u58", "u59"]

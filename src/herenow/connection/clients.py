@@ -23,6 +23,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from herenow import forking
 from herenow.connection.given import exceptions_of, is_cluster
 from herenow.connection.urls import Target, parse
 
@@ -76,6 +77,17 @@ class Connection:
             if self.server is not None:
                 self.server.close()
 
+    def abandon(self) -> None:
+        """Let go of what ``aclose`` would, when the loop that could have closed the client is over."""
+        if self.server is not None:
+            self.server.close()
+
+
+def _load() -> None:
+    # a third of a second, once
+    with forking.unforked:
+        import_module("redis")
+
 
 def connect(url: str, *, timeout: float = 0.25) -> Connection:
     """Make the client that a URL names, thread-safe; to be called at first use, after any fork.
@@ -106,6 +118,7 @@ def connect_async(url: str, *, timeout: float = 0.25) -> Connection:
 
 
 def _connect(target: Target, timeout: float, library: str) -> Connection:
+    _load()
     """Make it by ``library``, redis or redis.asyncio, which use the same names."""
     from redis.backoff import NoBackoff
 

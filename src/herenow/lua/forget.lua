@@ -4,6 +4,10 @@
 -- KEYS: see parts/room.lua. ARGV: 1 user
 -- Reply: 1 when there was anything of hers, else 0. Cost: O(events), at most about 10,000.
 local found = 0
+-- a wrong type is told before anything is written
+redis.call('HLEN', KEYS[1])
+redis.call('XLEN', KEYS[10])
+for i = 2, 9 do redis.call(i == 8 and 'HLEN' or 'ZCARD', KEYS[i]) end
 for i = 2, 9 do
   found = found + redis.call(i == 8 and 'HDEL' or 'ZREM', KEYS[i], ARGV[1])
 end

@@ -72,5 +72,7 @@ def as_outsider(stored: StoredEvent) -> Event | None:
     if event.kind == "hidden":
         return None
     if stored.was == "hidden":
-        return replace(event, type="join")
+        if event.session or event.away or event.info:
+            return replace(event, type="join")
+        return replace(event, type="join", away=None, session=None, info=None)
     return event

@@ -82,7 +82,7 @@ def clean(sighting: Sighting) -> Mark:
         raise ValueError("a user does not replace herself")
     return Mark(
         user,
-        names.age_milliseconds(sighting.age),
+        names.age_milliseconds(sighting.age, "an age"),
         None if sighting.kind is None else names.clean_kind(sighting.kind),
         names.clean_session(sighting.session),
         names.clean_away(sighting.away),
@@ -93,9 +93,7 @@ def clean(sighting: Sighting) -> Mark:
 
 def listed(sightings: Iterable[object]) -> list[object]:
     """Take what `mark_online_many` takes, once; one string is not many."""
-    if isinstance(sightings, str | bytes):
-        raise ValueError("many is a list of users or Sightings, not one string")
-    return [*sightings]
+    return names.clean_many(sightings, "many is a list of users or Sightings")
 
 
 def clean_all(sightings: Iterable[object]) -> list[Mark]:

@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import re
 from collections.abc import Callable, Iterable
 from typing import Any, Final, TypeVar
 
@@ -128,7 +129,7 @@ def decode_cursor(cursor: object) -> tuple[str, str]:
             raise ValueError("too long, or no str")
         raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
         score, _, user = raw.decode().partition(" ")
-        if not (score.isascii() and score.isdigit() and len(score) < 16):  # noqa: PLR2004 - exact in a double
+        if not re.fullmatch("-?[0-9]{1,15}", score):
             raise ValueError("no score")
         return score, names.clean_user(user)
     except (ValueError, binascii.Error):

@@ -62,25 +62,26 @@ def busiest(
     prefix: str, limit: int, scope_of: Callable[[str], Scope], *, include_hidden: bool
 ) -> Plan[list[Room]]:
     """Find the rooms where most are online, exactly; empty ones are not there."""
+
+    def size(room: Room) -> int:
+        counts = room.counts
+        return counts.people + counts.bot - (0 if include_hidden else counts.hidden)
+
     found: list[Room] = []
     first = 0
     while True:
         [outcome] = yield [listed(prefix, first, first + AT_ONCE - 1)]
         part: list[Listed] = answer(outcome)
-        if not part or (len(found) >= limit and _total(found[limit - 1]) >= _most(part[0])):
+        if not part or (len(found) >= limit and size(found[limit - 1]) >= _most(part[0])):
             return found[:limit]
         outcomes = yield [online.counts(scope_of(one.room)) for one in part]
         for one, outcome in zip(part, outcomes, strict=True):
             counts: Counts = answer(outcome)
             room = Room(one.room, counts)
-            if _total(room) > (0 if include_hidden else counts.hidden):
+            if size(room):
                 found.append(room)
-        found.sort(key=lambda room: (-_total(room), room.name))
+        found.sort(key=lambda room: (-size(room), room.name))
         first += AT_ONCE
-
-
-def _total(room: Room) -> int:
-    return room.counts.people + room.counts.bot
 
 
 def _most(listed_room: Listed) -> int:

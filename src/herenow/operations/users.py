@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple, TypeVar, cast
 
 from herenow import lua, names
-from herenow.models import Explanation, Session, UserPresence
+from herenow.models import Event, Explanation, Session, UserPresence
 from herenow.operations import Operation, text, texts
 from herenow.operations.events import as_outsider, read_entry
 from herenow.operations.scope import KIND_OF, Scope, moment
@@ -47,9 +47,7 @@ def lookup(
 
 def clean_ids(ids: Iterable[K]) -> dict[K, str]:
     """Validate ids, keyed by what was passed."""
-    if isinstance(ids, str | bytes):
-        raise ValueError("ids is a list of users, not one string")
-    many = [*ids]
+    many: list[K] = names.clean_many(ids, "ids is a list of users")
     if names.all_users(many):
         return cast("dict[K, str]", dict(zip(many, many, strict=True)))
     return {one: names.clean_user(one) for one in many}
@@ -173,9 +171,10 @@ def _explain(scope: Scope, user: str, reply: Any, *, include_hidden: bool) -> Ex
         events = [one.event for one in stored]
     else:
         events = [shown for one in stored if (shown := as_outsider(one)) is not None]
-        if places["h"] is not None or places["H"] is not None:
-            hid = places["M"]
-            left = hid if hid is not None and now - int(hid) < window else None
+        if any("hidden" in (one.event.kind, one.was) for one in stored):
+            left = _left_for_outsiders(events)
+    if left is not None and now - int(left) >= window:
+        left = None  # over, trimmed or not
     left_at = None if left is None else moment(int(left))
     return Explanation(
         user,
@@ -188,6 +187,12 @@ def _explain(scope: Scope, user: str, reply: Any, *, include_hidden: bool) -> Ex
         left_at,
         tuple(events[:_EVENTS_SHOWN]),
     )
+
+
+def _left_for_outsiders(events: Sequence[Event]) -> int | None:
+    # who hides has left, as far as they know
+    told = (one.at for one in events if (one.type, one.reason) == ("leave", "left"))
+    return round(at.timestamp() * 1000) if (at := next(told, None)) else None
 
 
 def _reason(

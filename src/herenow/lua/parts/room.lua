@@ -162,6 +162,13 @@ local function count()
   return counts
 end
 
+-- The counter of a room that has none begins at the time; after what the stream has where meta alone was
+-- evicted.
+local function first_number()
+  local last = call('XREVRANGE', EVENTS, '+', '-', 'COUNT', 1)[1]
+  return math.max(store_now, last and tonumber(string.match(last[1], '^%d+')) or 0)
+end
+
 -- Write the events, the peaks, the settings and the TTLs; answer what every writing script answers:
 -- {result, window, mixed, what the list of rooms should say or -1, window before or -1, pending}
 local function close(result)
@@ -174,11 +181,16 @@ local function close(result)
   if not stored[2] or named.retention then set('retention', int(retention)) end
   if #told > 0 then
     local number = #told + told_too
-    local seq = (tonumber(stored[3]) or store_now) + number
+    local seq = (tonumber(stored[3]) or first_number()) + number
     set('seq', int(seq))
     call('XADD', EVENTS, 'MINID', '~', int(seq - EVENTS_KEPT), int(seq) .. '-0',
       'at', int(now), 'told', number, 'events', table.concat(told, '\n'))
     grown[EVENTS] = true
+  end
+  local seconds = tonumber(clock[1])
+  local due = not stored[5] or math.abs(seconds - tonumber(stored[5])) >= 3600
+    or named.window or named.retention
+  if #told > 0 or due then
     local counts = count()
     local people = counts.m + counts.h + counts.g
     if counted then
@@ -192,14 +204,12 @@ local function close(result)
       for i, kind in ipairs(KINDS) do compare(7 + i, PEAKS[kind], counts[kind]) end
     end
     local total, before = people + counts.b, tonumber(stored[6]) or 0
-    if math.abs(total - before) * 8 >= math.max(before, 1) and total ~= before then
+    -- hourly in any case: who was to tell the list may have died
+    if due or math.abs(total - before) * 8 >= math.max(before, 1) and total ~= before then
       set('listed', total)
       listed = total
     end
   end
-  local seconds = tonumber(clock[1])
-  local due = not stored[5] or math.abs(seconds - tonumber(stored[5])) >= 3600
-    or named.window or named.retention
   local mixed = card[ONLINE.h] + card[ONLINE.g] + card[ONLINE.b] + card[LAST.h] + card[SESSIONS] > 0
   if due then
     trim()

@@ -1,0 +1,128 @@
+"""What a Presence does by threads: send what is buffered, and keep open sessions fresh.
+
+Buffered marks are sent half a second after they came, and before whatever reads. One flush at a time; who
+must wait behind one that hangs waits no longer than the store's own timeout. For asyncio's, see
+`aio_background`.
+"""
+
+import logging
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Final, TypeVar
+
+from herenow.buffer import Flusher
+from herenow.core import Core
+from herenow.errors import StoreError, StoreTimeout
+from herenow.execution import Engine
+from herenow.names import Kind
+from herenow.operations import Plan
+
+T = TypeVar("T")
+_log: Final = logging.getLogger("herenow")
+BUSY: Final = "the store did not answer in time: a flush is under way"
+
+
+class Flushing:
+    """When the buffer of a sync Presence is sent: by a thread, and before whatever reads."""
+
+    def __init__(self, core: Core, engine: Engine, patience: float) -> None:
+        self._core = core
+        self._engine = engine
+        self._patience = patience
+        self._flusher = Flusher(self.send_all, core.flush_after)
+
+    @property
+    def busy(self) -> bool:
+        """Whether anything waits, or is being sent."""
+        return bool(self._core.buffer) or self._flusher.sending.locked()
+
+    def wake(self) -> None:
+        """Have what was put sent soon."""
+        self._flusher.wake()
+
+    def send_all(self) -> None:
+        """Send all that waits, of every room. What the store does not take waits on."""
+        if self.busy and self._core.buffer is not None:
+            try:
+                with self._alone():
+                    self._engine.run(self._core.flush(self._core.buffer.take()))
+            finally:
+                self._again()
+
+    def run_after(self, room: str, plan: Plan[T]) -> T:
+        """Run a plan after what waits for its room, in the same round trip."""
+        try:
+            with self._alone():
+                return self._engine.run(self._core.after(room, plan))
+        finally:
+            self._again()
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        # a store that hangs costs whoever waits behind a flush its own timeout, not the sum of all
+        self._engine.open()  # which may take its time, the first time
+        sending = self._flusher.sending
+        if not sending.acquire(timeout=self._patience):
+            raise StoreTimeout(BUSY)
+        try:
+            yield
+        finally:
+            sending.release()
+
+    def _again(self) -> None:
+        if self._core.buffer:
+            self._flusher.wake()
+
+    def close(self) -> None:
+        """Send all that waits, and stop the thread."""
+        self._flusher.close()
+        try:
+            self.send_all()
+        finally:
+            self._flusher.close()
+            self._again()  # what came meanwhile, or could not be sent
+
+
+class OpenSession:
+    """A session that is held open; see `Presence.session`.
+
+    Each beat says what the session shows, so that a store that lost it has it back; the kind, which
+    others may have changed, only where she was gone.
+    """
+
+    def __init__(
+        self,
+        presence: Any,
+        user: object,
+        name: str,
+        kind: Kind | None,
+        away: bool | None,
+        info: Mapping[str, Any] | None,
+    ) -> None:
+        self.user = user
+        self.name = name
+        self._presence = presence
+        self._kind = kind
+        self._away = away
+        self._info = info
+
+    def update(self, *, away: bool | None = None, info: Mapping[str, Any] | None = None) -> None:
+        """Say that the user is away or back, or what the session shows now."""
+        self._presence.mark_online(self.user, session=self.name, away=away, info=info)
+        self._away = self._away if away is None else away
+        self._info = self._info if info is None else info
+
+    def beat(self, stop: threading.Event) -> None:
+        """Mark the session until told to stop."""
+        while not stop.wait(self._presence.beat_seconds):
+            try:
+                self.mark()
+            except StoreError as error:
+                _log.debug("a session waits for the store: %s", error)
+
+    def mark(self) -> None:
+        """Mark the session, with all that it says."""
+        mark = self._presence.mark_online
+        if mark(self.user, None, self.name, self._away, self._info) and self._kind:
+            mark(self.user, self._kind, self.name)
