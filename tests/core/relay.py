@@ -64,7 +64,9 @@ class Relay:
                 self._asked.add(other)
         elif one in self._clients:
             other = self._clients[one]
-            if select.select([other], [], [], _PATIENCE)[0]:
+            waiting = select.poll()  # select() knows no file descriptor over 1,023
+            waiting.register(other, select.POLLIN)
+            if waiting.poll(_PATIENCE * 1000):
                 return  # she is not done asking: her words first
             self._asked.discard(one)
         else:

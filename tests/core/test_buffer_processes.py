@@ -143,7 +143,7 @@ def test_a_process_whose_clock_is_an_hour_off_marks_right(
 # forks
 
 FORK = """
-presence = herenow.Presence(URL, buffered=True, resolution=0)
+presence = herenow.Presence(URL, buffered=True, resolution=0, timeout=10)
 def child(work):
     pid = os.fork()
     if not pid:
@@ -216,6 +216,20 @@ def test_a_fork_while_a_thread_opens_the_connection_never_deadlocks() -> None:
             "assert child(read) == 0\n"
         )
         run(f"redis+cluster://127.0.0.1:{silent.getsockname()[1]}", FORK + text)
+
+
+@pytest.mark.parametrize("over", ["unix", "tcp"])
+def test_nothing_is_imported_by_the_first_command(server: Server, over: str) -> None:
+    # a thread's import that a fork comes into never ends in the child: what opens keeps forks out
+    text = (
+        "presence = herenow.Presence(URL)\n"
+        "presence.client\n"
+        "before = set(sys.modules)\n"
+        "presence.mark_online('alice'); presence.counts(); presence.lookup(['alice'])\n"
+        "print(*sorted(set(sys.modules) - before))\n"
+    )
+    printed, _ = run(server.unix_url if over == "unix" else server.url, text)
+    assert printed.split() == []
 
 
 # threads of a process that has just started

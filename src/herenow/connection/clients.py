@@ -86,7 +86,9 @@ class Connection:
 def _load() -> None:
     # a third of a second, once
     with forking.unforked:
-        import_module("redis")
+        # and what redis-py and the resolver import at the first connection
+        for name in ("redis", "email.parser", "encodings.idna"):
+            import_module(name)
 
 
 def connect(url: str, *, timeout: float = 0.25) -> Connection:

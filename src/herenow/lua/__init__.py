@@ -13,6 +13,7 @@ from importlib.resources import files
 PRELUDE = ""
 """Put before every script. Empty; the tests put a check of the declared keys there."""
 
+_FOLDER = files(__name__)  # here, not at the first use: it imports, and a fork may come into that
 _INCLUDE = re.compile(r"^--#include (\S+)$", re.MULTILINE)
 
 
@@ -28,10 +29,9 @@ class Script:
 @cache
 def load(name: str) -> Script:
     """Read the script ``name``.lua, once a process."""
-    folder = files(__name__)
 
     def read(path: str) -> str:
-        text = folder.joinpath(path).read_text(encoding="utf-8")
+        text = _FOLDER.joinpath(path).read_text(encoding="utf-8")
         return _INCLUDE.sub(lambda found: read(found[1]), text)
 
     text = PRELUDE + read(f"{name}.lua")

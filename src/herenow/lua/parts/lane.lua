@@ -6,7 +6,8 @@
 -- tells; write() writes.
 local lane = {add = {m = {}, g = {}, b = {}}, came = {}, sessions = {}, joined = 0}
 
--- The packed sessions, this one of them seen again; nil where it is new or over, or says something new.
+-- The packed sessions, this one of them seen again; nil where it is new or says something new, or where one
+-- of them is over.
 local function seen_again(packed, session, away, info, at, at_text)
   local start = #session + 2
   if string.sub(packed, 1, start - 1) ~= session .. '\t' then
@@ -14,9 +15,11 @@ local function seen_again(packed, session, away, info, at, at_text)
     if not line then return nil end
     start = line + start
   end
+  for ms in string.gmatch(packed, '\t(%d+)\t') do
+    if tonumber(ms) <= cut then return nil end
+  end
   local ms, is_away, shown = string.match(packed, '^(%d+)\t(1?)\t([^\n]*)', start)
-  local before = tonumber(ms)
-  if before > cut and before <= at and (away == '' or (away == '1') == (is_away == '1'))
+  if tonumber(ms) <= at and (away == '' or (away == '1') == (is_away == '1'))
     and (info == '' or info == shown or info == '{}' and shown == '') then
     return string.sub(packed, 1, start - 1) .. at_text .. string.sub(packed, start + #ms)
   end
