@@ -155,7 +155,7 @@ class Oracle:
         self.trim(now)
         for user in self.users.values():
             if user.kind and user.seen > now:
-                user.seen = now
+                user.seen, user.tabs = now, self.fresh(user, now)
                 for tab in user.tabs.values():
                     tab.seen = min(tab.seen, now)
 

@@ -233,6 +233,8 @@ class Machine(RuleBasedStateMachine):
     def teardown(self) -> None:
         if not hasattr(self, "oracle"):
             return
+        if self.touched:
+            self.sweep()  # so that all who are over are told of
         stored = [one for entry in self.stream() for one in read_entry(entry, "site")]
         ids = [int(one.event.id) for one in stored]
         assert ids == sorted(set(ids))

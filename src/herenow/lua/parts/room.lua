@@ -86,24 +86,26 @@ local function sweep(most)
     end
   end
   if #kinds == 0 then return 0 end
-  local gone, last, users = {m = {}, h = {}, g = {}, b = {}}, {m = {}, h = {}}, {}
+  local last, users = {m = {}, h = {}}, {}
   while #users < most do
     local first = kinds[1]
     for i = 2, #kinds do
       if (head[kinds[i]] or math.huge) < (head[first] or math.huge) then first = kinds[i] end
     end
     if not head[first] then break end
-    local found, i, left = due[first], place[first], gone[first]
+    local found, i, left = due[first], place[first], last[first]
     local user = found[i]
-    tell('t', first, user, head[first] + window)
-    left[#left + 1], users[#users + 1] = user, user
-    if last[first] then
-      local n = #last[first]
-      last[first][n + 1], last[first][n + 2] = found[i + 1], user
+    told[#told + 1] = 't' .. first .. '\t' .. user .. '\t' .. int(head[first] + window)
+    users[#users + 1] = user
+    if left then
+      left[i], left[i + 1] = found[i + 1], user
     end
     place[first], head[first] = i + 2, tonumber(found[i + 3])
   end
-  for _, kind in ipairs(KINDS) do remove('ZREM', ONLINE[kind], gone[kind]) end
+  -- those taken are the first of each set, in its own order
+  for _, kind in ipairs(kinds) do
+    if place[kind] > 1 then call('ZREMRANGEBYRANK', ONLINE[kind], 0, (place[kind] - 3) / 2) end
+  end
   add(LAST.m, last.m)
   add(LAST.h, last.h)
   if card[SESSIONS] > 0 then remove('HDEL', SESSIONS, users) end
