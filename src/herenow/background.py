@@ -29,7 +29,7 @@ class Flushing:
     def __init__(self, core: Core, engine: Engine, patience: float) -> None:
         self._core = core
         self._engine = engine
-        self._patience = patience
+        self._patience = 2 * patience  # locks are not fair: a busy process is no hung store
         self._flusher = Flusher(self.send_all, core.flush_after)
 
     @property

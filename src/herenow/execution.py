@@ -1,180 +1,20 @@
 """Running operations: the one place, beside the facades, that knows sync from async.
 
 `Engine` and `AsyncEngine` send EVALSHA, fall back to EVAL where the store has not got the script (new,
-restarted, failed over), send batches as one pipeline, and turn whatever the client library raises
-into herenow's errors. They know nothing of presence. A client is opened at the first use, never
-before: after a fork, not in front of it.
+restarted, failed over), and send batches as one pipeline. They know nothing of presence, and leave the
+client and its errors to `store`.
 """
 
-import logging
-import sys
-import threading
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from time import perf_counter
-from types import ModuleType
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, TypeVar
 
-from herenow import forking
-from herenow.errors import StoreError, StoreTimeout, StoreUnavailable
+from herenow.errors import StoreError
 from herenow.models import Health
 from herenow.operations import Operation, Outcome, Plan
+from herenow.store import Connected, Store
 
 T = TypeVar("T")
-_log: Final = logging.getLogger("herenow")
-_OUR_RULE: Final = "HERENOW "
-# redis-py makes a class of some of these words, and takes them out of what is said
-_AWAY_CLASSES: Final = (
-    "ConnectionError",
-    "RedisClusterException",
-    "ClusterDownError",
-    "MasterDownError",
-    "NoPermissionError",
-    "AuthenticationError",
-)
-_AWAY: Final = ("LOADING", "CLUSTERDOWN", "MASTERDOWN", "NOAUTH", "WRONGPASS", "NOPERM")
-
-
-class Connected(Protocol):
-    """What opening a connection gives: a client, and what else is to be closed with it."""
-
-    @property
-    def client(self) -> Any:
-        """A redis or valkey client, single or cluster."""
-
-    @property
-    def cluster(self) -> bool:
-        """Whether it talks to a cluster."""
-
-    @property
-    def exceptions(self) -> ModuleType:
-        """What it raises."""
-
-    @property
-    def handed_in(self) -> bool:
-        """Whether the client is the caller's, to be used as the caller made it."""
-
-    def close(self) -> None:
-        """Close a sync client, and what belongs to it."""
-
-    async def aclose(self) -> None:
-        """Close an async client, and what belongs to it."""
-
-    def abandon(self) -> None:
-        """Let go of an async client whose loop is over."""
-
-
-class _Store:
-    """The store as this process sees it: its client, once open, and how it does."""
-
-    def __init__(self, connect: Callable[[], Connected]) -> None:
-        self._connect = connect
-        self._connected: Connected | None = None
-        self._failed: tuple[float, Exception] | None = None
-        self.start_anew()
-        forking.register(self)
-        self._errors: Any = None
-        self.cluster = False
-        self.execute: Callable[..., Any] = _not_open
-        self.ok = True
-        self.since = datetime.now(UTC)
-
-    def start_anew(self) -> None:
-        """Have a lock of its own: another thread may have been opening when this process was forked."""
-        self._opening = threading.Lock()
-
-    def open(self) -> Any:
-        """Get the client; open it first where that is still to be done. May block, and raise."""
-        connected = self._connected
-        if connected is None:
-            came = perf_counter()
-            with self._opening:
-                if self._connected is None:
-                    self._connected = self._open_since(came)
-                connected = self._connected
-        return connected.client
-
-    def _open_since(self, came: float) -> Connected:
-        # who waited while another failed fails with it: a store that hangs costs nobody the sum
-        if self._failed is not None and self._failed[0] > came:
-            raise StoreUnavailable(str(self._failed[1])) from self._failed[1]
-        try:
-            opened = self._connect()
-        except Exception as error:
-            self._failed = (perf_counter(), error)
-            raise
-        self._errors = opened.exceptions
-        self.cluster = opened.cluster
-        self.execute = opened.client.execute_command
-        if not (opened.cluster or opened.handed_in):
-            self.execute = _straight(opened.client)
-        return opened
-
-    def take(self) -> Connected | None:
-        """Let go of the connection, to close it."""
-        connected, self._connected = self._connected, None
-        return connected
-
-    def abandon(self) -> None:
-        """Let go of a connection of ours that can't be closed any more: its loop is over."""
-        if self._connected is not None and not self._connected.handed_in:
-            connected = self.take()
-            if connected is not None:
-                connected.abandon()
-
-    @property
-    def opened(self) -> Any | None:
-        """The client, or None where it is not open yet."""
-        return self._connected.client if self._connected else None
-
-    def lacks_script(self, error: Exception) -> bool:
-        """Whether the store has not got the script."""
-        return str(error).startswith("NOSCRIPT") or type(error).__name__ == "NoScriptError"
-
-    def note(self, *, ok: bool) -> None:
-        """Remember since when the store is, or is not, answering; log each change once."""
-        if ok != self.ok:
-            self.ok, self.since = ok, datetime.now(UTC)
-            (_log.info if ok else _log.warning)(
-                "the store %s", "answers" if ok else "does not answer"
-            )
-
-    def translate(self, error: Exception) -> Exception:
-        """Turn what a client library raised into one of our errors; others stay as they are."""
-        if isinstance(error, StoreError | ValueError) and not self._is(error, "RedisError"):
-            if isinstance(error, StoreUnavailable):  # an embedded server that does not come up
-                self.note(ok=False)
-            return error
-        said = str(error)
-        if _OUR_RULE in said:
-            return ValueError(said.partition(_OUR_RULE)[2])
-        if self._is(error, "TimeoutError") or isinstance(error, TimeoutError):
-            self.note(ok=False)
-            return StoreTimeout(f"the store did not answer in time: {said}")
-        away = isinstance(error, OSError) or said.startswith(_AWAY)
-        if away or any(self._is(error, one) for one in _AWAY_CLASSES):
-            self.note(ok=False)
-            return StoreUnavailable(f"the store is not available: {said}")
-        if self._is(error, "RedisError"):
-            return StoreError(f"the store refused: {said}")
-        return error
-
-    def _is(self, error: Exception, name: str) -> bool:
-        modules = (
-            [self._errors]
-            if self._errors
-            else [
-                sys.modules[one]
-                for one in ("redis.exceptions", "valkey.exceptions")
-                if one in sys.modules
-            ]
-        )
-        classes = (getattr(m, n, None) for m in modules for n in _spellings(name))
-        return any(one is not None and isinstance(error, one) for one in classes)
-
-
-def _spellings(name: str) -> tuple[str, str]:
-    return name, name.replace("Redis", "Valkey")
 
 
 def _command(operation: Operation[Any]) -> tuple[Any, ...]:
@@ -207,34 +47,11 @@ def _step(
         return None, stop.value
 
 
-def _not_open(*_: Any) -> Any:
-    raise RuntimeError("not open")
-
-
-def _straight(client: Any) -> Callable[..., Any]:
-    """Send a command on a connection of the pool, and nothing else.
-
-    A client of our own never retries; what its execute_command adds for that, and to observe it, takes
-    a fifth of the time of a call. A connection that fails closes itself.
-    """
-    pool = client.connection_pool
-
-    def execute(*command: Any) -> Any:
-        connection = pool.get_connection()
-        try:
-            connection.send_packed_command(connection.pack_command(*command), check_health=False)
-            return connection.read_response()
-        finally:
-            pool.release(connection)
-
-    return execute
-
-
 class Engine:
     """Runs operations on a sync client; thread-safe."""
 
     def __init__(self, connect: Callable[[], Connected]) -> None:
-        self._store = _Store(connect)
+        self._store = Store(connect)
 
     def open(self) -> None:
         """Open the connection, where that is still to be done."""
@@ -341,7 +158,7 @@ class AsyncEngine:
     """Runs operations on an async client; see `Engine`."""
 
     def __init__(self, connect: Callable[[], Connected]) -> None:
-        self._store = _Store(connect)
+        self._store = Store(connect)
         self._loop: Any = None
 
     async def _open(self) -> Any:
@@ -457,7 +274,7 @@ def _failed(outcome: Any, because: Callable[[Exception], bool]) -> bool:
 
 
 def _read_all(
-    store: _Store, operations: Sequence[Operation[Any]], replies: Sequence[Any]
+    store: Store, operations: Sequence[Operation[Any]], replies: Sequence[Any]
 ) -> list[Outcome]:
     if not store.ok:
         store.note(ok=True)
