@@ -25,11 +25,19 @@ demo: .venv/demo.stamp  ## The recipe's site with its list, on the embedded stor
 	@$(BIN)/python examples/demo.py
 
 .PHONY: test
-test: .venv/servers.stamp  ## The tests, in parallel (ARGS="-k words" to choose)
+test: .venv/servers.stamp chromium  ## The tests, in parallel (ARGS="-k words" to choose)
 	$(BIN)/python -m pytest -n auto $(ARGS)
 
+# Pages are tested in a real browser: the one there is, else Debian's.
+.PHONY: chromium
+chromium:
+	@command -v chromium || command -v chromium-browser || command -v google-chrome || { \
+		echo 'installing Chromium for the browser tests'; \
+		apt=$$([ "$$(id -u)" = 0 ] && echo apt-get || echo 'sudo apt-get'); \
+		$$apt update --quiet && $$apt install --yes --quiet --no-install-recommends chromium; }
+
 .PHONY: test-long
-test-long: .venv/servers.stamp  ## The whole matrix: every server, many examples
+test-long: .venv/servers.stamp chromium  ## The whole matrix: every server, many examples
 	HERENOW_TEST_LONG=1 $(BIN)/python -m pytest -n auto -m "long or not long" $(ARGS)
 
 .PHONY: lint
@@ -55,7 +63,7 @@ LOCK := .venv-lock/bin/uv pip compile --quiet --universal --generate-hashes \
 .PHONY: lock
 lock: .venv-lock/bin/uv  ## Pin the requirements anew (ARGS=--upgrade for newer ones)
 	$(LOCK) pyproject.toml --extra dev --output-file requirements/dev.txt
-	$(LOCK) pyproject.toml --extra embedded --extra flask --constraint requirements/dev.txt \
+	$(LOCK) pyproject.toml --extra embedded --extra flask --extra cli --constraint requirements/dev.txt \
 		--output-file requirements/demo.txt
 	$(LOCK) --group servers --no-deps --output-file requirements/servers.txt
 
