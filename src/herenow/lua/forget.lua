@@ -3,6 +3,7 @@
 --
 -- KEYS: see parts/room.lua. ARGV: 1 user
 -- Reply: 1 when there was anything of hers, else 0. Cost: O(events), at most about 10,000.
+--#include parts/ring.lua
 local found = 0
 -- a wrong type is told before anything is written
 redis.call('HLEN', KEYS[1])
@@ -27,6 +28,6 @@ while true do
   start = '(' .. entries[100][1]
 end
 if found > 0 and redis.call('HEXISTS', KEYS[1], 'seq') == 1 then
-  redis.call('HINCRBY', KEYS[1], 'seq', 1)
+  ring(redis.call('HINCRBY', KEYS[1], 'seq', 1))
 end
 return found > 0 and 1 or 0

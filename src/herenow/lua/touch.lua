@@ -54,6 +54,8 @@ if ARGV[6] == 'plain' and #ARGV == 7 and ARGV[3] == '' and ARGV[5] == '' then
         end
         if seq % 50 == 0 then call('XTRIM', KEYS[10], 'MINID', '~', seq - 10000) end
         call('XADD', KEYS[10], string.format('%.0f-0', seq), 'at', now, 'told', 1, 'events', 'jm\t' .. user)
+--#include parts/ring.lua
+        ring(seq)
         return listed < 0 and same and 1 or {1, tonumber(room[1]), 0, listed, -1, 0}
       end
     end

@@ -50,6 +50,8 @@ for i = 2, 9 do
   if i ~= 8 then card[KEYS[i]] = call('ZCARD', KEYS[i]) end
 end
 
+--#include parts/ring.lua
+
 local function add(key, values)
   if #values > 0 then
     call('ZADD', key, unpack(values))
@@ -187,6 +189,7 @@ local function close(result)
     set('seq', int(seq))
     call('XADD', EVENTS, 'MINID', '~', int(seq - EVENTS_KEPT), int(seq) .. '-0',
       'at', int(now), 'told', number, 'events', table.concat(told, '\n'))
+    ring(int(seq))
     grown[EVENTS] = true
   end
   local seconds = tonumber(clock[1])
