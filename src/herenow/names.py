@@ -20,6 +20,7 @@ MAX_USER_BYTES: Final = 256
 MAX_ROOM_BYTES: Final = 128
 MAX_SESSION_BYTES: Final = 128
 MAX_INFO_BYTES: Final = 1024
+MAX_LIMIT: Final = 2**31
 MAX_SECONDS: Final = 100 * 366 * 86_400
 """A century: nothing longer is meant, and everything below it is exact in a double."""
 
@@ -159,7 +160,7 @@ def clean_many(values: object, what: str) -> list[Any]:
 
 def clean_limit(value: object) -> int:
     """Check a limit: a whole number, at least 1."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1 or value > 2**31:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1 or value > MAX_LIMIT:
         raise ValueError(f"a limit is a whole number of at least 1, not {value!r}")
     return value
 

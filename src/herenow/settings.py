@@ -47,6 +47,11 @@ def _duration(what: str) -> Callable[[object], float]:
     return lambda value: names.milliseconds(_seconds(value), what) / 1000
 
 
+def clean_duration(value: object, what: str) -> float:
+    """Read a duration as every setting does: seconds, or ``90s``, ``5m``, ``2h``, ``30d``."""
+    return _duration(what)(value)
+
+
 def _resolution(value: object) -> float:
     return names.age_milliseconds(_seconds(value), "a resolution") / 1000
 
@@ -211,14 +216,23 @@ def make_presence(settings: Settings, *, embedded: Path | None = None) -> Presen
 
 
 def _embedded(directory: Path | None) -> str:
+    if directory is None:
+        raise _no_store("the embedded store stands in for it in debug and testing only")
+    return embedded_url(directory)
+
+
+def embedded_url(directory: Path) -> str:
+    """Name the embedded store of a directory; a ValueError where there is no program to serve it."""
     from herenow.embedded.programs import find_server
 
-    why = "the embedded store stands in for it in debug and testing only"
-    if directory is not None:
-        try:
-            find_server()
-        except StoreUnavailable as error:
-            why = str(error)
-        else:
-            return f"embedded://{quote(str(directory))}"
-    raise ValueError(f"HERENOW_URL is not set: name the store, as redis://localhost:6379/0 ({why})")
+    try:
+        find_server()
+    except StoreUnavailable as error:
+        raise _no_store(str(error)) from error
+    return f"embedded://{quote(str(directory))}"
+
+
+def _no_store(why: str) -> ValueError:
+    return ValueError(
+        f"HERENOW_URL is not set: name the store, as redis://localhost:6379/0 ({why})"
+    )

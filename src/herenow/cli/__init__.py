@@ -1,0 +1,52 @@
+"""The command line: a command a module, imported only when it is called.
+
+To add a command, in three lines:
+
+1. Write ``cli/<name>.py`` with a ``@click.command()`` that takes what it needs from `options`
+   (``@with_presence()``, ``@json_option``), and prints by `output`; it returns its exit code.
+2. Add it to `COMMANDS` here, where ``--help`` is to show it, with the extra that it needs.
+3. Add its row to the table in the README's section "The command line": a test holds the two equal.
+
+What holds for all of them is done in one place, `program`: a ``ValueError`` is the caller's mistake, a
+``StoreError`` the store's trouble, a missing package an extra not installed, each one line
+``herenow: …`` on stderr and never a traceback; Ctrl-C and a closed pipe end quietly. Exit codes are
+those of `program`: 0 yes, 1 no or none, 2 usage, 3 trouble with the store. A command may block, raise any
+of those, and read `sys.stdin`; it may not read HERENOW_* itself (`settings` does) or print escape codes
+(`output` does, on a terminal alone). Imports of redis, rich, flask and the like stand inside functions:
+``herenow --help`` and ``herenow <name> --help`` pay for click alone.
+"""
+
+import sys
+from typing import Final, NamedTuple
+
+
+class Entry(NamedTuple):
+    """A command as ``--help`` lists it: where it is, what it does, and the extra that it needs."""
+
+    target: str
+    summary: str
+    part: str
+    extra: str = "cli"
+
+
+_ASK: Final = "Ask"
+
+COMMANDS: Final[dict[str, Entry]] = {
+    "online": Entry("herenow.cli.online:online", "Who is online now, or how many.", _ASK),
+}
+"""In the order of ``--help``, which groups them by their part."""
+
+
+def main() -> None:
+    """Run the program; the entry point of ``herenow`` and of ``python -m herenow``."""
+    try:
+        from herenow.cli.program import run
+    except ModuleNotFoundError as error:
+        if str(error.name).partition(".")[0] == "herenow":
+            raise
+        print(
+            f'herenow: the command line needs {error.name}: pip install "herenow[cli]"',
+            file=sys.stderr,
+        )
+        raise SystemExit(2) from None
+    raise SystemExit(run())

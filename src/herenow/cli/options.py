@@ -1,0 +1,145 @@
+"""The options that commands share, and what they open: one meaning each, in one place.
+
+``@with_presence()`` gives a command its ``presence``, open for as long as it runs; ``settings_for`` gives
+the `Settings` to one that makes its own. What is not said is read by `settings`, from the environment.
+"""
+
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from functools import wraps
+from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
+
+import click
+
+from herenow import connection, names
+
+if TYPE_CHECKING:
+    from herenow.presence import Presence
+    from herenow.settings import Settings
+
+P = ParamSpec("P")
+T = TypeVar("T")
+F = TypeVar("F", bound=Callable[..., Any])
+_TIMEOUT: Final = "5"
+"""Seconds: who sits at a terminal waits longer than a page may; HERENOW_TIMEOUT counts before it."""
+
+
+def checked(check: Callable[[Any], Any]) -> Callable[[click.Context, click.Parameter, Any], Any]:
+    """Make a rule of `names` (or its like) the callback of an option or an argument."""
+
+    def callback(_: click.Context, parameter: click.Parameter, value: Any) -> Any:
+        try:
+            return value if value is None else check(value)
+        except ValueError as error:
+            raise click.BadParameter(str(error), param=parameter) from None
+
+    return callback
+
+
+def _url(value: str) -> str:
+    connection.check_url(value)
+    return value
+
+
+url_option: Final = click.option(
+    "--url",
+    metavar="URL",
+    callback=checked(_url),
+    help="The store, as redis://localhost:6379/0; else HERENOW_URL, else the embedded one.",
+)
+prefix_option: Final = click.option(
+    "--prefix",
+    metavar="PREFIX",
+    callback=checked(names.clean_prefix),
+    help="What every key begins with; else HERENOW_PREFIX, else herenow:",
+)
+room_option: Final = click.option(
+    "--room",
+    metavar="ROOM",
+    callback=checked(names.clean_room),
+    help="The room; else the site.",
+)
+json_option: Final = click.option("--json", "as_json", is_flag=True, help="JSON, one document.")
+hidden_option: Final = click.option(
+    "--include-hidden", is_flag=True, help="Show hidden members too, and what they hide."
+)
+
+
+def duration_option(name: str, what: str, **words: Any) -> Callable[[F], F]:
+    """Make an option of a duration in seconds: 90, 5m, 30d."""
+
+    def check(value: object) -> float:
+        from herenow.settings import clean_duration
+
+        return clean_duration(value, what)
+
+    return click.option(name, metavar="DURATION", callback=checked(check), **words)
+
+
+def limit_option(said: str) -> Callable[[F], F]:
+    """Make the option ``--limit``."""
+    rule = click.IntRange(1, names.MAX_LIMIT)
+    return click.option("--limit", metavar="N", type=rule, help=said)
+
+
+user_argument: Final = click.argument("user", callback=checked(names.clean_user))
+
+
+def settings_for(url: str | None, prefix: str | None = None, **given: object) -> "Settings":
+    """Read the settings that hold for a command; their ``url`` always names a store.
+
+    Where none is named it is the embedded one of this directory, and stderr says so.
+    """
+    from herenow.settings import read_settings
+
+    given |= {"url": url, "prefix": prefix}
+    settings = read_settings(given, {}, {"HERENOW_TIMEOUT": _TIMEOUT, **_set(os.environ)})
+    return settings if settings.url else replace(settings, url=_embedded())
+
+
+def _set(environ: Any) -> dict[str, str]:
+    return {name: value for name, value in environ.items() if value}
+
+
+def _embedded() -> str:
+    from herenow.embedded import default_directory
+    from herenow.settings import embedded_url
+
+    directory = default_directory()
+    url = embedded_url(directory)
+    print(f"herenow: the embedded store in {directory} (--url names another)", file=sys.stderr)
+    return url
+
+
+def open_presence(
+    url: str | None, prefix: str | None = None, *, room: str | None = None, **given: object
+) -> "Presence":
+    """Make the Presence that a command asked for: it sends every mark at once; close it."""
+    from herenow.settings import make_presence
+
+    settings = settings_for(url, prefix, **({"buffered": False, "resolution": 0} | given))
+    presence = make_presence(settings)
+    return presence if room is None else presence.room(room)
+
+
+def with_presence(
+    *, room: bool = True
+) -> Callable[[Callable[Concatenate["Presence", P], T]], Callable[P, T]]:
+    """Give a command ``--url``, ``--prefix`` and ``--room``, and its first argument: a Presence there.
+
+    It is closed when the command returns. ``room=False`` for what concerns the whole store.
+    """
+
+    def decorate(command: Callable[Concatenate["Presence", P], T]) -> Callable[P, T]:
+        @wraps(command)
+        def run(*args: P.args, **kwargs: P.kwargs) -> T:
+            asked: Any = {name: kwargs.pop(name, None) for name in ("url", "prefix", "room")}
+            with open_presence(**asked) as presence:
+                return command(presence, *args, **kwargs)
+
+        decorated: Any = url_option(prefix_option(run))
+        return room_option(decorated) if room else decorated  # type: ignore[no-any-return]
+
+    return decorate

@@ -1,0 +1,80 @@
+"""What commands print: plain lines into a pipe, a table on a terminal, JSON when asked.
+
+Owns every escape code: there are none unless stdout is a terminal, and none at all with NO_COLOR. rich is
+imported on a terminal alone, and json where it is asked for.
+"""
+
+import os
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def on_terminal() -> bool:
+    """Whether a person reads stdout."""
+    return sys.stdout.isatty()
+
+
+def console() -> "Console":
+    """Make the console of a terminal: no markup in what users named, no colours with NO_COLOR."""
+    from rich.console import Console
+
+    color = None if os.environ.get("NO_COLOR") else "auto"
+    return Console(color_system=color, markup=False, emoji=False, highlight=False)  # type: ignore[arg-type]
+
+
+def show_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Print rows: on a terminal under their columns' names, else tab-separated, a row a line."""
+    if not on_terminal():
+        show_lines("\t".join(map(str, row)) for row in rows)
+        return
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(str(cell)) for cell in row))
+    console().print(table)
+
+
+def show_lines(lines: Iterable[object]) -> None:
+    """Print lines; many cost one write a buffer, not one each."""
+    for line in lines:
+        sys.stdout.write(f"{line}\n")
+
+
+def show_json(value: object) -> None:
+    """Print one JSON document: results as objects, times as ISO 8601 in UTC."""
+    import json
+
+    indent = 2 if on_terminal() else None
+    print(json.dumps(as_json(value), ensure_ascii=False, indent=indent))
+
+
+def as_json(value: object) -> Any:
+    """Turn results into what JSON has: dataclasses into objects, times into text."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return {one.name: as_json(getattr(value, one.name)) for one in fields(value)}
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    if isinstance(value, Mapping):
+        return {str(key): as_json(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [as_json(one) for one in value]
+    return value
+
+
+def ago(moment: datetime | None, now: datetime | None = None) -> str:
+    """Say how long ago a moment was, as people do: "3 minutes ago"; a dash for never."""
+    if moment is None:
+        return "-"
+    import humanize
+
+    return humanize.naturaltime((now or datetime.now(UTC)) - moment)
