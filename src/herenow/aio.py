@@ -29,7 +29,7 @@ from herenow.models import (
     UserPresence,
 )
 from herenow.operations import Operation, Plan, marking, online, single, users
-from herenow.presence import _NOTHING, DEFAULT_URL, Presence, Seconds, opener
+from herenow.presence import _NOTHING, DEFAULT_URL, Presence, Seconds, opener, same_store
 
 T = TypeVar("T")
 K = TypeVar("K", bound=Hashable)
@@ -64,7 +64,9 @@ class AsyncPresence:
             clock=clock,
         )
         seconds = names.milliseconds(timeout, "a timeout") / 1000
-        self._engine = AsyncEngine(opener(store, seconds, asynchronous=True))
+        self._engine = AsyncEngine(
+            opener(store, seconds, asynchronous=True), same_store(store, seconds, "async")
+        )
         self._scope = self._core.site
         self._flusher = AsyncFlushing(self._core, self._engine, seconds) if buffered else None
 

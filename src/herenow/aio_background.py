@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from time import monotonic
 from typing import Any, Final, TypeVar
 
 from herenow.background import BUSY
@@ -80,11 +81,14 @@ class AsyncFlushing:
     @asynccontextmanager
     async def _alone(self) -> AsyncIterator[None]:
         # a store that hangs costs whoever waits behind a flush its own timeout, not the sum of all
+        engine = self._engine
+        engine.refuse()
         sending = self._sending()
+        began = monotonic()
         try:
             await asyncio.wait_for(sending.acquire(), self._patience)
         except TimeoutError:
-            raise StoreTimeout(BUSY) from None
+            raise engine.failed(StoreTimeout(BUSY), began) from None
         try:
             yield
         finally:
@@ -96,6 +100,7 @@ class AsyncFlushing:
 
     async def close(self) -> None:
         """Send all that waits, and stop the task."""
+        self._engine.store.breaker.hasten()
         try:
             await self.send_all()
         finally:

@@ -9,6 +9,7 @@ import logging
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from time import monotonic
 from typing import Any, Final, TypeVar
 
 from herenow.buffer import Flusher
@@ -61,10 +62,13 @@ class Flushing:
     @contextmanager
     def _alone(self) -> Iterator[None]:
         # a store that hangs costs whoever waits behind a flush its own timeout, not the sum of all
-        self._engine.open()  # which may take its time, the first time
+        engine = self._engine
+        engine.open()  # which may take its time, the first time
+        engine.refuse()
         sending = self._flusher.sending
+        began = monotonic()
         if not sending.acquire(timeout=self._patience):
-            raise StoreTimeout(BUSY)
+            raise engine.failed(StoreTimeout(BUSY), began)
         try:
             yield
         finally:
@@ -77,6 +81,7 @@ class Flushing:
     def close(self) -> None:
         """Send all that waits, and stop the thread."""
         self._flusher.close()
+        self._engine.store.breaker.hasten()
         try:
             self.send_all()
         finally:

@@ -5,11 +5,15 @@ restarted, failed over), and send batches as one pipeline. They know nothing of 
 client and its errors to `store`.
 """
 
+import weakref
 from collections.abc import Callable, Sequence
-from time import perf_counter
-from typing import Any, TypeVar
+from contextlib import suppress
+from time import monotonic, perf_counter
+from types import TracebackType
+from typing import Any, ClassVar, Self, TypeVar
 
-from herenow.errors import StoreError
+from herenow.breaker import Prober
+from herenow.errors import StoreError, StoreTimeout, StoreUnavailable
 from herenow.models import Health
 from herenow.operations import Operation, Outcome, Plan
 from herenow.store import Connected, Store
@@ -47,23 +51,102 @@ def _step(
         return None, stop.value
 
 
-class Engine:
-    """Runs operations on a sync client; thread-safe."""
+class _Asking:
+    """What both engines are: a store, and how calls of it begin and end by its breaker."""
 
-    def __init__(self, connect: Callable[[], Connected]) -> None:
-        self._store = Store(connect)
+    prober: ClassVar[type]
+    """What tries in the background while the breaker is open."""
+
+    def __init__(self, connect: Callable[[], Connected], shared: object = None) -> None:
+        self.store = Store(connect, shared)
+
+    def refuse(self) -> None:
+        """Raise StoreUnavailable where the breaker is open, and nobody should try now."""
+        if not self.store.breaker.admits(monotonic()):
+            self.seek()
+            raise self.store.refusal
+
+    def failed(self, error: BaseException, began: float, key: object = None) -> BaseException:
+        """Translate what ended a call, and tell the breaker."""
+        translated = self.store.failed(error, began, key)
+        if not self.store.breaker.closed:
+            self.seek()
+        return translated
+
+    def seek(self) -> None:
+        """Have somebody try in the background."""
+        breaker = self.store.breaker
+        if breaker.seeker is None or not breaker.seeker.alive:
+            try:
+                breaker.seeker = type(self).prober(self)
+            except RuntimeError:  # no more threads at the very end: a call tries instead
+                breaker.seeker = None
+
+    def rest(self) -> None:
+        """Have nobody try any more."""
+        if self.store.breaker.seeker is not None:
+            self.store.breaker.seeker.stop()
+
+
+class _Call:
+    """One round trip: it asks the breaker, tells it, and raises our errors instead of the client's."""
+
+    __slots__ = ("_engine", "_key", "_lost", "_watched", "began")
+
+    def __init__(self, engine: _Asking, key: object = None, *, watched: bool = False) -> None:
+        self._engine = engine
+        self._key = key
+        self._watched = watched
+        self._lost = False
+
+    def __enter__(self) -> Self:
+        try:
+            self.began = self._engine.store.begin(self if self._watched else None)
+        except StoreError:
+            self._engine.seek()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        store = self._engine.store
+        if self._watched:
+            store.end(self)
+        if error is not None:
+            translated = self._engine.failed(error, self.began, self._key)
+            if translated is not error:
+                raise translated from error
+        elif not (store.breaker.ok or self._lost):
+            store.answered()
+
+    def read(self, operation: Operation[Any], reply: Any) -> Outcome:
+        """Read one reply of several; of those that failed the breaker counts one."""
+        if not isinstance(reply, Exception):
+            return operation.read(reply)
+        translated = self._engine.failed(reply, self.began, operation.keys[0])
+        self._lost |= isinstance(translated, StoreUnavailable | StoreTimeout)
+        return translated
+
+
+class Engine(_Asking):
+    """Runs operations on a sync client; thread-safe. Engines with one ``shared`` key share a breaker."""
+
+    prober = Prober
 
     def open(self) -> None:
         """Open the connection, where that is still to be done."""
-        try:
-            self._store.open()
-        except Exception as error:
-            raise self._store.translate(error) from error
+        if self.store.opened is None:
+            with _Call(self):
+                self.store.open()
 
     def call(self, operation: Operation[T]) -> T:
         """Run one operation: one round trip."""
-        store = self._store
-        try:
+        store = self.store
+        with _Call(self, operation.keys[0], watched=True):
             store.open()
             try:
                 reply = store.execute(*_command(operation))
@@ -71,41 +154,27 @@ class Engine:
                 if not store.lacks_script(error):
                     raise
                 reply = store.execute(*_whole_command(operation))
-        except Exception as error:
-            translated = store.translate(error)
-            if translated is error:
-                raise
-            raise translated from error
-        if not store.ok:
-            store.note(ok=True)
         return operation.read(reply)
 
     def batch(self, operations: Sequence[Operation[Any]]) -> list[Outcome]:
         """Run several operations, in order: one round trip (a node)."""
-        if len(operations) == 1:
-            try:
-                return [self.call(operations[0])]
-            except (StoreError, ValueError) as error:
-                return [error]
         try:
-            outcomes = self._pipeline(_commands(operations))
-            missing = [
-                i for i, one in enumerate(outcomes) if _failed(one, self._store.lacks_script)
-            ]
-            if missing:
-                again = self._pipeline([_whole_command(operations[i]) for i in missing])
-                for i, outcome in zip(missing, again, strict=True):
-                    outcomes[i] = outcome
-        except Exception as error:
-            translated = self._store.translate(error)
-            if not isinstance(translated, StoreError | ValueError):
-                raise
-            return [translated] * len(operations)
-        return _read_all(self._store, operations, outcomes)
+            if len(operations) == 1:
+                return [self.call(operations[0])]
+            with _Call(self, operations[0].keys[0]) as call:
+                replies = self._pipeline(_commands(operations))
+                missing = _missing(replies, self.store)
+                if missing:
+                    again = self._pipeline([_whole_command(operations[i]) for i in missing])
+                    for i, reply in zip(missing, again, strict=True):
+                        replies[i] = reply
+                return list(map(call.read, operations, replies))
+        except (StoreError, ValueError) as error:
+            return [error] * len(operations)
 
     def _pipeline(self, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
-        client = self._store.open()
-        if not self._store.cluster:
+        client = self.store.open()
+        if not self.store.cluster:
             with client.pipeline(transaction=False) as pipeline:
                 for command in commands:
                     pipeline.execute_command(*command)
@@ -129,37 +198,45 @@ class Engine:
         return result  # type: ignore[no-any-return]
 
     def health(self, dropped: int) -> Health:
-        """Measure one PING; never raises for the store."""
-        started = perf_counter()
+        """Measure one PING, unless the breaker is open; never raises for the store."""
         latency: float | None = None
-        try:
-            self._store.open().ping()
+        with suppress(StoreError), _Call(self):
+            client = self.store.open()
+            started = perf_counter()
+            client.ping()
             latency = perf_counter() - started
-        except Exception as error:
-            if not isinstance(self._store.translate(error), StoreError):
-                raise
-        self._store.note(ok=latency is not None)
-        return Health(latency is not None, self._store.since, latency, dropped)
+        return _health(self.store, latency, dropped)
 
     @property
     def client(self) -> Any:
         """The client, opened if it was not."""
         self.open()
-        return self._store.opened
+        return self.store.opened
 
     def close(self) -> None:
         """Close the connection; a later operation opens it again."""
-        connected = self._store.take()
+        self.rest()
+        connected = self.store.take()
         if connected is not None:
             connected.close()
 
 
-class AsyncEngine:
+class AsyncEngine(_Asking):
     """Runs operations on an async client; see `Engine`."""
 
-    def __init__(self, connect: Callable[[], Connected]) -> None:
-        self._store = Store(connect)
-        self._loop: Any = None
+    _loop: Any = None
+
+    async def probe(self) -> None:
+        """Try whether the store answers, and tell the breaker; raises nothing but a cancellation."""
+        began = monotonic()
+        try:
+            client = await self._open()
+            await client.execute_command(*self.store.probe_command())
+        except BaseException as error:
+            if not isinstance(self.store.failed(error, began), Exception):
+                raise
+        else:
+            self.store.answered()
 
     async def _open(self) -> Any:
         import asyncio
@@ -167,59 +244,44 @@ class AsyncEngine:
         loop = asyncio.get_running_loop()
         if self._loop is not loop:  # a client of ours belongs to its loop
             self._loop = loop
-            self._store.abandon()
-        client = self._store.opened
+            self.store.abandon()
+        client = self.store.opened
         if client is None:
             # it may boot a server or ask a cluster for its slots: never on the event loop
-            client = await asyncio.to_thread(self._store.open)
+            client = await asyncio.to_thread(self.store.open)
         return client
 
     async def call(self, operation: Operation[T]) -> T:
         """Run one operation: one round trip."""
-        store = self._store
-        try:
+        with _Call(self, operation.keys[0], watched=True):
             client = await self._open()
             try:
                 reply = await client.execute_command(*_command(operation))
             except Exception as error:
-                if not store.lacks_script(error):
+                if not self.store.lacks_script(error):
                     raise
                 reply = await client.execute_command(*_whole_command(operation))
-        except Exception as error:
-            translated = store.translate(error)
-            if translated is error:
-                raise
-            raise translated from error
-        if not store.ok:
-            store.note(ok=True)
         return operation.read(reply)
 
     async def batch(self, operations: Sequence[Operation[Any]]) -> list[Outcome]:
         """Run several operations, in order: one round trip (a node)."""
-        if len(operations) == 1:
-            try:
-                return [await self.call(operations[0])]
-            except (StoreError, ValueError) as error:
-                return [error]
         try:
-            outcomes = await self._pipeline(_commands(operations))
-            missing = [
-                i for i, one in enumerate(outcomes) if _failed(one, self._store.lacks_script)
-            ]
-            if missing:
-                again = await self._pipeline([_whole_command(operations[i]) for i in missing])
-                for i, outcome in zip(missing, again, strict=True):
-                    outcomes[i] = outcome
-        except Exception as error:
-            translated = self._store.translate(error)
-            if not isinstance(translated, StoreError | ValueError):
-                raise
-            return [translated] * len(operations)
-        return _read_all(self._store, operations, outcomes)
+            if len(operations) == 1:
+                return [await self.call(operations[0])]
+            with _Call(self, operations[0].keys[0]) as call:
+                replies = await self._pipeline(_commands(operations))
+                missing = _missing(replies, self.store)
+                if missing:
+                    again = await self._pipeline([_whole_command(operations[i]) for i in missing])
+                    for i, reply in zip(missing, again, strict=True):
+                        replies[i] = reply
+                return list(map(call.read, operations, replies))
+        except (StoreError, ValueError) as error:
+            return [error] * len(operations)
 
     async def _pipeline(self, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
         client = await self._open()
-        pipeline = client.pipeline() if self._store.cluster else client.pipeline(transaction=False)
+        pipeline = client.pipeline() if self.store.cluster else client.pipeline(transaction=False)
         async with pipeline:
             for command in commands:
                 pipeline.execute_command(*command)
@@ -237,48 +299,80 @@ class AsyncEngine:
         return result  # type: ignore[no-any-return]
 
     async def health(self, dropped: int) -> Health:
-        """Measure one PING; never raises for the store."""
-        started = perf_counter()
+        """Measure one PING, unless the breaker is open; never raises for the store."""
         latency: float | None = None
-        try:
+        with suppress(StoreError), _Call(self):
             client = await self._open()
+            started = perf_counter()
             await client.ping()
             latency = perf_counter() - started
-        except Exception as error:
-            if not isinstance(self._store.translate(error), StoreError):
-                raise
-        self._store.note(ok=latency is not None)
-        return Health(latency is not None, self._store.since, latency, dropped)
+        return _health(self.store, latency, dropped)
 
     @property
     def client(self) -> Any:
         """The client, opened if it was not (which may block)."""
         try:
-            return self._store.open()
+            return self.store.open()
         except Exception as error:
-            raise self._store.translate(error) from error
+            raise self.store.translate(error) from error
 
     async def aclose(self) -> None:
         """Close the connection; a later operation opens it again."""
         import asyncio
 
+        self.rest()
         if self._loop is not asyncio.get_running_loop():
-            self._store.abandon()
-        connected = self._store.take()
+            self.store.abandon()
+        connected = self.store.take()
         if connected is not None:
             await connected.aclose()
 
 
-def _failed(outcome: Any, because: Callable[[Exception], bool]) -> bool:
-    return isinstance(outcome, Exception) and because(outcome)
+class _AsyncProber:
+    """A task that tries while the breaker is open; see `Prober`."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        import asyncio
+
+        self._loop = asyncio.get_running_loop()
+        self._task = self._loop.create_task(_probe(weakref.ref(engine)), name="herenow-probe")
+
+    @property
+    def alive(self) -> bool:
+        """Whether it still tries: its loop may be over."""
+        return not (self._task.done() or self._loop.is_closed())
+
+    def stop(self) -> None:
+        """Have it end."""
+        if self.alive:
+            self._loop.call_soon_threadsafe(self._task.cancel)
 
 
-def _read_all(
-    store: Store, operations: Sequence[Operation[Any]], replies: Sequence[Any]
-) -> list[Outcome]:
-    if not store.ok:
-        store.note(ok=True)
+async def _probe(known: "weakref.ref[AsyncEngine]") -> None:
+    import asyncio
+
+    wait = 0.0
+    while True:
+        await asyncio.sleep(wait)
+        engine = known()
+        if engine is None or engine.store.breaker.closed:
+            return
+        if engine.store.breaker.take(monotonic()):
+            await engine.probe()
+        wait = engine.store.breaker.due_in(monotonic())
+        del engine
+
+
+AsyncEngine.prober = _AsyncProber
+
+
+def _health(store: Store, latency: float | None, dropped: int) -> Health:
+    breaker = store.breaker
+    return Health(latency is not None, breaker.since, latency, dropped, breaker.state)
+
+
+def _missing(replies: Sequence[Any], store: Store) -> list[int]:
+    """Which of the replies say that the script is not there."""
     return [
-        store.translate(reply) if isinstance(reply, Exception) else operation.read(reply)
-        for operation, reply in zip(operations, replies, strict=True)
+        i for i, one in enumerate(replies) if isinstance(one, Exception) and store.lacks_script(one)
     ]

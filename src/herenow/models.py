@@ -149,8 +149,9 @@ class Health:
     """How the store does, as this process sees it.
 
     ``since`` is when it became as it is; ``latency`` the seconds of one PING just now, None when it
-    failed; ``dropped`` how many sightings were lost; ``breaker`` the state of an adapter's circuit
-    breaker, None where there is none.
+    failed, or was not made because the breaker is open; ``dropped`` how many sightings were lost;
+    ``breaker`` whether calls go through: ``closed``, ``open`` (they fail at once) or ``half-open`` (they
+    do, and one try is under way).
     """
 
     ok: bool

@@ -4,6 +4,10 @@ A Presence is thread-safe and meant to be kept, one a process. It opens its conn
 use, so that it may be made before a fork. Every operation is one round trip unless it says otherwise,
 and raises `StoreError` (`StoreUnavailable`, `StoreTimeout`) for trouble with the store, `ValueError`
 for arguments that break a rule, and nothing else.
+
+After a few calls in a row that the store did not answer, no call waits for it: a breaker, which all that
+ask one store in a process share, has them raise StoreUnavailable at once until the store answers again.
+See `breaker`.
 """
 
 import logging
@@ -53,6 +57,16 @@ def opener(store: object, seconds: float, *, asynchronous: bool) -> Callable[[],
     return lambda: connection.Connection(store, handed_in=True)
 
 
+def same_store(store: object, *how: object) -> object:
+    """What tells whether two Presences of this process ask the same store, the same way.
+
+    None for a store that is nobody else's.
+    """
+    if isinstance(store, str):
+        return None if "temporary" in store else (store, *how)
+    return (id(store), *how)  # whoever shares its breaker keeps the client
+
+
 @cache  # once for each figure, not for each Presence
 def _warn_of_a_slow_client(seconds: float | None) -> None:
     if seconds is None or seconds > 1:
@@ -95,7 +109,9 @@ class Presence:
             clock=clock,
         )
         seconds = names.milliseconds(timeout, "a timeout") / 1000
-        self._engine = Engine(opener(store, seconds, asynchronous=False))
+        self._engine = Engine(
+            opener(store, seconds, asynchronous=False), same_store(store, seconds, "sync")
+        )
         self._scope = self._core.site
         self._flusher = Flushing(self._core, self._engine, seconds) if buffered else None
 
@@ -359,7 +375,7 @@ class Presence:
         return self._engine.run(plan)
 
     def health(self) -> Health:
-        """How the store does, by one PING. Never raises for the store."""
+        """How the store does, by one PING, or at once where the breaker is open. Never raises for it."""
         return self._engine.health(self._core.dropped)
 
     def flush(self) -> None:

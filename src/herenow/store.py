@@ -1,23 +1,24 @@
-"""The store as one process sees it: its client, how it does, and what goes wrong with it.
+"""The store as one process sees it: its client, and what goes wrong with it.
 
 Opens the connection at the first use, never before: after a fork, not in front of it. Turns whatever the
-client library raises into herenow's errors, and remembers since when the store does, or does not, answer.
-Knows nothing of operations.
+client library raises into herenow's errors, and tells the breaker, which all that ask the same store
+share, how calls began and ended. Knows nothing of operations.
 """
 
 import logging
 import sys
 import threading
 from collections.abc import Callable
-from datetime import UTC, datetime
-from time import perf_counter
+from time import monotonic
 from types import ModuleType
 from typing import Any, Final, Protocol
 
-from herenow import forking
+from herenow import breaker, forking
 from herenow.errors import StoreError, StoreTimeout, StoreUnavailable
 
 _log: Final = logging.getLogger("herenow")
+_AGAIN: Final = 60.0
+_KINDS: Final = 100
 _OUR_RULE: Final = "HERENOW "
 # redis-py makes a class of some of these words, and takes them out of what is said
 _AWAY_CLASSES: Final = (
@@ -61,10 +62,17 @@ class Connected(Protocol):
 
 
 class Store:
-    """The store as this process sees it: its client, once open, and how it does."""
+    """The store as this process sees it: its client, once open, and its breaker.
 
-    def __init__(self, connect: Callable[[], Connected]) -> None:
+    Who gives the same ``shared`` key, not None, means the same store, and shares its breaker.
+    """
+
+    def __init__(self, connect: Callable[[], Connected], shared: object = None) -> None:
         self._connect = connect
+        self.breaker = breaker.Breaker() if shared is None else breaker.shared(shared)
+        self._watched = False
+        self._refusals: dict[str, float] = {}
+        self._asked: Any = None
         self._connected: Connected | None = None
         self._failed: tuple[float, Exception] | None = None
         self.start_anew()
@@ -72,8 +80,6 @@ class Store:
         self._errors: Any = None
         self.cluster = False
         self.execute: Callable[..., Any] = _not_open
-        self.ok = True
-        self.since = datetime.now(UTC)
 
     def start_anew(self) -> None:
         """Have a lock of its own: another thread may have been opening when this process was forked."""
@@ -83,7 +89,7 @@ class Store:
         """Get the client; open it first where that is still to be done. May block, and raise."""
         connected = self._connected
         if connected is None:
-            came = perf_counter()
+            came = monotonic()
             with self._opening:
                 if self._connected is None:
                     self._connected = self._open_since(came)
@@ -97,10 +103,11 @@ class Store:
         try:
             opened = self._connect()
         except Exception as error:
-            self._failed = (perf_counter(), error)
+            self._failed = (monotonic(), error)
             raise
         self._errors = opened.exceptions
         self.cluster = opened.cluster
+        self._watched = opened.handed_in
         self.execute = opened.client.execute_command
         if not (opened.cluster or opened.handed_in):
             self.execute = _straight(opened.client)
@@ -123,37 +130,105 @@ class Store:
         """The client, or None where it is not open yet."""
         return self._connected.client if self._connected else None
 
+    # calls, and how they end
+
+    def begin(self, call: object = None) -> float:
+        """Begin a call, or raise StoreUnavailable at once where the breaker is open; the moment.
+
+        A ``call`` that is named is watched where the client may let it wait for long: it should be a
+        short one. `end` it then.
+        """
+        now = monotonic()
+        if self._watched:
+            self.breaker.notice(now)
+        if not self.breaker.closed and not self.breaker.admit(now):
+            raise self.refusal
+        if self._watched and call is not None:
+            self.breaker.watch(call, now)
+        return now
+
+    def end(self, call: object) -> None:
+        """A call that was named ended."""
+        if self._watched:
+            self.breaker.unwatch(call)
+
+    @property
+    def refusal(self) -> StoreUnavailable:
+        """What is raised instead of a call while the breaker is open."""
+        return StoreUnavailable(f"the breaker is open: {self.breaker.why}")
+
+    def failed(self, error: BaseException, began: float, key: object = None) -> BaseException:
+        """Translate what ended a call that asked for ``key``, and tell the breaker."""
+        if not isinstance(error, Exception):  # cancelled, or the program ends
+            self.breaker.interrupted(began)
+            return error
+        translated = self.translate(error)
+        if self._forbidden(error):
+            self.answered()
+        elif isinstance(translated, StoreUnavailable | StoreTimeout):
+            self._asked = key or self._asked
+            self.breaker.failed(began, monotonic(), str(translated))
+        elif translated is not error:
+            self._refused(translated, monotonic())
+            self.answered()
+        else:
+            self.breaker.interrupted(began)
+        return translated
+
+    def _refused(self, refusal: Exception, now: float) -> None:
+        """Log a refusal, once while there are such: buffered marks wait for its end in silence."""
+        if isinstance(refusal, StoreError):
+            what = str(refusal)
+            if now - self._refusals.get(what, -_AGAIN) >= _AGAIN:
+                _log.warning("%s", what)
+            if len(self._refusals) >= _KINDS:
+                self._refusals.clear()
+            self._refusals[what] = now
+
+    def answered(self) -> None:
+        """A call was answered."""
+        if not self.breaker.ok:
+            self.breaker.answered()
+
+    def probe_command(self) -> tuple[Any, ...]:
+        """What asks whether the store answers: in a cluster the node that did not."""
+        return ("EXISTS", self._asked) if self.cluster and self._asked else ("PING",)
+
+    def probe(self) -> None:
+        """Try whether the store answers, and tell the breaker."""
+        began = monotonic()
+        try:
+            self.open().execute_command(*self.probe_command())
+        except BaseException as error:  # noqa: BLE001 - of a thread of ours
+            self.failed(error, began)
+        else:
+            self.answered()
+
+    # errors
+
     def lacks_script(self, error: Exception) -> bool:
         """Whether the store has not got the script."""
         return str(error).startswith("NOSCRIPT") or type(error).__name__ == "NoScriptError"
 
-    def note(self, *, ok: bool) -> None:
-        """Remember since when the store is, or is not, answering; log each change once."""
-        if ok != self.ok:
-            self.ok, self.since = ok, datetime.now(UTC)
-            (_log.info if ok else _log.warning)(
-                "the store %s", "answers" if ok else "does not answer"
-            )
-
     def translate(self, error: Exception) -> Exception:
         """Turn what a client library raised into one of our errors; others stay as they are."""
         if isinstance(error, StoreError | ValueError) and not self._is(error, "RedisError"):
-            if isinstance(error, StoreUnavailable):  # an embedded server that does not come up
-                self.note(ok=False)
             return error
         said = str(error)
         if _OUR_RULE in said:
             return ValueError(said.partition(_OUR_RULE)[2])
         if self._is(error, "TimeoutError") or isinstance(error, TimeoutError):
-            self.note(ok=False)
             return StoreTimeout(f"the store did not answer in time: {said}")
         away = isinstance(error, OSError) or said.startswith(_AWAY)
         if away or any(self._is(error, one) for one in _AWAY_CLASSES):
-            self.note(ok=False)
             return StoreUnavailable(f"the store is not available: {said}")
         if self._is(error, "RedisError"):
             return StoreError(f"the store refused: {said}")
         return error
+
+    def _forbidden(self, error: Exception) -> bool:
+        """Whether it answered that this user may not; others of its commands he may."""
+        return str(error).startswith("NOPERM") or self._is(error, "NoPermissionError")
 
     def _is(self, error: Exception, name: str) -> bool:
         modules = (

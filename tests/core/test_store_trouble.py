@@ -16,7 +16,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 import herenow
-from herenow import StoreError, StoreTimeout, StoreUnavailable
+from herenow import StoreError, StoreTimeout, StoreUnavailable, breaker
 from herenow.keys import ROOM_KEYS, room_keys, rooms_key
 from tests.conftest import SERVER, Clock
 from tests.core.calls import ASKS_NOTHING, READS, WRITES, Call, stock
@@ -94,7 +94,9 @@ def test_a_store_that_was_never_there(name: str, own: Server) -> None:
         assert side.lookup(["new", "newer"])["newer"].online
 
 
-def test_a_store_that_hangs(name: str, own: Server) -> None:
+def test_a_store_that_hangs(name: str, own: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    # what each method says of itself; test_breaker tells of what stops them from waiting
+    monkeypatch.setattr(breaker, "TRIPS", 1_000)
     hasty = opened(name, own.url, resolution=0, timeout=0.05)
     with opened(name, own.url, resolution=0) as side, hasty as hasty_side:
         assert side.counts() == hasty_side.counts()

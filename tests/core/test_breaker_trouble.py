@@ -1,0 +1,267 @@
+"""The breaker on real stores: killed, hung, refusing writes, coming back; nobody waits meanwhile."""
+
+import gc
+import logging
+import os
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+
+import pytest
+import redis
+
+import herenow
+from herenow import StoreError, StoreTimeout, StoreUnavailable
+from tests.conftest import SERVER
+from tests.core.sides import SIDES, Side, opened
+from tests.servers import HOST, Server, binary, poll, start_cluster, start_server
+
+
+@pytest.fixture(params=SIDES)
+def name(request: pytest.FixtureRequest) -> str:
+    """Which facade."""
+    return str(request.param)
+
+
+@pytest.fixture
+def own() -> Iterator[Server]:
+    """A store to be ill-treated."""
+    with start_server(binary(SERVER)) as server:
+        yield server
+
+
+def fails(side: Side) -> StoreError:
+    with pytest.raises(StoreError) as raised:
+        side.counts()
+    return raised.value
+
+
+def take_time(side: Side) -> None:
+    """Let a loop of asyncio's run its tasks; threads run anyway."""
+    if side.runner is None:
+        time.sleep(0.02)
+    else:
+        import asyncio
+
+        side.wait(asyncio.sleep(0.02))
+
+
+def comes_back(side: Side, seconds: float = 12) -> None:
+    """By itself: nobody asks the store, but for the breaker's prober."""
+    deadline = time.monotonic() + seconds
+    while not side.presence._engine.store.breaker.closed:
+        assert time.monotonic() < deadline, "the breaker stays open"
+        take_time(side)
+
+
+def probers() -> list[str]:
+    return [one.name for one in threading.enumerate() if one.name == "herenow-probe"]
+
+
+def test_a_hung_store_costs_a_few_calls_their_timeout_and_the_rest_nothing(
+    name: str, own: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "herenow")
+    with opened(name, own.url, resolution=0) as side:
+        assert side.mark_online("alice") is True
+        assert side.health().breaker == "closed"
+        own.pause()
+        try:
+            assert [type(fails(side)) for _ in range(3)] == [StoreTimeout] * 3
+            began = time.monotonic()
+            for _ in range(500):
+                error = fails(side)
+                assert type(error) is StoreUnavailable
+                assert str(error).startswith("the breaker is open: the store did not answer")
+                health = side.health()
+                assert not health.ok
+                assert health.latency is None
+                assert health.breaker in ("open", "half-open")
+            assert time.monotonic() - began < 1.5  # one wait alone is 0.25 s
+        finally:
+            own.resume()
+        comes_back(side)
+        assert side.is_online("alice")
+        assert side.health().breaker == "closed"
+        assert side.health().ok
+    said = [record.getMessage().partition(":")[0] for record in caplog.records]
+    assert [one.partition(",")[0] for one in said] == [
+        "the store does not answer",
+        "the breaker is open",
+        "the store answers again",
+    ]
+    poll(lambda: not probers(), "the end of the prober", 5)
+
+
+def test_a_killed_store_is_found_as_soon_as_it_is_back(name: str, own: Server) -> None:
+    with opened(name, own.url, resolution=0) as side:
+        side.mark_online("alice")
+        own.kill()
+        for _ in range(200):
+            assert type(fails(side)) is StoreUnavailable
+        assert side.health().breaker == "open"
+        own.restart()
+        assert side.counts() == herenow.Counts()
+        assert side.health().breaker == "closed"
+
+
+def test_a_killed_store_is_not_knocked_at_by_every_call(own: Server) -> None:
+    with herenow.Presence(own.url, resolution=0) as presence:
+        presence.mark_online("alice")
+        presence.close()
+        port = own.port
+        own.kill()
+        import socket
+
+        with socket.create_server((HOST, port), backlog=1000) as door, suppress(OSError):
+            door.setblocking(False)
+            for _ in range(20):
+                with pytest.raises(StoreError):
+                    presence.counts()
+            knocks = 0
+            with suppress(BlockingIOError):
+                while True:
+                    door.accept()[0].close()
+                    knocks += 1
+            assert knocks <= 6
+
+
+def test_marks_wait_while_it_is_open_and_are_sent_when_it_closes(name: str, own: Server) -> None:
+    with opened(name, own.url, buffered=True) as side:
+        side.mark_online("alice")
+        assert side.is_online("alice")
+        own.pause()
+        try:
+            for i in range(5):
+                side.mark_online(f"u{i}")
+                fails(side)
+            assert side.health().breaker in ("open", "half-open")
+            began = time.monotonic()
+            for i in range(5, 200):
+                side.mark_online(f"u{i}")
+                fails(side)
+            assert time.monotonic() - began < 1.5
+        finally:
+            own.resume()
+        comes_back(side)
+        deadline = time.monotonic() + 10
+        while side.counts().member != 201:
+            assert time.monotonic() < deadline
+            take_time(side)
+        assert side.health().dropped == 0
+
+
+def test_a_store_that_takes_no_writes_still_answers(
+    name: str, own: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    with opened(name, own.url, resolution=0) as side:
+        side.mark_online("alice")
+        own.control.config_set("maxmemory", 1)
+        for _ in range(20):
+            with pytest.raises(StoreError, match="maxmemory"):
+                side.mark_online("alice")
+        assert side.health().breaker == "closed"
+        assert side.get_online_users() == ["alice"]
+        own.control.config_set("maxmemory", 0)
+        assert side.mark_online("bob") is True
+    assert caplog.text.count("the store refused") == 1
+
+
+def test_a_client_that_waits_for_ever_holds_up_who_came_first_alone(own: Server) -> None:
+    client = redis.Redis(port=own.port, socket_timeout=None, protocol=2)
+    with client, herenow.Presence(client, resolution=0) as presence, ThreadPoolExecutor(3) as pool:
+        presence.mark_online("alice")
+        own.pause()
+        try:
+            stuck = [pool.submit(presence.counts) for _ in range(3)]
+            time.sleep(2.2)
+            began = time.monotonic()
+            for _ in range(100):
+                with pytest.raises(StoreUnavailable, match="a call has waited for"):
+                    presence.counts()
+            assert time.monotonic() - began < 1
+        finally:
+            own.resume()
+        assert [one.result(10).member for one in stuck] == [1, 1, 1]
+        assert presence.health().breaker == "closed"
+
+
+def test_a_whole_cluster_that_hangs() -> None:
+    with (
+        start_cluster(binary(SERVER)) as cluster,
+        herenow.Presence(cluster.url, resolution=0) as presence,
+    ):
+        presence.mark_online("alice")
+        for node in cluster.nodes:
+            node.pause()
+        try:
+            for _ in range(3):
+                with pytest.raises(StoreError):
+                    presence.counts()
+            began = time.monotonic()
+            for _ in range(100):
+                with pytest.raises(StoreUnavailable, match="breaker is open"):
+                    presence.counts()
+            assert time.monotonic() - began < 1
+        finally:
+            for node in cluster.nodes:
+                node.resume()
+        poll(lambda: presence._engine.store.breaker.closed, "the breaker to close", 20)
+        assert presence.is_online("alice")
+
+
+def test_two_presences_of_a_process_share_what_they_know(own: Server) -> None:
+    with herenow.Presence(own.url) as one, herenow.Presence(own.url) as other:
+        assert one.counts() == other.counts()
+        own.pause()
+        try:
+            for _ in range(3):
+                with pytest.raises(StoreTimeout):
+                    one.counts()
+            with pytest.raises(StoreUnavailable, match="breaker is open"):
+                other.counts()
+        finally:
+            own.resume()
+        poll(lambda: one.health().ok and other.health().ok, "both", 12)
+
+
+def test_who_is_dropped_or_closed_is_not_probed_for(own: Server) -> None:
+    for close in (True, False):
+        presence = herenow.Presence(own.url, timeout=0.1)
+        presence.counts()
+        own.pause()
+        try:
+            for _ in range(4):
+                with pytest.raises(StoreError):
+                    presence.counts()
+            assert probers()
+            if close:
+                presence.close()
+            del presence
+            gc.collect()
+            poll(lambda: not probers(), "the end of the prober", 8)
+        finally:
+            own.resume()
+
+
+def test_a_forked_child_heals_by_itself(own: Server) -> None:
+    with herenow.Presence(own.url, timeout=0.1) as presence:
+        presence.counts()
+        own.pause()
+        for _ in range(4):
+            with pytest.raises(StoreError):
+                presence.counts()
+        child = os.fork()
+        if child == 0:
+            deadline = time.monotonic() + 15
+            while time.monotonic() < deadline:
+                with suppress(StoreError):
+                    presence.counts()
+                    os._exit(0)
+                time.sleep(0.05)
+            os._exit(1)
+        own.resume()
+        assert os.waitpid(child, 0)[1] == 0
+        poll(lambda: presence.health().ok, "the parent", 12)
