@@ -25,6 +25,7 @@ from herenow.models import (
     UserPresence,
 )
 from herenow.presence import Presence
+from herenow.visitors import Visitor
 
 if TYPE_CHECKING:
     from herenow.aio import AsyncPresence
@@ -48,6 +49,7 @@ __all__ = [
     "StoreTimeout",
     "StoreUnavailable",
     "UserPresence",
+    "Visitor",
 ]
 
 

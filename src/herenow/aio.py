@@ -8,7 +8,7 @@ import logging
 import secrets
 from collections.abc import AsyncIterator, Callable, Hashable, Iterable, Mapping
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import date, datetime
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
@@ -271,6 +271,9 @@ class AsyncPresence:
         plan = self._core.forget(names.clean_user(user))
         await self.flush()
         return await self._engine.run(plan)
+
+    async def day_key(self, day: date) -> str:
+        return await self._engine.call(self._core.day_key(day))
 
     async def health(self) -> Health:
         dropped = self._core.dropped

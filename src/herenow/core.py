@@ -5,6 +5,7 @@ name. Both facades are thin over it.
 """
 
 import logging
+import secrets
 import time
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from functools import lru_cache, partial
@@ -320,6 +321,10 @@ class Core:
         if written.listed is not None:
             yield from self.memory.list_again(scope, written.listed)
         return written.result
+
+    def day_key(self, day: object) -> Operation[str]:
+        """Get the random key of a day, which whoever asks first makes."""
+        return upkeep.day_key(self._prefix, day, secrets.token_urlsafe(32))
 
     def forget(self, user: object) -> Plan[int]:
         """Erase one user everywhere; in how many rooms there was anything of hers."""

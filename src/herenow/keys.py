@@ -34,3 +34,8 @@ def room_keys(prefix: str, room: str) -> tuple[bytes, ...]:
 def rooms_key(prefix: str) -> bytes:
     """Name the one key that lists every room."""
     return f"{prefix}rooms".encode()
+
+
+def day_key(prefix: str, day: str) -> bytes:
+    """Name the key that holds the random key of a day, by which guests are named."""
+    return f"{prefix}guests:{day}".encode()

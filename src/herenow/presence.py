@@ -15,7 +15,7 @@ import secrets
 import threading
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from functools import cache
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
@@ -373,6 +373,13 @@ class Presence:
         plan = self._core.forget(names.clean_user(user))
         self.flush()
         return self._engine.run(plan)
+
+    def day_key(self, day: date) -> str:
+        """The random key of a day (UTC), the same for whoever asks; the first makes it. O(1).
+
+        Adapters name guests by it; it is gone two days later, and with it who they were.
+        """
+        return self._engine.call(self._core.day_key(day))
 
     def health(self) -> Health:
         """How the store does, by one PING, or at once where the breaker is open. Never raises for it."""

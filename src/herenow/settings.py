@@ -26,6 +26,8 @@ _DURATION: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)([smhd]?)")
 _UNITS: Final = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
 _YES: Final = ("1", "true", "yes", "on")
 _NO: Final = ("0", "false", "no", "off")
+_SECRET_LENGTH: Final = 16
+_MOST: Final = 10_000_000
 _PATH: Final = re.compile(r"/[^\s<>?#]*")  # < begins a variable part in the frameworks' rules
 
 
@@ -90,6 +92,31 @@ def _page(value: object) -> str | None:
         ) from None
 
 
+def _secret(value: object) -> str:
+    if isinstance(value, str) and len(value) >= _SECRET_LENGTH:
+        return value
+    # not repeated. A short one is guessed, and then every guest's address too
+    raise ValueError(f"a secret is a str of at least {_SECRET_LENGTH} characters, kept to yourself")
+
+
+def _paths(value: object) -> tuple[str, ...]:
+    listed = value.split(",") if isinstance(value, str) else value
+    if isinstance(listed, list | tuple | set | frozenset):
+        paths = tuple(one.strip() if isinstance(one, str) else one for one in listed)
+        if all(isinstance(one, str) and one.startswith(("/", "*")) for one in paths):
+            return paths
+    raise ValueError(
+        f"paths, as a list or with commas between, that begin with / or *, not {value!r}"
+    )
+
+
+def _number(value: object) -> int:
+    number = int(value) if isinstance(value, str) and value.strip().isdecimal() else value
+    if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number <= _MOST:
+        raise ValueError(f"a whole number from 0 to {_MOST}, not {value!r}")
+    return number
+
+
 def _setting(default: Any, read: Callable[[object], Any], shown: str, meaning: str) -> Any:
     return field(default=default, metadata={"read": read, "shown": shown, "meaning": meaning})
 
@@ -147,7 +174,39 @@ class Settings:
         None,
         _page,
         "false",
-        "the recipe's page, `Online: alice, bob`: a path, or true for `/online`",
+        "the page of who is online, as text (the recipe's `Online: alice, bob`), JSON or HTML by "
+        "`Accept`: a path, or true for `/online`",
+    )
+    enabled: bool = _setting(
+        default=True,
+        read=_boolean,
+        shown="true",
+        meaning="false marks nobody and asks no store, which need not be named: all is unknown",
+    )
+    exclude: tuple[str, ...] = _setting(
+        (),
+        _paths,
+        "none",
+        "paths that mark nobody, beside static files: `/healthz, /api/*`",
+    )
+    secret: str | None = _setting(
+        None,
+        _secret,
+        "none",
+        "names guests: each day's key is made from it; without one the store keeps a random key a "
+        "day; at least 16 characters",
+    )
+    max_guests: int = _setting(
+        50_000,
+        _number,
+        "50000",
+        "how many guests and bots a process keeps online at once; more are not marked",
+    )
+    max_rooms: int = _setting(
+        10_000,
+        _number,
+        "10000",
+        "how many rooms beside `site` a process keeps anybody in at once; more are not marked",
     )
 
     def __post_init__(self) -> None:

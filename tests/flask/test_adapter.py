@@ -54,11 +54,11 @@ def test_nobody_is_marked_for_none(site: Site, caplog: pytest.LogCaptureFixture)
     assert caplog.text == ""
 
 
-def test_without_identify_a_site_marks_in_a_hook_of_its_own(site: Site) -> None:
-    app, here = site()
+def test_with_identify_none_a_site_marks_in_a_hook_of_its_own(site: Site) -> None:
+    app, here = site(identify=None)
     visit(app, "alice")
     assert here.get_online_users() == []
-    app, here = site()
+    app, here = site(identify=None)
 
     @app.before_request
     def mark_current_user_online() -> None:
@@ -164,19 +164,8 @@ def test_the_page_lists_who_is_online(site: Site) -> None:
 
 
 def test_the_page_for_nobody(site: Site) -> None:
-    app, _ = site(online_url=True)
+    app, _ = site(identify=None, online_url=True)
     assert visit(app, path="/online") == "Online: "
-
-
-@pytest.mark.parametrize(
-    "accept", [None, "*/*", "text/plain", "text/*", "text/html", "application/json", "nonsense"]
-)
-def test_the_page_is_plain_text_whatever_is_accepted(site: Site, accept: str | None) -> None:
-    app, here = site(online_url="/who")
-    here.mark_online("<b>")
-    answer = app.test_client().get("/who", headers={"Accept": accept} if accept else {})
-    assert (answer.status_code, answer.text, answer.mimetype) == (200, "Online: <b>", "text/plain")
-    assert answer.headers["X-Content-Type-Options"] == "nosniff"
 
 
 def test_there_is_no_page_unless_asked_for(site: Site) -> None:

@@ -45,6 +45,7 @@ def test_two_visitors_see_one_another(demo: Program) -> None:
 def test_two_browsers_at_one_address_are_two_birds(demo: Program) -> None:
     port = demo.said(LINE)
     one, other = Visitor(port), Visitor(port)
+    one.get()
     page = one.get("/be", form="bird=Wren")
     assert people(page) == [("Wren (you)", "online"), ("127.0.0.1", "gone")]
     page = other.get("/be", form="bird=Heron")

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from flask import Flask
 
+import herenow
 from herenow.flask import HereNow
 from herenow.settings import Settings, make_presence, read_settings, variable
 from tests.flask.conftest import ROOT
@@ -120,6 +121,16 @@ def test_the_pages_path(value: object, path: str | None) -> None:
         ("HERENOW_ONLINE_URL", "online", "a path that begins with /"),
         ("HERENOW_ONLINE_URL", "/online/<user>", "a path that begins with /"),
         ("HERENOW_ONLINE_URL", 3.5, "a path that begins with /"),
+        ("HERENOW_ENABLED", "maybe", "true or false"),
+        ("HERENOW_EXCLUDE", "healthz", "begin with / or *"),
+        ("HERENOW_EXCLUDE", ["/a", 5], "begin with / or *"),
+        ("HERENOW_EXCLUDE", 5, "begin with / or *"),
+        ("HERENOW_SECRET", "too short", "at least 16 characters"),
+        ("HERENOW_SECRET", b"bytes, and long enough", "at least 16 characters"),
+        ("HERENOW_MAX_GUESTS", -1, "a whole number"),
+        ("HERENOW_MAX_GUESTS", "many", "a whole number"),
+        ("HERENOW_MAX_ROOMS", True, "a whole number"),
+        ("HERENOW_MAX_ROOMS", 1.5, "a whole number"),
         ("ONLINE_LAST_MINUTES", "5m", "a number of minutes"),
         ("ONLINE_LAST_MINUTES", True, "a number of minutes"),
         ("ONLINE_LAST_MINUTES", 0, "more than 0 seconds"),
@@ -189,12 +200,22 @@ def test_every_setting_does_something(name: str, tmp_path: Path) -> None:
         "buffered": False,
         "timeout": 0.5,
         "online_url": "/here",
+        "enabled": False,
+        "exclude": "/healthz",
+        "secret": "sixteen letters!",
+        "max_guests": 5,
+        "max_rooms": 6,
     }
 
     def seen(**more: object) -> tuple[object, ...]:
         app = Flask("app", instance_path=str(tmp_path))
         given: dict[str, Any] = {"url": "redis://localhost:1/0"} | more
-        presence = HereNow(app, **given).presence
+        here = HereNow(app, **given)
+        site = app.extensions["herenow"]
+        presence = here.presence
+        on = site.trouble.enabled
+        if not on:  # and so nothing of what it would be
+            presence = herenow.Presence("redis://localhost:1/0", buffered=True)
         pool = presence.client.connection_pool.connection_kwargs
         scope, core = presence._scope, presence._core
         return (
@@ -206,6 +227,11 @@ def test_every_setting_does_something(name: str, tmp_path: Path) -> None:
             core.buffer is not None,
             pool["socket_timeout"],
             [str(rule) for rule in app.url_map.iter_rules()],
+            on,
+            site.excluded("/healthz"),
+            site.keys._secret,
+            site.guests._most,
+            site.rooms._most,
         )
 
     changed = [

@@ -1,11 +1,14 @@
-"""Upkeep: expiring, forgetting, and the check that the store is there."""
+"""Upkeep: expiring, forgetting, and the key of a day."""
 
-from typing import Any
+from datetime import date
+from typing import Any, Final
 
-from herenow import lua, names
-from herenow.operations import Operation
+from herenow import keys, lua, names
+from herenow.operations import Operation, text
 from herenow.operations.marking import Written, read_written
 from herenow.operations.scope import Scope
+
+_DAY_KEY_TTL: Final = 2 * 86_400_000
 
 
 def sweep(scope: Scope, *, naming: bool = False) -> Operation[Written | None]:
@@ -20,3 +23,11 @@ def sweep(scope: Scope, *, naming: bool = False) -> Operation[Written | None]:
 def forget(scope: Scope, user: object) -> Operation[bool]:
     """Erase one user from one room; whether there was anything of hers."""
     return Operation(lua.load("forget"), scope.keys, (names.clean_user(user),), bool)
+
+
+def day_key(prefix: str, day: object, offered: str) -> Operation[str]:
+    """Get the key of a day; ``offered``, a random one, becomes it where there is none yet."""
+    if type(day) is not date:
+        raise ValueError(f"a day is a datetime.date, not {type(day).__name__}")
+    key = keys.day_key(prefix, day.isoformat())
+    return Operation(lua.load("daykey"), (key,), (offered, _DAY_KEY_TTL), text)

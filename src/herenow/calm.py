@@ -1,0 +1,191 @@
+"""What sites ask with: the methods of `Presence`, of which none raises for the store.
+
+What is asked gets an empty answer while the store fails: [], None, False; numbers are None, for unknown
+is not 0. Bad arguments stay errors. The log says it once a change.
+"""
+
+import logging
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from datetime import UTC, datetime
+from functools import wraps
+from typing import Any, Concatenate, Final, ParamSpec, TypeVar
+
+from herenow.errors import StoreError, StoreUnavailable
+from herenow.models import Health, Page, Room, UserPresence
+from herenow.names import Kind, clean_room, clean_user
+from herenow.online_page import Content
+from herenow.operations import users
+from herenow.people import Names, People, Person, absent, name_all, present
+from herenow.presence import Presence
+
+P = ParamSpec("P")
+T = TypeVar("T")
+D = TypeVar("D")
+_log: Final = logging.getLogger("herenow")
+
+
+class Trouble:
+    """Whether the store of a site lately answered; says so in the log, once a change."""
+
+    def __init__(self, *, enabled: bool = True) -> None:
+        self.enabled = enabled
+        self._answers = True
+
+    def note(self, error: StoreError | None) -> None:
+        """Note how a call went."""
+        if not self.enabled:
+            return
+        if error is not None and self._answers:
+            _log.warning("pages are served without the store: %s", error)
+        elif error is None and not self._answers:
+            _log.info("pages are served with the store again")
+        self._answers = error is None
+
+
+def _calm(
+    method: Callable[Concatenate[Presence, P], T], otherwise: Callable[[], D], *, asks: bool = True
+) -> Callable[Concatenate["Calm", P], T | D]:
+    """Make a method of `Presence` one that gives ``otherwise()`` when the store fails.
+
+    ``asks`` is whether it reads: then whoever asks is marked first, and an answer shows that the store
+    is there (a mark may never reach it).
+    """
+
+    @wraps(method)
+    def call(here: "Calm", /, *args: P.args, **kwargs: P.kwargs) -> T | D:
+        trouble = here._trouble()  # noqa: SLF001 - a method of it
+        try:
+            answer = method(here._get(reading=asks), *args, **kwargs)  # noqa: SLF001
+        except StoreError as error:
+            trouble.note(error)
+            return otherwise()
+        if asks:
+            trouble.note(None)
+        return answer
+
+    return call
+
+
+def _nothing() -> None:
+    return None
+
+
+class Calm:
+    """Who is online in one room, asked without fear."""
+
+    def __init__(
+        self,
+        get: Callable[[bool], Presence],
+        trouble: Callable[[], Trouble],
+        names: Names | None = None,
+        room: str | None = None,
+    ) -> None:
+        self.__get = get
+        self.__trouble = trouble
+        self.__names = names
+        self.__room = room
+
+    def _get(self, *, reading: bool) -> Presence:
+        presence = self.__get(reading)
+        return presence if self.__room is None else presence.room(self.__room)
+
+    def _trouble(self) -> Trouble:
+        return self.__trouble()
+
+    mark_online = _calm(Presence.mark_online, bool, asks=False)
+    mark_online_many = _calm(Presence.mark_online_many, int, asks=False)
+    mark_offline = _calm(Presence.mark_offline, bool, asks=False)
+    is_online = _calm(Presence.is_online, bool)
+    get_online_users = _calm(Presence.get_online_users, list[str])
+    get_active_users = _calm(Presence.get_active_users, list[str])
+    get_user_last_activity = _calm(Presence.get_user_last_activity, _nothing)
+    count_online_users = _calm(Presence.count_online_users, _nothing)
+    count_active_users = _calm(Presence.count_active_users, _nothing)
+    counts = _calm(Presence.counts, _nothing)
+    peak = _calm(Presence.peak, _nothing)
+    page_online_users = _calm(Presence.page_online_users, lambda: Page((), None))
+    rooms = _calm(Presence.rooms, list[Room])
+
+    def lookup(
+        self, ids: Iterable[Hashable], *, include_hidden: bool = False
+    ) -> Mapping[Any, UserPresence]:
+        """Look up users, keyed by what was passed; not online, never seen, while the store fails."""
+        wanted = list(ids)
+        named = users.clean_ids(wanted)
+        found = self._lookup(wanted, include_hidden=include_hidden)
+        if found is not None:
+            return found
+        return {
+            key: UserPresence(name, "member", False, False, None, None, {}, ())
+            for key, name in named.items()
+        }
+
+    _lookup = _calm(Presence.lookup, _nothing)
+    _users = _calm(Presence.get_online_users, _nothing)
+    _snapshot = _calm(Presence.snapshot, _nothing)
+    _page = _calm(Presence.page_online_users, _nothing)
+
+    # people, by name
+
+    def online_users(self, limit: int = 50, kind: Kind = "member") -> People:
+        """List who is online, newest first, by name: one round trip.
+
+        Empty, and ``.known`` is False, while the store fails.
+        """
+        page = self._page(limit, None, None, kind)
+        return People(known=False) if page is None else present(page.users, self.__names)
+
+    def everybody(self) -> People:
+        """List every member online, by name: one round trip, O(n)."""
+        users = self._users()
+        if users is None:
+            return People(known=False)
+        shown = name_all(users, self.__names)
+        return People(Person(one, shown[one], online=True) for one in users)
+
+    def online_content(self, limit: int = 50, cursor: str | None = None) -> Content:
+        """Find what a page of who is online shows: one round trip, two for a later page."""
+        if cursor is None:
+            snapshot = self._snapshot(limit)
+            if snapshot is None:
+                return Content(None, People(known=False))
+            people = present(snapshot.users, self.__names)
+            return Content(snapshot.counts, people, snapshot.next_page)
+        page, counts = self._page(limit, cursor), self.counts()
+        if page is None or counts is None:
+            return Content(None, People(known=False))
+        return Content(counts, present(page.users, self.__names), page.cursor)
+
+    def people(self, ids: Iterable[object]) -> People:
+        """Make people of ids, in their order, by name, online or not: one round trip for all."""
+        wanted = [clean_user(one) for one in ids]
+        found = self._lookup(wanted)
+        if found is None:
+            return absent(wanted, self.__names)
+        return present([found[one] for one in wanted], self.__names)
+
+    def room(self, name: object) -> "Calm":
+        """The same in another room."""
+        return Calm(self.__get, self.__trouble, self.__names, clean_room(name))
+
+    def health(self) -> Health:
+        """How the store does, by one PING. Never raises for the store."""
+        return self._get(reading=False).health()
+
+
+class Off(Presence):
+    """The Presence of a site where herenow is turned off: no store, so none that answers."""
+
+    def __init__(self) -> None:
+        super().__init__("redis://off.invalid")
+        self._since = datetime.now(UTC)
+
+    def _off(self, *_: object, **__: object) -> Any:
+        raise StoreUnavailable("herenow is turned off: HERENOW_ENABLED is false")
+
+    mark_online = mark_online_many = _off
+    rooms = room_counts = forget = day_key = _call = _run = _off
+
+    def health(self) -> Health:
+        """Say that there is none."""
+        return Health(False, self._since, None, 0)

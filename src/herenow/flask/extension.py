@@ -1,0 +1,194 @@
+"""`HereNow`: sets apps up, and finds the one that is asked about.
+
+It owns two promises. A page never fails because the store does: what is asked through `here` gets an
+empty answer then (see `calm`); `here.presence` raises. And apps share nothing but their HereNow: what
+belongs to one lies in its ``app.extensions["herenow"]``.
+"""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, Final
+from weakref import WeakSet
+
+from flask import (
+    Flask,
+    Request,
+    current_app,
+    has_app_context,
+    has_request_context,
+    request,
+    request_started,
+)
+
+from herenow import visitors
+from herenow.calm import Calm, Off, Trouble
+from herenow.flask import showing, visits
+from herenow.flask.command import online_command
+from herenow.people import Names
+from herenow.presence import Presence
+from herenow.settings import Settings, make_presence, read_settings
+from herenow.visitors import Visitor
+
+Identify = Callable[[Request], object]
+RoomsOf = Callable[[Request], "Iterable[object] | object | None"]
+
+
+def by_default(request: Request) -> object:
+    """Stand for the built-in: the user of Flask-Login, a bot, else a guest."""
+    raise NotImplementedError
+
+
+_OF_THE_SITE: Final = {"online_url", "enabled", "exclude", "secret", "max_guests", "max_rooms"}
+
+
+class Site:
+    """What herenow is for one app."""
+
+    def __init__(self, here: "HereNow", app: Flask, presence: Presence, settings: Settings) -> None:
+        self.here = here
+        self.app = app
+        self.presence = presence
+        self.trouble = Trouble(enabled=settings.enabled)
+        self.by_default = here.identify is by_default
+        self.excluded = visitors.excluding(settings.exclude)
+        self.keys = visitors.DayKeys(settings.secret, presence.day_key)
+        self.guests = visitors.Bound(settings.max_guests, "HERENOW_MAX_GUESTS")
+        self.rooms = visitors.Bound(settings.max_rooms, "HERENOW_MAX_ROOMS")
+
+    @property
+    def window(self) -> float:
+        """The window of the room `site` in seconds, as far as this process knows."""
+        return 3 * self.presence.beat_seconds
+
+    def begin(self, _: Flask, **__: object) -> None:
+        """Meet a request."""
+        visits.begin(self)
+
+    def rooms_of(self, request: Request) -> list[object]:
+        """Name the rooms that a request is in."""
+        named = self.here.rooms_of(request) if self.here.rooms_of is not None else None
+        if named is None:
+            return []
+        return [*named] if isinstance(named, list | tuple | set | frozenset) else [named]
+
+
+class HereNow(Calm):
+    """Who is online on a Flask site, or on several: ``HereNow(app)``, or ``here.init_app(app)``.
+
+    ``identify(request)`` names who makes a request: a user's id, a `herenow.Visitor`, or None for
+    nobody. It is asked once a request, at the first question to the store or after the view, so that
+    whatever loads the user in a hook has done so. Without it: the user of Flask-Login as a member, a bot
+    by its user agent, anybody else as a guest. ``identify=None`` marks nobody: you do, in a hook of your
+    own. ``names(ids)`` gives a dict from ids (as str) to names, once a list that is shown;
+    ``rooms(request)`` the rooms to be marked beside ``site``. ``presence`` is one made elsewhere; else it
+    is made from ``settings`` (the fields of `herenow.settings.Settings` as keywords), the app's config
+    and the environment. In an app's context that app's presence answers; outside of any, the only app's.
+
+    Raises a ValueError that names the setting for one that is wrong, or for no store at all.
+    """
+
+    def __init__(
+        self,
+        app: Flask | None = None,
+        *,
+        presence: Presence | None = None,
+        identify: Identify | None = by_default,
+        names: Names | None = None,
+        rooms: RoomsOf | None = None,
+        **settings: Any,
+    ) -> None:
+        if presence is not None and not isinstance(presence, Presence):
+            raise ValueError(f"presence is a herenow.Presence, not {type(presence).__name__}")
+        if identify is not None and not callable(identify):
+            raise ValueError("identify is a function of the request, or None")
+        if names is not None and not callable(names):
+            raise ValueError("names is a function from a list of ids to a dict of their names")
+        if rooms is not None and not callable(rooms):
+            raise ValueError("rooms is a function from a request to the names of rooms")
+        own = sorted(settings.keys() - _OF_THE_SITE)
+        if presence is not None and own:
+            raise ValueError(f"presence has its own {own[0]}: give the one or the other")
+        super().__init__(self._reached, lambda: self._site().trouble, names)
+        self.identify = identify
+        self.rooms_of = rooms
+        self._given = presence
+        self._settings = settings
+        self._apps: WeakSet[Flask] = WeakSet()
+        if app is not None:
+            self.init_app(app)
+
+    def init_app(self, app: Flask) -> None:
+        """Set an app up: its presence, the marks, the page of who is online, templates, command.
+
+        Connects to nothing. Raises ValueError as ``HereNow`` does, and for an app that has one.
+        """
+        if "herenow" in app.extensions:
+            raise ValueError("this app has a HereNow already")
+        settings = read_settings(self._settings, app.config)
+        local = Path(app.instance_path, "herenow") if app.debug or app.testing else None
+        presence = self._given or Off()
+        if settings.enabled and self._given is None:
+            presence = make_presence(settings, embedded=local)
+        elif not settings.enabled:
+            presence = Off()
+        site = app.extensions["herenow"] = Site(self, app, presence, settings)
+        self._apps.add(app)
+        if settings.enabled and self.identify is not None:
+            request_started.connect(site.begin, app)
+        showing.add_to_templates(self, app)
+        app.cli.add_command(online_command(self))
+        if settings.online_url is not None:
+            app.add_url_rule(
+                settings.online_url, "herenow_online", lambda: showing.online_page_of(self)
+            )
+
+    @property
+    def presence(self) -> Presence:
+        """The app's `Presence`, which raises `StoreError` when the store fails."""
+        return self._reached(reading=True)
+
+    @property
+    def visitor(self) -> Visitor | None:
+        """Who makes the request under way; None for nobody, or outside of one.
+
+        By default it asks Flask-Login, as `current_user` does. Its kind is member for whoever hid, too.
+        """
+        visit = self._visit()
+        visitor = None if visit is None else visit.visitor(asked=True)
+        return None if visitor is None else visitor.shown
+
+    def guest_or_bot(self) -> Visitor | None:
+        """The guest or bot of the request under way, as by default, for an ``identify`` of your own.
+
+        ``identify=lambda request: session.get("user_id") or here.guest_or_bot()``. None while the store
+        has not told the day's key, and outside of a request.
+        """
+        visit = self._visit()
+        return None if visit is None else visit.stranger()
+
+    # which app
+
+    def _reached(self, reading: bool) -> Presence:
+        visit = self._visit() if reading else None
+        if visit is not None:
+            visit.mark()
+        return self._site().presence
+
+    def _visit(self) -> visits.Visit | None:
+        site = self._site()
+        visit = visits.current(site)
+        if visit is None and has_request_context():  # one that was made by hand
+            visit = visits.Visit(site, visits.real(request))
+        return visit
+
+    def _site(self) -> Site:
+        apps = [current_app] if has_app_context() else list(self._apps)
+        if len(apps) != 1:
+            raise RuntimeError(
+                f"outside of an app's context herenow needs exactly one app, and has {len(apps)}: "
+                "use `with app.app_context():`"
+            )
+        site = apps[0].extensions.get("herenow")
+        if not isinstance(site, Site) or site.here is not self:
+            raise RuntimeError("this HereNow does not know the current app: call init_app(app)")
+        return site

@@ -1,0 +1,123 @@
+"""What pages show: the page of who is online, and what templates may ask.
+
+In templates: ``online_count()``, ``online_users()``, ``people(ids)``, ``person(id)`` and the filter
+``last_seen``. None raises for the store. Who was shown once in a request is not looked up again in it:
+``people(ids)`` before a list makes every ``id|last_seen`` in it free.
+"""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Final
+
+from flask import Flask, Response, has_request_context, request
+from jinja2 import ChainableUndefined
+
+from herenow import online_page
+from herenow.names import Kind, clean_user
+from herenow.people import UNKNOWN, People, Person, last_seen
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from herenow.flask.extension import HereNow
+    from herenow.models import UserPresence
+
+_SHOWN: Final = "herenow.shown"
+_PER_PAGE: Final = 50
+
+
+class Unknown(ChainableUndefined):
+    """A number that no store told: it prints as unknown, is neither more nor less than any, and false.
+
+    Jinja takes it for undefined, so ``{% if count is defined %}`` and ``count|default("?")`` do as one
+    would think.
+    """
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return UNKNOWN
+
+    def __format__(self, _: str) -> str:
+        return UNKNOWN
+
+    def _same(self, *_: object) -> "Unknown":
+        return self
+
+    def _no(self, *_: object) -> bool:
+        return False
+
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = _same  # type: ignore[assignment]
+    __truediv__ = __rtruediv__ = __floordiv__ = __rfloordiv__ = __mod__ = __rmod__ = _same  # type: ignore[assignment]
+    __neg__ = __pos__ = __abs__ = __round__ = _same  # type: ignore[assignment]
+    __lt__ = __le__ = __gt__ = __ge__ = _no  # type: ignore[assignment]
+
+
+def add_to_templates(here: "HereNow", app: Flask) -> None:
+    """Let an app's templates ask; what the app calls by the same name stays its own."""
+
+    def online_count(kind: Kind | None = None, room: object = None) -> "int | Unknown":
+        counts = (here if room is None else here.room(room)).counts()
+        if counts is None:
+            return Unknown()
+        return counts.member + counts.guest if kind is None else int(getattr(counts, kind))
+
+    def online_users(limit: int = 50, kind: Kind = "member", room: object = None) -> People:
+        return _shown((here if room is None else here.room(room)).online_users(limit, kind))
+
+    def people(ids: Iterable[object]) -> People:
+        wanted = [clean_user(one) for one in ids]
+        shown = _known()
+        found = here.people([one for one in dict.fromkeys(wanted) if one not in shown])
+        fresh = shown | {one.user: one for one in _shown(found)}
+        return People(
+            (fresh[one] for one in wanted), known=all(one.known for one in fresh.values())
+        )
+
+    def person(user: object) -> Person:
+        return people([user])[0]
+
+    def last_seen_of(one: "Person | UserPresence | datetime | object | None") -> str:
+        if one is None or hasattr(one, "last_seen") or hasattr(one, "timestamp"):
+            return last_seen(one)  # type: ignore[arg-type]
+        return last_seen(person(one))
+
+    offered: dict[str, Any] = {
+        "online_count": online_count,
+        "online_users": online_users,
+        "people": people,
+        "person": person,
+    }
+    for name, function in offered.items():
+        app.jinja_env.globals.setdefault(name, function)
+    app.jinja_env.filters.setdefault("last_seen", last_seen_of)
+
+
+def _known() -> dict[str, Person]:
+    shown: dict[str, Person] = {}
+    return request.environ.setdefault(_SHOWN, shown) if has_request_context() else shown
+
+
+def _shown(people: People) -> People:
+    _known().update((one.user, one) for one in people)
+    return people
+
+
+def online_page_of(here: "HereNow") -> Response:
+    """Answer a request for the page."""
+    kind = request.accept_mimetypes.best_match(online_page.OFFERED, online_page.TEXT)
+    try:
+        content = _content(here, kind or online_page.TEXT)
+    except ValueError as error:
+        return Response(f"{error}\n", 400, online_page.HEADERS, mimetype=online_page.TEXT)
+    body = online_page.render(kind or online_page.TEXT, content)
+    return Response(body, headers=online_page.HEADERS, mimetype=kind)
+
+
+def _content(here: "HereNow", kind: str) -> online_page.Content:
+    if kind == online_page.TEXT:
+        return online_page.Content(None, here.everybody())
+    cursor = request.args.get("cursor")
+    limit = request.args.get("limit", str(_PER_PAGE))
+    if not limit.isdecimal() or not 0 < int(limit) <= online_page.MOST_SHOWN:
+        raise ValueError(f"a limit is a whole number from 1 to {online_page.MOST_SHOWN}")
+    return here.online_content(int(limit), cursor)

@@ -1,0 +1,132 @@
+"""The page of who is online, for any framework: as text, JSON or HTML.
+
+Pure: content in, text out. Whatever the store does not tell is unknown: null in JSON, the word elsewhere.
+The hidden are not on it.
+"""
+
+import json
+from dataclasses import dataclass
+from html import escape
+from typing import Final
+
+from herenow.models import Counts
+from herenow.people import UNKNOWN, People, last_seen
+
+TEXT: Final = "text/plain"
+JSON: Final = "application/json"
+HTML: Final = "text/html"
+OFFERED: Final = (TEXT, JSON, HTML)
+"""What it comes as; the first where anything will do."""
+HEADERS: Final = {
+    "Cache-Control": "no-store",
+    "Vary": "Accept",
+    "X-Content-Type-Options": "nosniff",  # ids are the visitors' own words
+}
+MOST_SHOWN: Final = 500
+_NO_ANSWER: Final = f"{UNKNOWN} (the store does not answer)"
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """Who is online: counts, some or all of the members, the cursor of the next page."""
+
+    counts: Counts | None
+    people: People
+    next: str | None = None
+
+
+def render(kind: str, content: Content) -> str:
+    """Make the page of a kind out of `OFFERED`."""
+    return {TEXT: as_text, JSON: as_json, HTML: as_html}[kind](content)
+
+
+def as_text(content: Content) -> str:
+    """Make the recipe's line."""
+    return f"Online: {content.people if content.people.known else _NO_ANSWER}"
+
+
+def as_json(content: Content) -> str:
+    """Make an object of counts, users and next; all of them null where the store fails."""
+    counts, people = content.counts, content.people
+    return json.dumps(
+        {
+            "counts": counts
+            and {"member": counts.member, "guest": counts.guest, "bot": counts.bot},
+            "users": [
+                {
+                    "user": one.user,
+                    "name": one.name,
+                    "away": one.away,
+                    "last_seen": one.last_seen and one.last_seen.isoformat(),
+                }
+                for one in people
+            ]
+            if people.known
+            else None,
+            "next": content.next,
+        },
+        ensure_ascii=False,
+    )
+
+
+def as_html(content: Content) -> str:
+    """Make a small page that needs nothing else."""
+    counts = content.counts
+    if counts is None or not content.people.known:
+        summary, people = f"Who is online is {_NO_ANSWER}.", ""
+    else:
+        summary = ", ".join(
+            f"<b>{number:,}</b> {word}{'' if number == 1 else 's'}"
+            for number, word in (
+                (counts.member, "member"),
+                (counts.guest, "guest"),
+                (counts.bot, "bot"),
+            )
+        )
+        people = "".join(
+            f"<li{' class=away' if one.away else ''}><span>{escape(one.name)}</span>"
+            f'<time datetime="{one.last_seen.isoformat() if one.last_seen else ""}">'
+            f"{escape(last_seen(one))}</time></li>"
+            for one in content.people
+        )
+    more = (
+        f'<p><a href="?cursor={escape(content.next)}" rel="next">More</a></p>'
+        if content.next
+        else ""
+    )
+    return _PAGE.replace("{summary}", summary).replace("{people}", people + "</ul>" + more)
+
+
+_PAGE: Final = """<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Who is online</title>
+<style>
+  :root { color-scheme: light dark;
+    --ink: light-dark(#1d2733, #e8edf2); --dim: light-dark(#64748b, #94a3b8);
+    --line: light-dark(#e2e8f0, #2a3543); --card: light-dark(#fff, #17202b);
+    --page: light-dark(#f4f6f9, #0f161e) }
+  body { margin: 0; padding: 2rem 1rem; background: var(--page); color: var(--ink);
+    font: 1rem/1.5 system-ui, sans-serif }
+  main { max-width: 34rem; margin: auto; padding: 1.5rem 2rem; background: var(--card);
+    border: 1px solid var(--line); border-radius: .75rem }
+  h1 { margin: 0; font-size: 1.35rem }
+  p { margin: .25rem 0 1rem; color: var(--dim) }
+  p b { color: var(--ink) }
+  ul { margin: 0; padding: 0; list-style: none }
+  li { display: flex; align-items: baseline; gap: .6rem; padding: .5rem 0;
+    border-top: 1px solid var(--line) }
+  li::before { content: ""; width: .55rem; height: .55rem; border-radius: 50%; background: #22a355 }
+  li.away::before { background: #e0a100 }
+  li span { flex: 1; overflow-wrap: anywhere }
+  time { color: var(--dim); font-size: .875rem; white-space: nowrap }
+  a { color: inherit }
+</style>
+<main>
+<h1>Who is online</h1>
+<p>{summary}</p>
+<ul>{people}
+</main>
+</html>
+"""

@@ -1,0 +1,411 @@
+"""Who a request is by default: members of Flask-Login, guests, bots; logins, logouts, cookies, bounds."""
+
+import time
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from typing import Any
+
+import pytest
+from flask import Flask, session
+from flask_login import LoginManager, UserMixin, current_user, login_user, logout_user
+
+from herenow import Counts, StoreUnavailable, Visitor
+from herenow.flask import HereNow
+from herenow.visitors import Bound, DayKeys, before_midnight, bot_name, network, stranger
+
+Site = Callable[..., tuple[Flask, HereNow]]
+FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"
+GOOGLE = "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)"
+SECRET = "a secret of the tests"
+NOON = datetime(2026, 3, 4, 12, tzinfo=UTC).timestamp()
+MIDNIGHT = datetime(2026, 3, 5, tzinfo=UTC).timestamp()
+
+
+class User(UserMixin):  # type: ignore[misc]
+    def __init__(self, user_id: str) -> None:
+        self.id = user_id
+
+
+@pytest.fixture
+def members(site: Site) -> Callable[..., tuple[Flask, HereNow]]:
+    """Make a site with a login; ``late`` sets Flask-Login up after herenow."""
+
+    def make(late: bool = False, **keywords: Any) -> tuple[Flask, HereNow]:
+        keywords.setdefault("buffered", False)
+        app, here = site({"SECRET_KEY": "secret"}, **keywords)
+        manager = LoginManager(app)
+        if not late:  # hooks on the response run in the opposite order
+            app.after_request_funcs[None].reverse()
+        manager.user_loader(User)
+        app.add_url_rule("/in/<user>", "in", lambda user: str(login_user(User(user))))
+        app.add_url_rule("/remember/<user>", "remember", remember)
+        app.add_url_rule("/out", "out", lambda: str(logout_user()))
+        app.add_url_rule("/clear", "clear", clear)
+        app.add_url_rule("/me", "me", lambda: str(current_user.get_id()))
+        app.add_url_rule("/basket", "basket", lambda: str(session.get("basket")))
+        app.add_url_rule("/who", "who", lambda: repr(here.visitor))
+        app.add_url_rule("/count", "count", lambda: repr(here.counts()))
+        return app, here
+
+    return make
+
+
+def clear() -> str:
+    session.clear()
+    return "out"
+
+
+def remember(user: str) -> str:
+    return str(login_user(User(user), remember=True))
+
+
+def browser(app: Flask, agent: str = FIREFOX, address: str = "10.0.0.1") -> Any:
+    client = app.test_client()
+    client.environ_base.update(HTTP_USER_AGENT=agent, REMOTE_ADDR=address)
+    return client
+
+
+# ------------------------------------------------------------ members
+
+
+def test_a_login_takes_the_guests_place_and_a_logout_makes_her_one_again(members: Site) -> None:
+    app, here = members()
+    alice = browser(app)
+    alice.get("/")
+    assert here.counts() == Counts(guest=1)
+    alice.get("/in/7")
+    assert here.counts() == Counts(member=1)
+    assert here.get_online_users() == ["7"]
+    alice.get("/out")
+    assert here.counts() == Counts(guest=1)
+
+
+def test_a_logout_by_clearing_the_session_is_one_too(members: Site) -> None:
+    app, here = members()
+    alice = browser(app)
+    alice.get("/in/7")
+    alice.get("/clear")
+    assert here.counts() == Counts(guest=1)
+
+
+def test_a_logout_leaves_her_tabs_alone(members: Site) -> None:
+    app, here = members()
+    alice = browser(app)
+    alice.get("/in/7")
+    here.mark_online("7", session="tab")
+    alice.get("/count")  # marked as a member in the same request that...
+    alice.get("/out")
+    assert here.is_online("7")
+
+
+def test_another_login_is_another_member(members: Site) -> None:
+    app, here = members()
+    alice = browser(app)
+    alice.get("/in/7")
+    alice.get("/in/8")
+    assert here.get_online_users() == ["8"]
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_a_page_that_did_not_touch_the_session_marks_no_member(members: Site, late: bool) -> None:
+    app, here = members(late)
+    alice = browser(app)
+    alice.get("/in/7")
+    here.mark_offline("7")
+    alice.get("/")
+    assert here.counts() == Counts()
+    alice.get("/basket")
+    assert here.counts() == Counts(member=1)
+    here.mark_offline("7")
+    alice.get("/me")
+    assert here.counts() == Counts(member=1)
+
+
+def test_whoever_is_remembered_is_no_guest(members: Site) -> None:
+    app, here = members()
+    alice = browser(app)
+    alice.get("/remember/7")
+    alice.delete_cookie("session")
+    here.mark_offline("7")
+    alice.get("/")
+    assert here.counts() == Counts()
+    alice.get("/me")
+    assert here.counts() == Counts(member=1)
+
+
+def test_a_hidden_member_stays_hidden(members: Site) -> None:
+    app, here = members()
+    alice = browser(app)
+    alice.get("/in/7")
+    here.mark_online("7", kind="hidden")
+    alice.get("/me")
+    alice.get("/who")
+    assert here.counts() == Counts(hidden=1)
+
+
+def test_nothing_is_added_to_a_page_that_did_not_touch_the_session(url: str, site: Site) -> None:
+    app, _ = site({"SECRET_KEY": "secret"})
+    bare = Flask("bare")
+    bare.secret_key = "secret"
+    bare.add_url_rule("/", "index", lambda: "hello")
+    for one in (app, bare):
+        one.add_url_rule("/set", "set", lambda: str(session.setdefault("basket", 1)))
+    headers = []
+    for one in (app, bare):
+        client = browser(one)
+        answers = [client.get(path) for path in ("/", "/set", "/")]
+        headers.append([dict(answer.headers) for answer in answers])
+        assert "Vary" not in answers[-1].headers
+        assert "Set-Cookie" not in answers[-1].headers
+        assert answers[1].headers["Vary"] == "Cookie"
+    assert [one.keys() for one in headers[0]] == [one.keys() for one in headers[1]]
+
+
+def test_who_this_request_is(members: Site) -> None:
+    app, here = members(secret=SECRET)
+    alice = browser(app)
+    assert "kind='guest'" in alice.get("/who").text
+    alice.get("/in/7")
+    assert alice.get("/who").text == repr(Visitor("7", "member"))
+    assert browser(app, GOOGLE).get("/who").text == repr(Visitor("bot-Googlebot", "bot"))
+    assert here.visitor is None
+
+
+def test_whoever_asks_is_counted(members: Site) -> None:
+    app, _ = members()
+    alice = browser(app)
+    assert alice.get("/count").text == repr(Counts(guest=1))
+    alice.get("/in/7")
+    assert alice.get("/me").status_code == 200
+    assert alice.get("/count").text == repr(Counts(member=1))
+
+
+def test_a_login_after_a_question_leaves_no_guest(members: Site) -> None:
+    app, here = members()
+
+    @app.get("/ask-and-in")
+    def ask_and_in() -> str:
+        before = here.counts()
+        login_user(User("7"))
+        return repr(before)
+
+    assert browser(app).get("/ask-and-in").text == repr(Counts(guest=1))
+    assert here.counts() == Counts(member=1)
+
+
+def test_what_identify_returns_is_final(site: Site) -> None:
+    answers: list[object] = []
+    app, here = site(identify=lambda _: answers[-1], buffered=False)
+    for answer in ("alice", 7, Visitor("x", "guest"), Visitor("y", "bot"), Visitor("z"), None):
+        answers.append(answer)
+        browser(app, GOOGLE).get("/")
+    assert here.counts() == Counts(member=3, guest=1, bot=1)
+
+
+def test_guests_beside_members_of_ones_own(site: Site) -> None:
+    app, here = site({"SECRET_KEY": "secret"}, identify=lambda _: me(), buffered=False)
+    app.add_url_rule("/in", "in", lambda: str(session.setdefault("user_id", 7)))
+
+    def me() -> object:
+        return session.get("user_id") or here.guest_or_bot()
+
+    browser(app).get("/")
+    browser(app, address="10.0.0.2").get("/in")
+    assert here.counts() == Counts(member=1, guest=1)
+
+
+def test_identify_is_asked_after_the_sites_own_hooks(site: Site) -> None:
+    from flask import g
+
+    app, here = site(identify=lambda _: g.user, buffered=False)
+    app.before_request(lambda: setattr(g, "user", "alice"))
+    browser(app).get("/")
+    assert here.get_online_users() == ["alice"]
+
+
+# ------------------------------------------------------------ guests and bots
+
+
+def test_guests_are_told_apart_and_never_by_their_address(site: Site) -> None:
+    app, here = site()
+    for address in ("10.0.0.1", "10.0.0.2", "10.0.0.1"):
+        browser(app, address=address).get("/")
+    browser(app, FIREFOX + " ", "10.0.0.1").get("/")
+    assert here.counts() == Counts(guest=3)
+    for guest in here.get_online_users(kind="guest"):
+        assert guest.startswith("guest-")
+        assert "10" not in guest.removeprefix("guest-")[:2] or len(guest) == 26
+
+
+def test_bots_are_named_and_an_empty_user_agent_is_one(site: Site) -> None:
+    app, here = site()
+    for i in range(3):
+        browser(app, GOOGLE, f"10.0.0.{i}").get("/")
+    browser(app, "").get("/")
+    browser(app, "curl/8.9").get("/")
+    assert sorted(here.get_online_users(kind="bot")) == ["bot-Googlebot", "bot-curl", "bot-unknown"]
+
+
+def test_a_proxys_headers_are_not_believed(site: Site) -> None:
+    app, here = site()
+    for i in range(5):
+        browser(app).get("/", headers={"X-Forwarded-For": f"1.2.3.{i}"})
+    assert here.counts() == Counts(guest=1)
+
+
+def test_a_browser_that_asks_ahead_is_nobody(site: Site) -> None:
+    app, here = site()
+    browser(app).options("/")
+    assert here.counts() == Counts()
+
+
+def test_processes_name_guests_alike(site: Site) -> None:
+    for _ in range(3):
+        app, here = site()
+        browser(app).get("/")
+        here.presence.flush()
+        assert here.counts() == Counts(guest=1)
+
+
+@pytest.mark.parametrize(
+    "address, cut",
+    [
+        ("192.0.2.7", "192.0.2.7"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
+        ("fe80::1%eth0", "fe80::"),
+        ("", ""),
+        ("unix:", "unix:"),
+    ],
+)
+def test_networks(address: str, cut: str) -> None:
+    assert network(address) == cut
+
+
+@pytest.mark.parametrize(
+    "agent, name",
+    [
+        (None, "unknown"),
+        ("  ", "unknown"),
+        (FIREFOX, None),
+        (GOOGLE, "Googlebot"),
+        ("x" * 9999, None),
+    ],
+)
+def test_bots(agent: str | None, name: str | None) -> None:
+    assert bot_name(agent) == name
+
+
+def no_store(_: date) -> str:
+    raise StoreUnavailable("away")
+
+
+def test_a_guests_name_is_of_a_day_and_the_one_before_is_known_for_a_window() -> None:
+    keys = DayKeys(SECRET, no_store)
+    who = ("10.0.0.1", FIREFOX, keys)
+    yesterday = stranger(*who, now=MIDNIGHT - 1)
+    today = stranger(*who, now=MIDNIGHT)
+    assert yesterday is not None
+    assert today is not None
+    assert yesterday == stranger(*who, now=NOON)
+    assert today != yesterday
+    assert before_midnight(*who, 300, now=MIDNIGHT) == yesterday.user
+    assert before_midnight(*who, 300, now=MIDNIGHT + 300) == yesterday.user
+    assert before_midnight(*who, 300, now=MIDNIGHT + 301) is None
+    assert before_midnight(*who, 300, now=NOON) is None
+
+
+def test_nobody_is_counted_twice_at_midnight(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    app, here = site()
+    moment = MIDNIGHT - 2
+    monkeypatch.setattr("herenow.visitors.time.time", lambda: moment)
+    for address in ("10.0.0.1", "10.0.0.2"):
+        browser(app, address=address).get("/")
+    before = here.get_online_users(kind="guest")
+    moment = MIDNIGHT + 2
+    browser(app).get("/")
+    assert here.counts() == Counts(guest=2)
+    browser(app, address="10.0.0.2").get("/")
+    assert here.counts() == Counts(guest=2)
+    assert not set(before) & set(here.get_online_users(kind="guest"))
+
+
+def test_without_the_days_key_a_guest_has_no_name_and_a_bot_has() -> None:
+    keys = DayKeys(None, no_store)
+    assert stranger("10.0.0.1", FIREFOX, keys) is None
+    assert stranger("10.0.0.1", GOOGLE, keys) == Visitor("bot-Googlebot", "bot")
+
+
+# ------------------------------------------------------------ bounds, paths, rooms
+
+
+def test_guests_are_bounded(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    app, here = site(max_guests=3)
+    for i in range(9):
+        browser(app, FIREFOX + str(i)).get("/")
+    browser(app, FIREFOX + "0").get("/")
+    assert here.counts() == Counts(guest=3)
+    assert caplog.text.count("HERENOW_MAX_GUESTS: more than 3 are not marked") == 1
+
+
+def test_a_bound_lets_others_in_when_time_has_passed() -> None:
+    bound = Bound(2, "most")
+    assert [bound.admits(one, 0.2) for one in "abcab"] == [True, True, False, True, True]
+    time.sleep(0.25)
+    assert bound.admits("a", 0.2)
+    assert not bound.admits("c", 0.2)  # b may be online yet
+    time.sleep(0.45)
+    assert [bound.admits(one, 0.2) for one in "cde"] == [True, True, False]
+
+
+def test_rooms_are_marked_beside_the_site_and_bounded(site: Site) -> None:
+    app, here = site(
+        identify=lambda request: request.args.get("user"),
+        rooms=lambda request: (request.view_args or {}).get("room"),
+        max_rooms=2,
+    )
+    app.add_url_rule("/room/<room>", "room", lambda room: str(here.room(room).get_online_users()))
+    for user, room in (("a", "x"), ("b", "x"), ("c", "y"), ("d", "z")):
+        browser(app).get(f"/room/{room}?user={user}")
+    assert here.room("x").get_online_users() == ["b", "a"]
+    assert here.room("y").count_online_users() == 1
+    assert here.room("z").count_online_users() == 0
+    assert here.count_online_users() == 4
+    assert browser(app).get("/room/y?user=e").text == "['e', 'c']"  # she finds herself there
+
+
+def test_a_page_that_is_not_there_is_no_room(site: Site) -> None:
+    app, here = site(identify=lambda _: "alice", rooms=lambda request: [request.path])
+    browser(app).get("/nowhere")
+    browser(app).get("/")
+    assert [one.name for one in here.rooms()] == ["/", "site"]
+
+
+def test_a_strange_room_is_logged_and_the_page_served(
+    site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    app, here = site(identify=lambda _: "alice", rooms=lambda _: ["x" * 200])
+    assert browser(app).get("/").text == "hello"
+    assert "a visitor is not marked: a room has at most 128 UTF-8 bytes" in caplog.text
+    assert here.is_online("alice")
+
+
+def test_excluded_paths_mark_nobody(site: Site) -> None:
+    app, here = site(exclude="/healthz, /api/*")
+    for path in ("/healthz", "/api/1", "/api/a/b"):
+        browser(app).get(path)
+    assert here.counts() == Counts()
+    browser(app).get("/healthz2")
+    assert here.counts() == Counts(guest=1)
+
+
+def test_turned_off_it_needs_no_store_and_all_is_unknown() -> None:
+    app = Flask("app")
+    here = HereNow(app, enabled=False, online_url=True)
+    assert browser(app).get("/online").text == "Online: unknown (the store does not answer)"
+    assert here.get_online_users() == []
+    assert here.counts() is None
+    assert here.mark_online("alice") is False
+    assert here.health().ok is False
+    with pytest.raises(StoreUnavailable, match="turned off"):
+        here.presence.counts()
