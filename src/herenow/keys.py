@@ -39,3 +39,13 @@ def rooms_key(prefix: str) -> bytes:
 def day_key(prefix: str, day: str) -> bytes:
     """Name the key that holds the random key of a day, by which guests are named."""
     return f"{prefix}guests:{day}".encode()
+
+
+def hosts_key(prefix: str) -> bytes:
+    """Name the key that holds what the hosts of access logs are hashed with."""
+    return f"{prefix}hosts".encode()
+
+
+def logs_key(prefix: str, room: str) -> bytes:
+    """Name the hash of how far each log that a room follows was read; in the room's slot."""
+    return f"{prefix}{{{quote(room, safe='')}}}:logs".encode()

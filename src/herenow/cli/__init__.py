@@ -30,9 +30,14 @@ class Entry(NamedTuple):
 
 
 _ASK: Final = "Ask"
+_LOGS: Final = "Access logs"
 
 COMMANDS: Final[dict[str, Entry]] = {
     "online": Entry("herenow.cli.online:online", "Who is online now, or how many.", _ASK),
+    "replay": Entry(
+        "herenow.cli.replay:replay", "Replay access logs: who was online, when.", _LOGS
+    ),
+    "tail": Entry("herenow.cli.tail:tail", "Follow an access log that is being written.", _LOGS),
 }
 """In the order of ``--help``, which groups them by their part."""
 

@@ -1,0 +1,252 @@
+"""``herenow replay``: access logs, replayed on a store of their own; who was on the site, and when."""
+
+import secrets
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from fnmatch import fnmatchcase
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from herenow.accesslog import Line, Log, Naming, json_parser, read_lines, text_parser
+from herenow.accesslog import replay as replay_log
+from herenow.accesslog.files import STDIN
+from herenow.cli.options import duration_option, json_option, prefix_option, room_option
+from herenow.cli.program import NO, YES
+
+if TYPE_CHECKING:
+    from herenow.accesslog.formats import Parser
+
+_THROWAWAY: Final = "embedded:///?temporary=1"
+_BATCH_TIMEOUT: Final = 60.0
+"""Seconds: a round trip carries some hundred milliseconds of work here, and nobody waits for a page."""
+_TELL_EVERY: Final = 10.0
+
+
+def fields_of(text: str) -> dict[str, str]:
+    """Read ``host=remote_addr,time=ts``. ValueError where it is not so."""
+    pairs = [one.partition("=") for one in text.split(",")]
+    if not all(name and sign and field for name, sign, field in pairs):
+        raise ValueError(f"JSON fields are named as host=FIELD,time=FIELD, not {text!r}")
+    return {name.strip(): field.strip() for name, _, field in pairs}
+
+
+def make_parser(form: str | None, json_fields: str | None) -> "Parser":
+    """Make the parser that the options ask for."""
+    if json_fields is not None:
+        if form is not None:
+            raise ValueError("--format is for text and --json-fields for JSON: give one of them")
+        return json_parser(fields_of(json_fields))
+    return text_parser(form)
+
+
+def kinds(bots: str, exclude: tuple[str, ...], kind: str) -> Callable[[Line], bytes] | None:
+    """Make what tells the kind of a line's visitor, nothing: it is left out; None: all are alike."""
+    if bots == "with" and not exclude and kind == "member":
+        return None
+    letter, of_bots = (
+        kind[0].encode(),
+        {"with": kind[0].encode(), "without": b"", "apart": b"b"}[bots],
+    )
+
+    @lru_cache(maxsize=4096)
+    def excluded(path: str) -> bool:
+        return any(
+            fnmatchcase(path, one)
+            or (not any(sign in one for sign in "*?[") and path.startswith(one.rstrip("/") + "/"))
+            for one in exclude
+        )
+
+    def kind_of(line: Line) -> bytes:
+        if exclude and line.path is not None and excluded(line.path.decode("latin-1")):
+            return b""
+        if bots != "with" and line.agent is not None and is_bot(line.agent):
+            return of_bots
+        return letter
+
+    return kind_of
+
+
+@lru_cache(maxsize=65_536)
+def is_bot(agent: bytes) -> bool:
+    """Tell a bot by its user agent; an empty one is a bot."""
+    from crawleruseragents import is_crawler
+
+    text = agent.decode("latin-1").strip()
+    return text in ("", "-") or bool(is_crawler(text))
+
+
+def log_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options that say how a log is read."""
+    for option in (
+        click.option("--raw-hosts", is_flag=True, help="Store hosts as they are; else hashed."),
+        click.option(
+            "--kind",
+            default="member",
+            type=click.Choice(("member", "guest")),
+            help="What visitors are to the store; else members.",
+        ),
+        click.option(
+            "--bots",
+            default="with",
+            type=click.Choice(("with", "without", "apart")),
+            help="Bots, by their user agent: counted like anybody, left out, or kept as bots.",
+        ),
+        click.option(
+            "--exclude",
+            multiple=True,
+            metavar="PATH",
+            help="Leave out requests for this path and those under it, or for a pattern: '*.png'.",
+        ),
+        click.option(
+            "--json-fields",
+            metavar="FIELDS",
+            help="A JSON object a line: host=FIELD,time=FIELD and, to filter, path= and agent=.",
+        ),
+        click.option(
+            "--format",
+            "form",
+            metavar="FORMAT",
+            help="A LogFormat of Apache, a log_format of nginx, or vhost_combined; else Combined.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+@click.command()
+@click.argument("logs", nargs=-1, required=True, metavar="LOG...")
+@duration_option("--window", "a window", default="300", help="Seconds that a sighting counts; 300.")
+@log_options
+@click.option("--url", metavar="URL", help="A store to keep it in; else one that is thrown away.")
+@prefix_option
+@room_option
+@json_option
+@click.option(
+    "--html", type=click.Path(dir_okay=False, writable=True), help="Write a report there."
+)
+def replay(
+    logs: tuple[str, ...],
+    *,
+    window: float,
+    form: str | None,
+    json_fields: str | None,
+    bots: str,
+    exclude: tuple[str, ...],
+    kind: str,
+    raw_hosts: bool,
+    url: str | None,
+    prefix: str | None,
+    room: str | None,
+    as_json: bool,
+    html: str | None,
+) -> int:
+    """Replay access logs, plain or gzip (- is standard input): who was on the site, and when.
+
+    The lines are sorted by time and told to a real store by the log's own clock. With --url they stay
+    there, in a room that has to be new. A line counts when it has a host and a valid time.
+    """
+    from herenow.cli.logstore import open_store
+
+    parser = make_parser(form, json_fields)
+    kind_of = kinds(bots, exclude, kind)
+    for one in logs:
+        if one != STDIN:
+            open(one, "rb").close()  # noqa: PTH123 - a missing one is told before an hour's work
+    log, started = Log(), time.monotonic()
+    try:
+        with (
+            log.sorter,
+            open_store(url or _THROWAWAY, prefix, room, window, _BATCH_TIMEOUT) as store,
+        ):
+            if url is not None:
+                store.refuse_unless_new()
+            key = None if raw_hosts else store.hosts_key() if url else secrets.token_bytes(32)
+            with _progress("read", _size(logs), lambda: log.lines) as advance:
+                log.read(read_lines(logs, advance), parser, kind_of)
+            counted = log.lines - log.malformed - log.skipped
+            with _progress("replayed", counted, lambda: log.lines) as advance:
+                figures = replay_log(log, store.core, store.engine, Naming(key), advance)
+    except OSError as error:
+        raise click.FileError(error.filename or "the log", error.strerror or str(error)) from None
+    seconds = time.monotonic() - started
+    from herenow.cli import report
+
+    if html is not None:
+        Path(html).write_text(report.page(figures, logs), encoding="utf-8")
+    if as_json:
+        report.write_json(figures)
+    else:
+        report.show(figures)
+    rate = log.lines / seconds
+    print(
+        f"herenow: {log.lines:,} lines in {seconds:,.1f} s, {rate:,.0f} a second", file=sys.stderr
+    )
+    if log.lines and log.lines == log.malformed:
+        print(
+            "herenow: no line has a host and a time where they were looked for: see --format",
+            file=sys.stderr,
+        )
+    return YES if figures.first is not None else NO
+
+
+def _size(logs: tuple[str, ...]) -> int | None:
+    return None if STDIN in logs else sum(Path(one).stat().st_size for one in logs)
+
+
+@contextmanager
+def _progress(
+    what: str, total: int | None, lines: Callable[[], int]
+) -> Iterator[Callable[[int], object]]:
+    """Tell how far it is, at which rate, and when it ends: a bar on a terminal, else a line at times."""
+    started = told = time.monotonic()
+    done = 0
+    if sys.stderr.isatty():
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            Progress,
+            TaskProgressColumn,
+            TextColumn,
+            TimeRemainingColumn,
+        )
+
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TaskProgressColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeRemainingColumn(),
+        )
+        with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+            task = bar.add_task(what, total=total, rate="")
+
+            def advance(more: int) -> None:
+                seconds = time.monotonic() - started
+                rate = f"{lines() / seconds:,.0f} lines/s" if seconds else ""
+                bar.update(task, advance=more, rate=rate)
+
+            yield advance
+        return
+
+    def tell(more: int) -> None:
+        nonlocal done, told
+        done += more
+        now = time.monotonic()
+        if now - told >= _TELL_EVERY:
+            told = now
+            left = (
+                f", {(total - done) * (now - started) / done:,.0f} s to go"
+                if total and done
+                else ""
+            )
+            print(
+                f"herenow: {what} {lines():,} lines, {lines() / (now - started):,.0f} a second{left}",
+                file=sys.stderr,
+            )
+
+    yield tell

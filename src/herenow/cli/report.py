@@ -1,0 +1,226 @@
+"""What a replay came to, told: JSON, the curve on a terminal, a page.
+
+The page is one file that asks nothing of any other host, light or dark as its reader's system is.
+"""
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from html import escape
+from typing import Any, Final
+
+from herenow.accesslog import Figures
+from herenow.models import Peak
+
+_WIDTH, _HEIGHT = 960, 260
+_COLUMNS: Final = 72
+
+
+def said(at: datetime | None) -> str | None:
+    """Say a moment as ISO 8601 in UTC; milliseconds only where there are any."""
+    if at is None:
+        return None
+    precision = "milliseconds" if at.microsecond else "seconds"
+    return at.astimezone(UTC).isoformat(timespec=precision).replace("+00:00", "Z")
+
+
+def document(figures: Figures) -> dict[str, Any]:
+    """Everything but the series, as JSON has it."""
+
+    def of(peak: Peak) -> dict[str, Any]:
+        return {"count": peak.count, "at": said(peak.at)}
+
+    window = figures.window
+    return {
+        "window": int(window) if window == int(window) else window,
+        "lines": figures.lines,
+        "malformed": figures.malformed,
+        "skipped": figures.skipped,
+        "first": said(figures.first),
+        "last": said(figures.last),
+        "peak": of(figures.peak),
+        "exact_peak": of(figures.exact_peak),
+        "mean": figures.mean,
+        "uniques": figures.uniques,
+        "uniques_estimated": figures.uniques_estimated,
+        "uniques_per_day": {day.isoformat(): n for day, n in figures.uniques_per_day.items()},
+        "bots": figures.bots,
+        "online_at_end": figures.online_at_end,
+    }
+
+
+def minutes(figures: Figures) -> Iterator[tuple[datetime, int]]:
+    """The series, with its moments."""
+    if figures.begins is not None:
+        for i, count in enumerate(figures.series):
+            yield figures.begins + timedelta(minutes=i), count
+
+
+def write_json(figures: Figures) -> None:
+    """Print the document, its series piece by piece: a year has half a million minutes."""
+    write = sys.stdout.write
+    write(json.dumps(document(figures))[:-1] + ', "series": [')
+    between = ""
+    for at, count in minutes(figures):
+        write(f'{between}["{at:%Y-%m-%dT%H:%M:%S}Z", {count}]')
+        between = ", "
+    write("]}\n")
+
+
+def buckets(series: Sequence[int], most: int) -> list[int]:
+    """Draw a series in at most so many steps: the largest number of each."""
+    if len(series) <= most:
+        return list(series)
+    step = -(-len(series) // most)
+    return [max(series[i : i + step]) for i in range(0, len(series), step)]
+
+
+def sentences(figures: Figures) -> Iterator[tuple[str, str]]:
+    """What there is to say, a line each."""
+    lines = f"{figures.lines:,}"
+    if figures.malformed:
+        lines += f", {figures.malformed:,} of them malformed"
+    if figures.skipped:
+        lines += f", {figures.skipped:,} left out"
+    yield "lines", lines
+    if figures.first is None or figures.last is None:
+        return
+    yield "from", f"{said(figures.first)} to {said(figures.last)}"
+    yield "peak", _peak(figures.peak, "at a full minute")
+    yield "exact peak", _peak(figures.exact_peak, "at any moment")
+    yield "mean", f"{figures.mean:,.2f} over {len(figures.series):,} minutes"
+    yield "at the end", f"{figures.online_at_end:,}"
+    estimated = figures.uniques_estimated
+    beside = "" if estimated is None else f" (the HyperLogLogs say {estimated:,})"
+    yield "visitors", f"{figures.uniques:,}{beside}"
+    if figures.bots:
+        yield "bots", f"{figures.bots:,}, not among these"
+
+
+def _peak(peak: Peak, where: str) -> str:
+    return f"{peak.count:,} {where}" + (f", first at {said(peak.at)}" if peak.at else "")
+
+
+def show(figures: Figures) -> None:
+    """Print the curve and the figures."""
+    if figures.begins is not None and len(figures.series) > 1:
+        print(curve(figures))
+    rows = [*sentences(figures), *(("", "") for _ in range(bool(figures.uniques_per_day)))]
+    rows += [(day.isoformat(), f"{n:,} visitors") for day, n in figures.uniques_per_day.items()]
+    for name, value in rows:
+        print(f"{name:<12}{value}".rstrip())
+
+
+def curve(figures: Figures) -> str:
+    """The curve, in braille: the largest number online of each step."""
+    import plotille
+
+    assert figures.begins is not None  # noqa: S101 - there is a series
+    drawn = buckets(figures.series, 2 * _COLUMNS)
+    span = timedelta(minutes=len(figures.series) - 1)
+    first = figures.begins
+    figure = plotille.Figure()
+    figure.width, figure.height = _COLUMNS, 14
+    figure.color_mode = "names"
+    figure.with_colors = False
+    figure.set_x_limits(0, len(drawn) - 1)
+    figure.set_y_limits(0, max(*drawn, 1))
+    figure.x_label, figure.y_label = "", "online"
+    step = span / (len(drawn) - 1)
+    figure.x_ticks_fkt = lambda low, _high: f"{first + low * step:%d %b %H:%M}"[:9]
+    figure.y_ticks_fkt = lambda low, _high: f"{low:.0f}"
+    figure.plot(range(len(drawn)), drawn)
+    return str(figure.show())
+
+
+# ------------------------------------------------------------ the page
+
+_STYLE: Final = """
+:root { color-scheme: light dark; --ink: #1d2733; --soft: #5c6b7a; --line: #d9e0e7; --back: #fff;
+  --curve: #1f6feb; --peak: #b3261e }
+@media (prefers-color-scheme: dark) { :root { --ink: #e6edf3; --soft: #93a1b0; --line: #30363d;
+  --back: #0d1117; --curve: #6cb0ff; --peak: #ff8a80 } }
+body { margin: 2rem auto; max-width: 62rem; padding: 0 1rem; background: var(--back); color: var(--ink);
+  font: 16px/1.5 system-ui, sans-serif }
+h1 { font-size: 1.4rem; overflow-wrap: anywhere }
+svg { display: block; width: 100%; height: auto }
+svg text { fill: var(--soft); font-size: 13px } svg .peak { fill: var(--peak) }
+svg .area { fill: var(--curve); opacity: .15 }
+svg .curve { fill: none; stroke: var(--curve); stroke-width: 1.5 }
+svg .grid { stroke: var(--line) }
+table { border-collapse: collapse; margin: 1.5rem 0 }
+th { text-align: left; font-weight: 500; color: var(--soft) }
+th, td { padding: .2rem 1.5rem .2rem 0; border-bottom: 1px solid var(--line) }
+td.number { text-align: right; font-variant-numeric: tabular-nums }
+""".strip()
+
+
+def page(figures: Figures, logs: Sequence[str]) -> str:
+    """Write the report as one HTML page."""
+    title = "Who was online: " + ", ".join(logs)
+    rows = "\n".join(
+        f"<tr><th scope=row>{escape(name)}</th><td>{escape(value)}</td></tr>"
+        for name, value in sentences(figures)
+    )
+    days = "\n".join(
+        f"<tr><th scope=row>{day.isoformat()}</th><td class=number>{n:,}</td></tr>"
+        for day, n in figures.uniques_per_day.items()
+    )
+    return f"""<!doctype html>
+<html lang=en>
+<meta charset=utf-8>
+<meta name=viewport content="width=device-width, initial-scale=1">
+<meta http-equiv=Content-Security-Policy content="default-src 'none'; style-src 'unsafe-inline'">
+<title>{escape(title)}</title>
+<style>
+{_STYLE}
+</style>
+<h1>{escape(title)}</h1>
+{_svg(figures)}
+<table>
+{rows}
+</table>
+<table>
+<tr><th>day</th><th>visitors</th></tr>
+{days}
+</table>
+<p>Online: seen within {figures.window:g} seconds. Times are in UTC, days the log's own.</p>
+</html>
+"""
+
+
+def _svg(figures: Figures) -> str:
+    begins, peak = figures.begins, figures.peak
+    if begins is None or peak.at is None:
+        return "<p>Nobody was online at a full minute.</p>"
+    drawn = buckets(figures.series, _WIDTH)
+    step = -(-len(figures.series) // len(drawn))
+    left, top = 44, 34
+
+    def x(minute: float) -> float:
+        return round(left + minute / max(len(figures.series) - 1, 1) * (_WIDTH - left - 8), 1)
+
+    def y(count: float) -> float:
+        return round(top + (1 - count / peak.count) * _HEIGHT, 1)
+
+    points = " ".join(f"{x(i * step)},{y(count)}" for i, count in enumerate(drawn))
+    at = (peak.at - begins) / timedelta(minutes=1)
+    grid = "".join(
+        f"<line class=grid x1={left} x2={_WIDTH - 8} y1={y(n)} y2={y(n)} />"
+        f"<text x={left - 6} y={y(n) + 4} text-anchor=end>{n:,}</text>"
+        for n in sorted({0, peak.count // 2, peak.count})
+    )
+    last = begins + timedelta(minutes=len(figures.series) - 1)
+    best = f"{peak.count:,} at {peak.at:%d %b %Y %H:%M}"
+    place = "start" if at * 2 < len(figures.series) else "end"
+    height, of = _HEIGHT + top + 26, "The number online over time"
+    return f"""<svg viewBox="0 0 {_WIDTH} {height}" role=img aria-label="{of}">
+{grid}
+<polygon class=area points="{left},{y(0)} {points} {x(len(figures.series) - 1)},{y(0)}" />
+<polyline class=curve points="{points}" />
+<circle class=peak cx={x(at)} cy={y(peak.count)} r=4 />
+<text class=peak x={x(at)} y={top - 12} text-anchor={place}>{best}</text>
+<text x={left} y={_HEIGHT + top + 20}>{begins:%d %b %Y %H:%M}</text>
+<text x={_WIDTH - 8} y={_HEIGHT + top + 20} text-anchor=end>{last:%d %b %Y %H:%M}</text>
+</svg>"""

@@ -1,0 +1,191 @@
+"""``herenow tail``: presence for any web server, from the log that it writes."""
+
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import click
+
+from herenow.accesslog import Line, Naming, mark_of
+from herenow.accesslog.following import Follower
+from herenow.cli.logstore import LogStore, open_store
+from herenow.cli.options import duration_option, prefix_option, room_option, url_option
+from herenow.cli.program import YES
+from herenow.cli.replay import kinds, log_options, make_parser
+from herenow.errors import StoreError
+from herenow.operations import Operation, answer
+from herenow.operations.logs import follow, read_to
+from herenow.operations.marking import Mark
+
+if TYPE_CHECKING:
+    from herenow.accesslog.formats import Parser
+
+T = TypeVar("T")
+_POLL: Final = 0.25
+_SAVE_EVERY: Final = 30.0
+_RETRIES: Final = (0.5, 1.0, 2.0, 5.0)
+
+
+@click.command()
+@click.argument("log", type=click.Path(dir_okay=False, path_type=Path))
+@duration_option("--window", "a window", help="The room's window, stored in it; else its own.")
+@log_options
+@click.option("--from-end", is_flag=True, help="The first time, skip what is there already.")
+@duration_option("--linger", "a time", default="60", help="How long a rotated file is read; 60.")
+@url_option
+@prefix_option
+@room_option
+def tail(
+    log: Path,
+    *,
+    window: float | None,
+    form: str | None,
+    json_fields: str | None,
+    bots: str,
+    exclude: tuple[str, ...],
+    kind: str,
+    raw_hosts: bool,
+    from_end: bool,
+    linger: float,
+    url: str | None,
+    prefix: str | None,
+    room: str | None,
+) -> int:
+    """Follow an access log that is being written, and mark who visits.
+
+    Through rotation and truncation, and across restarts: how far it was read is stored with what it
+    marked. Each line counts at its own moment. A store that is away is waited for. SIGTERM ends it.
+    """
+    parser, kind_of = make_parser(form, json_fields), kinds(bots, exclude, kind)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    with open_store(url or None, prefix, room, window, None) as store:
+        marker = _Marker(store, parser, kind_of, f"{socket.gethostname()}:{log.absolute()}", stop)
+        key = None if raw_hosts else marker.insist(store.hosts_key)
+        places = marker.insist(marker.places)
+        if stop.is_set():
+            return YES
+        marker.naming = Naming(key)
+        try:
+            follower = Follower(log.absolute(), places, at_end=from_end, linger=linger)
+        except OSError as error:
+            raise click.FileError(str(log), error.strerror or str(error)) from None
+        _notify("READY=1")
+        _say(f"following {log}" + ("" if log.exists() else ", which is not there yet"))
+        try:
+            marker.run(follower)
+        finally:
+            follower.close()
+    _notify("STOPPING=1")
+    _say(f"{marker.lines:,} lines, {marker.malformed:,} of them malformed")
+    return YES
+
+
+class _Marker:
+    """Marks whom the lines tell of."""
+
+    naming: Naming
+
+    def __init__(
+        self,
+        store: LogStore,
+        parser: "Parser",
+        kind_of: Callable[[Line], bytes] | None,
+        log: str,
+        stop: threading.Event,
+    ) -> None:
+        self._store, self._parser, self._kind_of = store, parser, kind_of
+        self._log, self._stop = log, stop
+        self.lines = self.malformed = 0
+
+    def places(self) -> str | None:
+        """Where the last one who followed this log was."""
+        return self._store.engine.call(read_to(self._store.core.site, self._log))
+
+    def run(self, follower: Follower) -> None:
+        """Follow until it is to stop."""
+        saved, unsaved = time.monotonic(), False
+        while not self._stop.is_set():
+            try:
+                for lines in follower.poll():
+                    # a poll gives many lines: each part is told with where it ends
+                    marks = self._read(lines)
+                    unsaved = not marks
+                    if marks:
+                        self._tell(marks, follower.places())
+                        saved = time.monotonic()
+                    if self._stop.is_set():
+                        break
+            except OSError as error:
+                _say(f"{error}; trying again")
+            if follower.moved or (unsaved and time.monotonic() - saved > _SAVE_EVERY):
+                self._tell({}, follower.places())
+                saved, unsaved = time.monotonic(), False
+            self._stop.wait(_POLL)
+
+    def _read(self, lines: list[bytes]) -> dict[bytes, int]:
+        """The newest moment of each visitor, by kind and host."""
+        newest: dict[bytes, int] = {}
+        self.lines += len(lines)
+        for line in lines:
+            found = self._parser.read(line)
+            if found is None:
+                self.malformed += 1
+                continue
+            whole, moment = found
+            letter = b"m" if self._kind_of is None else self._kind_of(whole)
+            if letter:
+                visitor = letter + whole.host
+                newest[visitor] = max(moment.ms, newest.get(visitor, 0))
+        return newest
+
+    def _tell(self, moments: dict[bytes, int], places: str) -> None:
+        """Mark these, and say how far the log was read, as one."""
+        many = [(mark_of(one, self.naming), ms) for one, ms in moments.items()]
+        self.insist(partial(self._send, many, places))
+
+    def _send(self, part: list[tuple[Mark, int]], places: str) -> None:
+        store = self._store
+
+        def make(naming: bool) -> Operation[Any]:
+            now = time.time() * 1000
+            ages = [max(0, round(now - ms)) for _, ms in part]
+            marks = [mark for mark, _ in part]
+            return follow(store.core.site, marks, ages, self._log, places, naming=naming)
+
+        plan = store.core.memory.write([(store.core.site, make)])
+        for outcome in store.engine.run(plan):
+            answer(outcome)
+
+    def insist(self, call: Callable[[], T]) -> T | None:
+        """Call it until the store takes it, or until it is to stop."""
+        for tried in range(1 << 62):
+            try:
+                return call()
+            except StoreError as error:
+                if not tried:
+                    _say(f"{error}; waiting for the store")
+                if self._stop.wait(_RETRIES[min(tried, len(_RETRIES) - 1)]):
+                    return None
+        return None
+
+
+def _say(text: str) -> None:
+    print(f"herenow: {text}", file=sys.stderr, flush=True)
+
+
+def _notify(state: str) -> None:
+    """Tell systemd, where it asked for that."""
+    address = os.environ.get("NOTIFY_SOCKET")
+    if address:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+            sock.connect(address.replace("@", "\0", 1))
+            sock.send(state.encode())

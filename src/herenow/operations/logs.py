@@ -1,0 +1,37 @@
+"""Logs that a room follows: sightings, together with how far the log was read that told them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from herenow import keys, lua
+from herenow.operations import Operation
+from herenow.operations.marking import Mark, Written, touch
+from herenow.operations.scope import Scope
+
+
+def follow(
+    scope: Scope,
+    marks: Sequence[Mark],
+    ages: Sequence[int],
+    log: str,
+    read_to: str,
+    *,
+    naming: bool = False,
+) -> Operation[Written]:
+    """Record at most `MOST_AT_ONCE` marks, or none, and how far a log was read."""
+    touched = touch(scope, marks, ages, naming=naming, lenient=True)
+    return Operation(
+        lua.load("follow"),
+        (*touched.keys, keys.logs_key(scope.prefix, scope.room)),
+        (*touched.args, len(marks), scope.retention + scope.window, log, read_to),
+        touched.read,
+    )
+
+
+def read_to(scope: Scope, log: str) -> Operation[str | None]:
+    """How far a log was read."""
+
+    def read(reply: Any) -> str | None:
+        return reply.decode() if isinstance(reply, bytes) else reply
+
+    return Operation(lua.load("read_to"), (keys.logs_key(scope.prefix, scope.room),), (log,), read)

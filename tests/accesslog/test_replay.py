@@ -1,0 +1,131 @@
+"""`herenow replay`, the whole of it, against the oracle: logs with every oddity, and made-up ones."""
+
+import gzip
+import json
+import random
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from herenow.accesslog import Figures, Log, Naming, replay, text_parser
+from herenow.accesslog.sorting import Sorter
+from herenow.cli.logstore import open_store
+from herenow.cli.report import document, minutes
+from tests.accesslog import oracle
+from tests.servers import Server
+
+LOGS = Path(__file__).parent / "logs"
+OURS = ("uniques_estimated", "skipped", "bots")
+
+
+def run(*args: str, stdin: bytes = b"", code: int = 0) -> dict[str, Any]:
+    done = subprocess.run(
+        [sys.executable, "-m", "herenow", "replay", "--json", *args],
+        input=stdin,
+        capture_output=True,
+        timeout=100,
+        check=False,
+    )
+    assert done.returncode == code, done.stderr.decode()
+    found: dict[str, Any] = json.loads(done.stdout)
+    return {name: value for name, value in found.items() if name not in OURS}
+
+
+@pytest.mark.parametrize("path", sorted(LOGS.glob("*.log")), ids=lambda path: path.stem)
+def test_a_log_with_oddities_gives_the_oracles_figures(path: Path) -> None:
+    assert run(str(path)) == oracle.figures(path.read_bytes(), 300)
+
+
+def test_plain_gzip_and_standard_input_are_read_alike_in_any_order(tmp_path: Path) -> None:
+    data = (LOGS / "common.log").read_bytes()
+    lines = data.splitlines(keepends=True)
+    half = len(lines) // 2
+    packed = tmp_path / "older"  # no name ending tells
+    packed.write_bytes(gzip.compress(b"".join(lines[:half])) + gzip.compress(b""))
+    rest = b"".join(lines[half:])
+    found = run("-", str(packed), "--window", "60", stdin=rest)
+    assert found == oracle.figures(data, 60)
+    assert run("-", "--window", "1m", stdin=gzip.compress(data)) == oracle.figures(data, 60)
+
+
+def test_a_log_of_nothing_is_no_error_and_says_so_by_its_exit_code(tmp_path: Path) -> None:
+    assert run("-", code=1) == oracle.figures(b"", 300)
+    assert run("-", stdin=b"\n\n \nnothing here", code=1) == oracle.figures(b"\n\n \nx", 300)
+
+
+@pytest.fixture
+def replayed(server: Server) -> Iterator[Callable[..., Figures]]:
+    """Replay bytes into a fresh room of a server."""
+    number = iter(range(10_000))
+
+    def go(data: bytes, window: float, run_length: int = 500_000) -> Figures:
+        lines = data.split(b"\n")
+        log = Log(Sorter(run_length))
+        with (
+            log.sorter,
+            open_store(server.unix_url, f"test{next(number)}:", None, window, 30) as store,
+        ):
+            for i in range(0, len(lines), 7):
+                log.read([[one for one in lines[i : i + 7] if one]], text_parser())
+            return replay(log, store.core, store.engine, Naming(None))
+
+    yield go
+    server.control.flushall()
+
+
+def compare(found: Figures, data: bytes, window: float) -> None:
+    expected = oracle.figures(data, window)
+    said = document(found)
+    said["series"] = [[f"{at:%Y-%m-%dT%H:%M:%S}Z", count] for at, count in minutes(found)]
+    assert {name: said[name] for name in expected} == expected
+
+
+EPOCH = datetime(1999, 12, 31, 23, 50, tzinfo=UTC)
+sightings = st.lists(
+    st.tuples(
+        st.integers(0, 1500),  # seconds after the start
+        st.sampled_from(["a", "b", "c", "d", "e.example", "f"]),
+        st.sampled_from([0, 0, 0, -4, 5.5]),  # hours of the zone
+    ),
+    max_size=60,
+)
+
+
+def written(events: list[tuple[int, str, float]]) -> bytes:
+    lines = []
+    for second, host, hours in events:
+        at = (EPOCH + timedelta(seconds=second)).astimezone(timezone(timedelta(hours=hours)))
+        lines.append(f'{host} - - [{at:%d/%b/%Y:%H:%M:%S %z}] "GET / HTTP/1.0" 200 1\n')
+    return "".join(lines).encode()
+
+
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(events=sightings, window=st.sampled_from([1, 7, 60, 61, 119, 300, 900]))
+def test_whatever_is_written_gives_the_oracles_figures(
+    replayed: Callable[..., Figures], events: list[tuple[int, str, float]], window: int
+) -> None:
+    data = written(events)
+    compare(replayed(data, window, run_length=11), data, window)
+
+
+def test_a_busy_log_of_hours_gives_the_oracles_figures(replayed: Callable[..., Figures]) -> None:
+    dice = random.Random(7)
+    events = []
+    for visit in range(700):
+        at, host = dice.randrange(1400), f"host{dice.randrange(300)}"
+        for _ in range(dice.randrange(1, 8)):
+            events.append((at, host, 0.0))
+            at += int(dice.expovariate(1 / (30 if visit % 2 else 150)))
+    dice.shuffle(events)
+    data = written(events)
+    for window in (30, 300):
+        compare(replayed(data, window), data, window)
