@@ -40,6 +40,12 @@ def render(kind: str, content: Content) -> str:
     return {TEXT: as_text, JSON: as_json, HTML: as_html}[kind](content)
 
 
+def counted(counts: Counts) -> list[str]:
+    """Say how many there are: "1,032 members", "1 guest", "0 bots"."""
+    numbers = {"member": counts.member, "guest": counts.guest, "bot": counts.bot}
+    return [f"{many:,} {word}{'' if many == 1 else 's'}" for word, many in numbers.items()]
+
+
 def as_text(content: Content) -> str:
     """Make the recipe's line."""
     return f"Online: {content.people if content.people.known else _NO_ANSWER}"
@@ -75,14 +81,7 @@ def as_html(content: Content) -> str:
     if counts is None or not content.people.known:
         summary, people = f"Who is online is {_NO_ANSWER}.", ""
     else:
-        summary = ", ".join(
-            f"<b>{number:,}</b> {word}{'' if number == 1 else 's'}"
-            for number, word in (
-                (counts.member, "member"),
-                (counts.guest, "guest"),
-                (counts.bot, "bot"),
-            )
-        )
+        summary = ", ".join("<b>{}</b> {}".format(*one.split(" ", 1)) for one in counted(counts))
         people = "".join(
             f"<li{' class=away' if one.away else ''}><span>{escape(one.name)}</span>"
             f'<time datetime="{one.last_seen.isoformat() if one.last_seen else ""}">'

@@ -34,7 +34,7 @@ def online_command(here: "HereNow") -> click.Command:
             click.echo(online_page.as_json(content))
         elif content.counts is not None:
             counts = content.counts
-            click.echo(f"{counts.member} members, {counts.guest} guests, {counts.bot} bots")
+            click.echo(", ".join(online_page.counted(counts)))
             for one in content.people:
                 click.echo(f"{one.name}\t{last_seen(one)}")
         if content.counts is None:

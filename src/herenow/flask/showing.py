@@ -5,6 +5,7 @@ In templates: ``online_count()``, ``online_users()``, ``people(ids)``, ``person(
 ``people(ids)`` before a list makes every ``id|last_seen`` in it free.
 """
 
+import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final
 
@@ -40,6 +41,12 @@ class Unknown(ChainableUndefined):
     def __format__(self, _: str) -> str:
         return UNKNOWN
 
+    def __int__(self) -> int:  # type: ignore[override]
+        return -1  # where a template insists on a number: at least it is not 0
+
+    def __float__(self) -> float:  # type: ignore[override]
+        return math.nan
+
     def _same(self, *_: object) -> "Unknown":
         return self
 
@@ -47,8 +54,8 @@ class Unknown(ChainableUndefined):
         return False
 
     __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = _same  # type: ignore[assignment]
-    __truediv__ = __rtruediv__ = __floordiv__ = __rfloordiv__ = __mod__ = __rmod__ = _same  # type: ignore[assignment]
-    __neg__ = __pos__ = __abs__ = __round__ = _same  # type: ignore[assignment]
+    __truediv__ = __rtruediv__ = __floordiv__ = __rfloordiv__ = __mod__ = _same  # type: ignore[assignment]
+    __pow__ = __rpow__ = __neg__ = __pos__ = __abs__ = __round__ = _same  # type: ignore[assignment]
     __lt__ = __le__ = __gt__ = __ge__ = _no  # type: ignore[assignment]
 
 
@@ -69,9 +76,8 @@ def add_to_templates(here: "HereNow", app: Flask) -> None:
         shown = _known()
         found = here.people([one for one in dict.fromkeys(wanted) if one not in shown])
         fresh = shown | {one.user: one for one in _shown(found)}
-        return People(
-            (fresh[one] for one in wanted), known=all(one.known for one in fresh.values())
-        )
+        listed = [fresh[one] for one in wanted]
+        return People(listed, known=all(one.known for one in listed))
 
     def person(user: object) -> Person:
         return people([user])[0]
