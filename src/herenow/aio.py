@@ -14,6 +14,7 @@ from typing import Any, Final, Self, TypeVar
 
 from herenow import names
 from herenow.aio_background import AsyncFlushing, AsyncOpenSession
+from herenow.aio_watchers import AsyncEvents, AsyncWatchers
 from herenow.core import DEFAULT_TIMEOUT, Core
 from herenow.errors import StoreError
 from herenow.execution import AsyncEngine
@@ -69,6 +70,7 @@ class AsyncPresence:
         )
         self._scope = self._core.site
         self._flusher = AsyncFlushing(self._core, self._engine, seconds) if buffered else None
+        self._watchers = AsyncWatchers(self._core, self._engine)
 
     # sightings
 
@@ -233,6 +235,15 @@ class AsyncPresence:
     async def snapshot(self, limit: int = 50, *, include_hidden: bool = False) -> Snapshot:
         return await self._call(online.snapshot(self._scope, limit, include_hidden=include_hidden))
 
+    def watch(
+        self,
+        after: str | None = None,
+        users: Iterable[object] | None = None,
+        *,
+        include_hidden: bool = False,
+    ) -> AsyncEvents:
+        return self._watchers.watch(self._scope, after, users, include_hidden=include_hidden)
+
     async def explain(self, user: object, *, include_hidden: bool = False) -> Explanation:
         return await self._call(users.explain(self._scope, user, include_hidden=include_hidden))
 
@@ -290,6 +301,7 @@ class AsyncPresence:
 
     async def aclose(self) -> None:
         """Send what is buffered and close the connection, for all rooms; it opens again when used."""
+        await self._watchers.close()
         try:
             if self._flusher is not None:
                 await self._flusher.close()

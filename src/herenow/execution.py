@@ -251,6 +251,10 @@ class AsyncEngine(_Asking):
             client = await asyncio.to_thread(self.store.open)
         return client
 
+    async def ready(self) -> Any:
+        """The client, opened if it was not, without blocking the loop. Raises what opening does."""
+        return await self._open()
+
     async def call(self, operation: Operation[T]) -> T:
         """Run one operation: one round trip."""
         with _Call(self, operation.keys[0], watched=True):

@@ -22,6 +22,8 @@ ROOM_KEYS: Final = (
 """In the order in which every script that takes a whole room takes its KEYS."""
 
 META: Final = 0
+EVENTS: Final = 9
+"""The stream; its name is that of the room's doorbell too."""
 ONLINE: Final = {"member": 1, "hidden": 2, "guest": 3, "bot": 4}
 
 

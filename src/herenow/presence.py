@@ -37,6 +37,7 @@ from herenow.models import (
     UserPresence,
 )
 from herenow.operations import Operation, Plan, marking, online, single, users
+from herenow.watchers import Events, Watchers
 
 T = TypeVar("T")
 K = TypeVar("K", bound=Hashable)
@@ -114,6 +115,7 @@ class Presence:
         )
         self._scope = self._core.site
         self._flusher = Flushing(self._core, self._engine, seconds) if buffered else None
+        self._watchers = Watchers(self._core, self._engine)
 
     # sightings
 
@@ -319,6 +321,26 @@ class Presence:
         """Counts, the newest members and the last event, as one moment. O(log n + limit)."""
         return self._call(online.snapshot(self._scope, limit, include_hidden=include_hidden))
 
+    def watch(
+        self,
+        after: str | None = None,
+        users: Iterable[object] | None = None,
+        *,
+        include_hidden: bool = False,
+    ) -> Events:
+        """Tell what happens in this room, as it happens: an iterator of `Event`, until it is closed.
+
+        It begins now, or ``after`` the id of an Event or the ``event_id`` of a Snapshot, without gap or
+        overlap. Where what came since is not there any more (trimmed, another store, a failover, a user
+        forgotten, a reader too slow) a ``reset`` event brings a snapshot to start over from, its first
+        50 members with it. ``users`` are the only ones to hear of (resets come in any case).
+
+        A leave by timeout is told within a second. A store that is away makes it wait, never raise;
+        bad arguments raise ValueError at once. ``with``, ``close()``, or the end of the loop free what it
+        holds: watches of one Presence share a connection a node and a read a room.
+        """
+        return self._watchers.watch(self._scope, after, users, include_hidden=include_hidden)
+
     def explain(self, user: object, *, include_hidden: bool = False) -> Explanation:
         """Why a user is, or is not, online: her sessions, sightings, the second she expires, last events.
 
@@ -397,6 +419,7 @@ class Presence:
 
     def close(self) -> None:
         """Send what is buffered and close the connection, for all rooms; it opens again when used."""
+        self._watchers.close()
         try:
             if self._flusher is not None:
                 self._flusher.close()

@@ -98,7 +98,7 @@ def reads(room: Side) -> Iterator[Any]:
             cursor = page.cursor
             yield page
         snapshot = room.snapshot(3, include_hidden=hidden)
-        first, moment = map(int, snapshot.event_id.split("-"))
+        first, moment = map(int, snapshot.event_id.split("-")[:2])
         yield replace(snapshot, event_id=str(moment))
         yield room.get_online_users(include_hidden=hidden)
         yield room.get_active_users(3600, include_hidden=hidden)

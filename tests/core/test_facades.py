@@ -48,6 +48,7 @@ def test_every_public_name_has_a_docstring(facade: Any, name: str) -> None:
 
 
 READING = {
+    "watch",
     "is_online",
     "get_user_last_activity",
     "get_online_users",

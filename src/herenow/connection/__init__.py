@@ -8,10 +8,12 @@ before that, in every process that merely imports a web site.
 
 from herenow.connection.clients import Connection, connect, connect_async
 from herenow.connection.given import check_client, client_timeout, exceptions_of, is_cluster
+from herenow.connection.lines import Node, node_of
 from herenow.connection.urls import check_url
 
 __all__ = [
     "Connection",
+    "Node",
     "check_client",
     "check_url",
     "client_timeout",
@@ -19,4 +21,5 @@ __all__ = [
     "connect_async",
     "exceptions_of",
     "is_cluster",
+    "node_of",
 ]

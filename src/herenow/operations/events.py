@@ -1,17 +1,19 @@
 """Reading a room's event stream: packed entries into events, as watchers may see them.
 
 The form of an entry stands in lua/parts/room.lua. Hiding and showing are stored as such; to an
-outsider they are a leave and a join.
+outsider they are a leave and a join. Owns what an event id means (`Place`): callers may not.
 """
 
 import json
+import re
 from dataclasses import dataclass, replace
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple, Self
 
+from herenow import keys, lua
 from herenow.models import Event
 from herenow.names import Kind
-from herenow.operations import text, texts
-from herenow.operations.scope import KIND_OF, moment
+from herenow.operations import Operation, text, texts
+from herenow.operations.scope import KIND_OF, Scope, moment
 
 _Type = Literal["join", "leave", "update"]
 _Reason = Literal["left", "timeout"]
@@ -29,6 +31,71 @@ class StoredEvent:
 
     event: Event
     was: Kind | None
+    number: int = 0
+    at: int = 0
+
+
+class Place(NamedTuple):
+    """A place in a room's events: what an event id says.
+
+    ``number`` is that of the last event known; ``moment``, in milliseconds, that of the snapshot it began
+    with, 0 for none: leaves by timeout at or before it are known too; ``history`` that of the store.
+    """
+
+    number: int
+    moment: int = 0
+    history: str = ""
+
+    def __str__(self) -> str:
+        since = f"-{self.moment}" if self.moment else ""
+        return f"{self.number}{since}" + (f"-h{self.history}" if self.history else "")
+
+    @classmethod
+    def parse(cls, event_id: object) -> Self:
+        """Read an event id; ValueError for what is none."""
+        found = _PLACE.fullmatch(event_id) if isinstance(event_id, str) else None
+        if found is None:
+            raise ValueError(
+                "after is the id of an Event, the event_id of a Snapshot, or None; "
+                f"not {event_id!a:.80}"
+            )
+        return cls(int(found[1]), int(found[2] or 0), found[3] or "")
+
+
+_PLACE: Final = re.compile(r"([0-9]{1,16})(?:-([0-9]{1,16}))?(?:-h([0-9a-f]{1,40}))?")
+
+
+class Told(NamedTuple):
+    """A read of a room's events: times in milliseconds, -1 where there is none."""
+
+    now: int
+    window: int
+    counter: int
+    born: int
+    history: str
+    due: int
+    whole: bool
+    """Whether nothing follows them."""
+    events: list[StoredEvent]
+
+
+def read(scope: Scope, after: int | None, most: int) -> Operation[Told]:
+    """Read the events after a number, at most so many entries of them."""
+    first_online, last_online = keys.ONLINE["member"], keys.ONLINE["bot"]
+    wanted = (
+        scope.keys[keys.META],
+        scope.keys[keys.EVENTS],
+        *scope.keys[first_online : last_online + 1],
+    )
+
+    def told(reply: Any) -> Told:
+        now, window, counter, born, history, due, entries = reply
+        events = [one for entry in entries for one in read_entry(entry, scope.room)]
+        whole = len(entries) < most
+        return Told(now, window, counter, born, text(history), due, whole, events)
+
+    args = (*scope.looking(), "" if after is None else after, most)
+    return Operation(lua.load("events"), wanted, args, told)
 
 
 def read_entry(entry: Any, room: str) -> list[StoredEvent]:
@@ -59,7 +126,7 @@ def _read_record(record: str, number: int, entry_at: str, room: str) -> StoredEv
         session=session if away else None,
         info=(json.loads(info) if info else {}) if away else None,
     )
-    return StoredEvent(event, KIND_OF[was] if was else None)
+    return StoredEvent(event, KIND_OF[was] if was else None, number, int(at or entry_at))
 
 
 def as_outsider(stored: StoredEvent) -> Event | None:

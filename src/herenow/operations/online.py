@@ -9,6 +9,7 @@ from typing import Any, Final, TypeVar
 from herenow import keys, lua, names
 from herenow.models import Counts, Page, Peak, Snapshot
 from herenow.operations import Operation, text, texts
+from herenow.operations.events import Place
 from herenow.operations.scope import LETTERS, Scope, letters, moment
 from herenow.operations.users import presences
 
@@ -99,12 +100,12 @@ def snapshot(scope: Scope, limit: object, *, include_hidden: bool) -> Operation[
     which = letters("member", include_hidden=include_hidden)
 
     def read(reply: Any) -> Snapshot:
-        *number, sequence = reply[6:]
+        *number, sequence, history = reply[6:]
         return Snapshot(
             Counts(*number),
             presences(reply)[:most],
             _next_cursor(reply, most),
-            f"{sequence}-{reply[0]}",
+            str(Place(sequence, reply[0], text(history))),
         )
 
     return Operation(lua.load("snapshot"), scope.keys, (*scope.looking(), which, most + 1), read)

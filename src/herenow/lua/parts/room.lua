@@ -187,6 +187,7 @@ local function close(result)
     local number = #told + told_too
     local seq = (tonumber(stored[3]) or first_number()) + number
     set('seq', int(seq))
+    if not stored[3] then set('born', int(seq - number)) end
     call('XADD', EVENTS, 'MINID', '~', int(seq - EVENTS_KEPT), int(seq) .. '-0',
       'at', int(now), 'told', number, 'events', table.concat(told, '\n'))
     ring(int(seq))

@@ -1,0 +1,537 @@
+"""Watching rooms: who wants which events, which rooms are to be looked at, and when.
+
+A `Hub` belongs to one Presence or AsyncPresence and serves all its watches. It does no I/O: a driver
+(`watchers`, `aio_watchers`) listens to the doorbells of the rooms in `channels`, tells `ring`, and runs
+`look` of what is `due`. The stream is the truth: a bell only says that a look is worth it, so one that
+is not heard delays an event and loses none. A room is looked at
+
+- when its bell rings, once for all its watches, however many came meanwhile;
+- when its next user is due to expire, and then swept. Who watches the same room in other processes waits
+  a little, each for another time: the first one sweeps, and its bell tells the others;
+- after every (re)connection of the doorbell, and now and then in any case.
+
+A `Watch` is at a place, the number of the last event it knows. What a look found is delivered to it
+where it follows without a gap: numbers that run on from its place to the counter, in the same history
+of the store. Otherwise the watch starts over from a snapshot, by a reset. A watch that is not read
+holds at most `MOST_WAITING` events; then it lets go of them, and starts over when it is read again.
+
+The service uses this through `AsyncPresence.watch`: any number of rooms and watches of one AsyncPresence
+share one doorbell connection a node, and one read a room. ``await watch.batch()`` gives all events that
+wait, as lists shared between the watches that see the same, and is the cheap way to fan out.
+"""
+
+import heapq
+import logging
+import random
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from itertools import islice
+from typing import Any, Final
+
+from herenow import forking, keys, names
+from herenow.errors import StoreError
+from herenow.memory import Memory
+from herenow.models import Event, Snapshot
+from herenow.operations import Operation, Plan, answer, online, upkeep
+from herenow.operations.events import Place, StoredEvent, Told, as_outsider, read
+from herenow.operations.marking import Written
+from herenow.operations.scope import Scope, moment
+
+_log: Final = logging.getLogger("herenow")
+MOST_WAITING: Final = 10_000
+"""How many events wait for a reader at most: as many as the store keeps."""
+SNAPSHOT_USERS: Final = 50
+ANYWAY: Final = 60.0
+DEAF: Final = 1.0
+"""Every so many seconds rooms are looked at where no bell can be heard: the user lacks the right to."""
+_ENTRIES_AT_ONCE: Final = 100
+_ROOMS_AT_ONCE: Final = 100
+_SWEEPS_AT_ONCE: Final = 16
+_SWEPT_AT_MOST: Final = 250
+_CLOCK_OF_OTHERS: Final = 0.25
+_PATIENCE: Final = (0.05, 3.0)
+_TURN: Final = 0.3
+
+
+class Watch:
+    """One reader of one room's events: where it is, what it wants to see, what waits for it."""
+
+    def __init__(
+        self,
+        scope: Scope,
+        after: object,
+        users: Iterable[object] | None,
+        *,
+        include_hidden: bool,
+        limit: int = SNAPSHOT_USERS,
+    ) -> None:
+        self.scope = scope
+        self.place = None if after is None else Place.parse(after)
+        self.users = (
+            None
+            if users is None
+            else frozenset(
+                map(names.clean_user, names.clean_many(users, "users is a list of users"))
+            )
+        )
+        self.include_hidden = include_hidden
+        self.limit = limit
+        self.tell: Callable[[], None] = _nothing
+        self.started = False
+        self.closed = False
+        self.lost = False
+        """Whether it let go of events, to start over when it is read again."""
+        self.asked = False
+        self._batches: deque[list[Event]] = deque()
+        self._waiting = 0
+
+    @property
+    def waiting(self) -> int:
+        """How many events wait."""
+        return self._waiting
+
+    def put(self, events: list[Event]) -> None:
+        """Have events wait, or let go of all when they are too many."""
+        if not events:
+            return
+        self._batches.append(events)
+        self._waiting += len(events)
+        if self._waiting > MOST_WAITING:
+            self._batches.clear()
+            self._waiting = 0
+            self.lost = True
+        self.tell()
+
+    def take(self) -> list[Event]:
+        """Take the oldest batch that waits; empty for none."""
+        if not self._batches:
+            return []
+        batch = self._batches.popleft()
+        self._waiting -= len(batch)
+        return batch
+
+    def follow(self, told: Told) -> bool:
+        """Take up what was read from its place on; False where something is missing in between."""
+        at = self.place
+        if at is None:
+            self.place = Place(told.counter, 0, told.history)
+            return True
+        if at.number == 0 and told.born >= 0:
+            at = at._replace(number=told.born)
+        if at.history and told.history and at.history != told.history:
+            return False
+        events = told.events
+        if at.number != told.counter:
+            if not events or at.number > told.counter:
+                return False
+            first, last = events[0].number, events[-1].number
+            ran_on = last - first == len(events) - 1
+            if first > at.number + 1 or not ran_on or (told.whole and last != told.counter):
+                return False
+        self.place = at._replace(history=told.history)
+        return True
+
+    def see(self, told: Told, shown: "_Shown") -> None:
+        """Have those of the events wait that are after its place and that it is to see."""
+        place, events = self.place, told.events
+        if place is None or not events or events[-1].number <= place.number:
+            return
+        hidden = self.include_hidden
+        if not place.moment and place.number < events[0].number:
+            seen = shown.all(include_hidden=hidden)
+        else:
+            new = [
+                one
+                for one in events
+                if one.number > place.number
+                and not (one.event.reason == "timeout" and one.at <= place.moment)
+            ]
+            shown_new = (shown.one(one, place.moment, include_hidden=hidden) for one in new)
+            seen = [one for one in shown_new if one is not None]
+        if self.users is not None:
+            seen = [one for one in seen if one.user in self.users]
+        self.place = place._replace(number=events[-1].number)
+        self.put(seen)
+
+    def start(self) -> None:
+        """Say that it is at a place: nothing after it is missed."""
+        if not self.started:
+            self.started = True
+            self.tell()
+
+    def start_over(self, snapshot: Snapshot) -> None:
+        """Have a reset wait, and begin anew from it."""
+        self.place = Place.parse(snapshot.event_id)
+        self.lost = self.asked = False
+        at = moment(self.place.moment)
+        reset = Event(
+            snapshot.event_id, "reset", self.scope.room, None, None, at, snapshot=snapshot
+        )
+        self.put([reset])
+        self.start()
+
+
+def _nothing() -> None:
+    pass
+
+
+class _Shown:
+    """Events that were read, as outsiders and as others see them: made once for all who see the same."""
+
+    def __init__(self, told: Told) -> None:
+        self._told = told
+        self._lists: dict[bool, list[Event]] = {}
+
+    def one(self, stored: StoredEvent, since: int, *, include_hidden: bool) -> Event | None:
+        """One of them, to somebody whose snapshot was of the moment ``since``; None: not for them."""
+        event = stored.event if include_hidden else as_outsider(stored)
+        if event is None:
+            return None
+        return replace(event, id=str(Place(stored.number, since, self._told.history)))
+
+    def all(self, *, include_hidden: bool) -> list[Event]:
+        """All that are for them, as one list that nobody may change."""
+        if include_hidden not in self._lists:
+            shown = (self.one(one, 0, include_hidden=include_hidden) for one in self._told.events)
+            self._lists[include_hidden] = [one for one in shown if one is not None]
+        return self._lists[include_hidden]
+
+
+class Feed:
+    """A room that is watched, and by whom."""
+
+    def __init__(self, scope: Scope) -> None:
+        self.scope = scope
+        self.watches: list[Watch] = []
+        self.wake = 0.0
+        self.sweep = True
+        self.sweeps = 1
+        self.failed = 0
+
+    @property
+    def numbers(self) -> set[int | None]:
+        """The numbers of the last events that its watches know; None where one is yet to learn it."""
+        return {one.place and one.place.number for one in self.watches if not one.lost}
+
+
+class Hub:
+    """All watches of one Presence, by room; thread-safe."""
+
+    def __init__(self, memory: Memory, *, own_clock: bool) -> None:
+        self._memory = memory
+        self._own_clock = own_clock
+        self.start_anew()
+        self._feeds: dict[bytes, Feed] = {}
+        self._heap: list[tuple[float, bytes]] = []
+        self._dirty: dict[bytes, None] = {}
+        self.wake: Callable[[], None] = _nothing
+        """Called when something is to be done."""
+        self.anyway = ANYWAY
+        """Every so many seconds a room is looked at in any case."""
+        forking.register(self)
+
+    def start_anew(self) -> None:
+        """Have a lock of its own."""
+        self._lock = threading.RLock()
+
+    # who watches
+
+    def attach(self, watch: Watch) -> None:
+        """Take a watch in."""
+        channel = watch.scope.keys[keys.EVENTS]
+        with self._lock:
+            feed = self._feeds.get(channel)
+            if feed is None:
+                feed = self._feeds[channel] = Feed(watch.scope)
+            feed.watches.append(watch)
+            feed.sweep = True
+            self._look_soon(channel, feed)
+        self.wake()
+
+    def detach(self, watch: Watch) -> None:
+        """Let a watch go, and the room with the last of its watches."""
+        channel = watch.scope.keys[keys.EVENTS]
+        with self._lock:
+            feed = self._feeds.get(channel)
+            if feed is not None and watch in feed.watches:
+                feed.watches.remove(watch)
+                if not feed.watches:
+                    del self._feeds[channel]
+                    self._dirty.pop(channel, None)
+        self.wake()
+
+    def ask(self, watch: Watch) -> None:
+        """Have a watch that let go of events start over, for it is read again."""
+        if watch.lost and not watch.asked:
+            watch.asked = True
+            self.ring(watch.scope.keys[keys.EVENTS])
+
+    @property
+    def channels(self) -> list[bytes]:
+        """The doorbells to listen to: a room's is named as its stream."""
+        with self._lock:
+            return list(self._feeds)
+
+    @property
+    def idle(self) -> bool:
+        """Whether nobody watches."""
+        return not self._feeds
+
+    # when to look
+
+    def ring(self, channel: bytes, number: int | None = None) -> None:
+        """Look at a room soon: its bell rang for an event of this number, or may have."""
+        with self._lock:
+            feed = self._feeds.get(channel)
+            if feed is None or (number is not None and {number} == feed.numbers):
+                return
+            self._look_soon(channel, feed)
+        self.wake()
+
+    def _look_soon(self, channel: bytes, feed: Feed) -> None:
+        if not feed.failed:  # else its turn comes
+            self._dirty[channel] = None
+
+    def due(self) -> list[Feed]:
+        """Rooms to look at now, those that wait longest first; to be given to `look`."""
+        with self._lock:
+            now = time.monotonic()
+            while self._heap and self._heap[0][0] <= now:
+                wake, channel = heapq.heappop(self._heap)
+                feed = self._feeds.get(channel)
+                if feed is not None and feed.wake == wake:
+                    feed.sweep = True
+                    self._dirty[channel] = None
+            taken = list(islice(self._dirty, _ROOMS_AT_ONCE))
+            feeds = []
+            for channel in taken:
+                del self._dirty[channel]
+                feed = self._feeds.get(channel)
+                if feed is not None:
+                    feeds.append(feed)
+            return feeds
+
+    def seconds(self) -> float:
+        """How long until something is due."""
+        with self._lock:
+            if self._dirty:
+                return 0.0
+            if not self._heap:
+                return ANYWAY
+            return max(0.0, self._heap[0][0] - time.monotonic())
+
+    def _wake_after(self, feed: Feed, seconds: float) -> None:
+        channel = feed.scope.keys[keys.EVENTS]
+        if self._feeds.get(channel) is feed:
+            feed.wake = time.monotonic() + seconds
+            heapq.heappush(self._heap, (feed.wake, channel))
+            if len(self._heap) > 2 * len(self._feeds) + 1000:
+                self._heap = [(one.wake, key) for key, one in self._feeds.items() if one.wake]
+                heapq.heapify(self._heap)
+
+    def failed(self, feeds: Iterable[Feed]) -> None:
+        """Look again at rooms that the store said nothing of: later and later."""
+        with self._lock:
+            for feed in feeds:
+                least, most = _PATIENCE
+                seconds = min(most, least * 2 ** min(feed.failed, 10))
+                feed.failed += 1
+                self._wake_after(feed, seconds * random.uniform(0.5, 1))  # noqa: S311 - no secret
+
+    # the look
+
+    def look(self, feeds: Sequence[Feed]) -> Plan[None]:
+        """Read what is new in these rooms and deliver it; sweep those that are due."""
+        yield from self._read(feeds)
+        sweeping = [feed for feed in feeds if feed.sweep and not feed.failed]
+        if sweeping:
+            yield from self._sweep(sweeping)
+
+    def _read(self, feeds: Sequence[Feed]) -> Plan[None]:
+        jobs: list[tuple[Feed, int | None]] = []
+        with self._lock:
+            for feed in feeds:
+                jobs += [(feed, number) for number in feed.numbers or {None}]
+        outcomes = yield [read(feed.scope, number, _ENTRIES_AT_ONCE) for feed, number in jobs]
+        found: dict[Feed, dict[int | None, Told]] = {feed: {} for feed in feeds}
+        bad: dict[Feed, None] = {}
+        for (feed, number), outcome in zip(jobs, outcomes, strict=True):
+            if isinstance(outcome, StoreError):
+                bad[feed] = None
+            else:
+                found[feed][number] = answer(outcome)
+        self.failed(bad)
+        with self._lock:
+            over = [
+                (feed, self._deliver(feed, told)) for feed, told in found.items() if feed not in bad
+            ]
+        yield from self._start_over([(feed, watches) for feed, watches in over if watches])
+
+    def _deliver(self, feed: Feed, found: dict[int | None, Told]) -> list[Watch]:
+        """Give each watch what follows its place; those that are to start over."""
+        feed.failed = 0
+        over = [watch for watch in feed.watches if watch.lost and watch.asked]
+        reads = [(after, told, _Shown(told)) for after, told in found.items()]
+        reads.sort(key=lambda one: one[1].counter)
+        for watch in feed.watches:
+            number = watch.place and watch.place.number
+            if watch.lost or number not in found:
+                continue
+            if not watch.follow(found[number]):
+                over.append(watch)
+                continue
+            for after, told, shown in reads:  # what a later one found, it may know too
+                if after is not None and watch.place is not None and after <= watch.place.number:
+                    watch.see(told, shown)
+            watch.start()
+        if any(not told.whole for told in found.values()):
+            self._look_soon(feed.scope.keys[keys.EVENTS], feed)
+        self._schedule(feed, reads[-1][1])
+        return over
+
+    def _schedule(self, feed: Feed, told: Told) -> None:
+        """Look again when the next is due."""
+        until = told.due - told.now
+        if told.due < 0:
+            feed.sweep, feed.sweeps = False, 1
+            self._settled(feed, told.counter)
+            self._wake_after(feed, self.anyway * random.uniform(0.8, 1.2))  # noqa: S311
+        elif 0 < until <= told.window:
+            feed.sweep, feed.sweeps = False, 1
+            self._settled(feed, told.counter)
+            anyway = _CLOCK_OF_OTHERS if self._own_clock else self.anyway
+            turn = random.uniform(0.001, _TURN)  # noqa: S311
+            self._wake_after(feed, min(until / 1000 + turn, anyway))
+        elif not feed.sweep:  # due, or the clock was set back: somebody may be at it
+            self._wake_after(feed, random.uniform(0.05, _TURN))  # noqa: S311
+
+    @staticmethod
+    def _settled(feed: Feed, counter: int) -> None:
+        """Note that all is told that was due before: the moments of the watches' snapshots are over."""
+        for watch in feed.watches:
+            if watch.place is not None and watch.place.moment and watch.place.number == counter:
+                watch.place = watch.place._replace(moment=0)
+
+    def _sweep(self, feeds: Sequence[Feed]) -> Plan[None]:
+        counts = [feed.sweeps for feed in feeds]
+        operations: list[Operation[Any]] = [
+            upkeep.sweep(feed.scope) for feed in feeds for _ in range(feed.sweeps)
+        ]
+        outcomes = yield operations
+        at = 0
+        listed = []
+        for feed, count in zip(feeds, counts, strict=True):
+            part, at = outcomes[at : at + count], at + count
+            full = [
+                one for one in part if isinstance(one, Written) and one.result >= _SWEPT_AT_MOST
+            ]
+            listed += [
+                (feed.scope, one.listed)
+                for one in part[-1:]
+                if isinstance(one, Written) and one.listed is not None
+            ]
+            feed.sweep = len(full) == count
+            feed.sweeps = min(2 * count, _SWEEPS_AT_ONCE) if feed.sweep else 1
+        yield from self._read(feeds)
+        with self._lock:
+            for feed in feeds:
+                if feed.sweep:
+                    self._look_soon(feed.scope.keys[keys.EVENTS], feed)
+        for scope, count in listed:
+            yield from self._memory.list_again(scope, count)
+
+    def _start_over(self, over: Sequence[tuple[Feed, list[Watch]]]) -> Plan[None]:
+        """Give watches a snapshot to start over from."""
+        jobs = [
+            (feed, how, [one for one in watches if (one.limit, one.include_hidden) == how])
+            for feed, watches in over
+            for how in {(one.limit, one.include_hidden) for one in watches}
+        ]
+        if not jobs:
+            return
+        outcomes = yield [
+            online.snapshot(feed.scope, limit, include_hidden=hidden)
+            for feed, (limit, hidden), _ in jobs
+        ]
+        with self._lock:
+            for (feed, _, watches), outcome in zip(jobs, outcomes, strict=True):
+                if isinstance(outcome, StoreError):
+                    self.failed([feed])
+                elif isinstance(outcome, Exception):
+                    raise outcome
+                else:
+                    for watch in watches:
+                        watch.start_over(outcome)
+                    self._look_soon(feed.scope.keys[keys.EVENTS], feed)
+
+
+class Switchboard:
+    """Which doorbells are to be connected, and how; for one driver."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self.verb = "SSUBSCRIBE"
+        self.stale = False
+        """Whether the cluster's slots are to be asked for anew."""
+        self._known: set[bytes] = set()
+        self._lost: dict[bytes, None] = {}
+        self._tries = 0
+        self._again = 0.0
+
+    def unwanted(self, channels: Sequence[bytes]) -> list[bytes]:
+        """Compare with what is wanted now: those to be dropped; the new ones are then in `take`."""
+        wanted = set(channels)
+        with self._lock:
+            if wanted == self._known:
+                return []
+            dropped = self._known - wanted
+            for channel in dropped:
+                self._lost.pop(channel, None)
+            self._lost.update(dict.fromkeys(wanted - self._known))
+            self._known = wanted
+            return list(dropped)
+
+    def take(self) -> list[bytes]:
+        """Take those to be connected now."""
+        with self._lock:
+            if not self._lost or time.monotonic() < self._again:
+                return []
+            taken, self._lost = self._lost, {}
+            return list(taken)
+
+    def seconds(self) -> float:
+        """How long until some are to be connected."""
+        return max(0.0, self._again - time.monotonic()) if self._lost else ANYWAY
+
+    def connected(self) -> None:
+        """Note that one is."""
+        self._tries = 0
+
+    def lost(self, channels: Iterable[bytes], *, stale: bool = False) -> None:
+        """Have some connected again, a little later each time that fails."""
+        with self._lock:
+            self.stale = self.stale or stale
+            self._lost.update(dict.fromkeys(one for one in channels if one in self._known))
+            least, most = _PATIENCE
+            self._again = time.monotonic() + min(most, least * 2 ** min(self._tries, 10))
+            self._tries += 1
+
+    def failed(self, channels: Iterable[bytes], error: Exception, hub: Hub) -> None:
+        """Have those of a line that ended connected again, by what can be learned from its end."""
+        said = str(error).lower()
+        self.lost(channels, stale=True)
+        if "unknown command" in said or "unknown redis command" in said:
+            self.verb = "SUBSCRIBE"  # Redis 6.2
+            self._again = 0.0
+        elif "noperm" in said or "no permissions" in said or "permissions to access" in said:
+            if hub.anyway != DEAF:
+                _log.warning(
+                    "no permission to hear the doorbells: rooms are looked at every %g s (%s)",
+                    DEAF,
+                    error,
+                )
+            hub.anyway = DEAF
+            self._again = time.monotonic() + ANYWAY
