@@ -6,7 +6,7 @@ PORT   ?= 8000
 ARGS   ?=
 
 BIN  := .venv/bin
-CODE := $(wildcard src tests examples bench)
+CODE := $(wildcard src tests examples bench docs)
 PIP  := $(BIN)/python -m pip install --disable-pip-version-check --quiet
 
 PURELIB := import sysconfig; print(sysconfig.get_path("purelib"))
@@ -21,8 +21,8 @@ help:  ## Show this list
 
 .PHONY: demo
 demo: export PORT := $(PORT)
-demo: .venv/demo.stamp  ## The recipe's site with its list, on the embedded store (PORT=8000)
-	@$(BIN)/python examples/demo.py
+demo: .venv/demo.stamp  ## A forum that shows who is online, on an embedded store (PORT=8000, ARGS="--visitors 50")
+	@$(BIN)/python -m herenow demo $(ARGS)
 
 .PHONY: test
 test: .venv/servers.stamp chromium  ## The tests, in parallel (ARGS="-k words" to choose)
@@ -55,6 +55,10 @@ format: .venv/dev.stamp  ## Mend what ruff can mend
 .PHONY: bench
 bench: .venv/servers.stamp  ## The figures, against the recipe
 	$(BIN)/python -m bench $(ARGS)
+
+.PHONY: screenshots
+screenshots: .venv/dev.stamp chromium  ## The pictures in docs/, of the demo
+	$(BIN)/python docs/screenshots.py
 
 # demo.txt is held to dev.txt's versions: both go into the one environment.
 LOCK := .venv-lock/bin/uv pip compile --quiet --universal --generate-hashes \

@@ -32,7 +32,12 @@ class Entry(NamedTuple):
 _ASK: Final = "Ask"
 _LOGS: Final = "Access logs"
 
+_TRY: Final = "Try"
+
 COMMANDS: Final[dict[str, Entry]] = {
+    "demo": Entry(
+        "herenow.cli.demo:demo", "A forum that shows who is online, to try.", _TRY, "all"
+    ),
     "online": Entry("herenow.cli.online:online", "Who is online now, or how many.", _ASK),
     "replay": Entry(
         "herenow.cli.replay:replay", "Replay access logs: who was online, when.", _LOGS

@@ -1,0 +1,36 @@
+"""``herenow demo``: a forum that shows who is online, on a store of its own."""
+
+from typing import Final
+
+import click
+
+from herenow.cli.options import url_option
+
+_OWN: Final = "embedded://?temporary=1"
+
+
+@click.command()
+@click.option(
+    "--port",
+    default=8000,
+    envvar="PORT",
+    show_default=True,
+    type=click.IntRange(0, 65535),
+    help="Where to listen; 0 is any that is free. Else PORT.",
+)
+@click.option(
+    "--visitors",
+    default=0,
+    metavar="N",
+    type=click.IntRange(0, 5000),
+    help="Simulate about so many people who come, read and leave.",
+)
+@url_option
+def demo(*, port: int, visitors: int, url: str | None) -> None:
+    """Run a small forum that shows who is online, until Ctrl-C.
+
+    Open it in two browsers. Its store is an embedded one that goes with it, unless --url names yours.
+    """
+    from herenow.demo.serving import serve
+
+    serve(port, visitors, url or _OWN)

@@ -1,0 +1,67 @@
+"""The demo as a process: its port, its store, its crowd, and a clean end."""
+
+import http.client
+import logging
+import os
+import signal
+import socket
+import threading
+from contextlib import suppress
+
+from werkzeug.serving import make_server
+
+from herenow import demo
+from herenow.demo.crowd import Crowd
+
+HOST = "127.0.0.1"
+
+
+def listen(port: int) -> socket.socket:
+    """Take a port; 0 is any that is free. Raises a ValueError that says why it cannot be had."""
+    try:
+        return socket.create_server((HOST, port))
+    except OSError as error:
+        why = os.strerror(error.errno or 0)
+        raise ValueError(f"port {port} cannot be had: {why}; name another, or 0 for any") from None
+
+
+def announce(port: int) -> None:
+    """Say where the forum is, once it answers."""
+    visit = http.client.HTTPConnection(HOST, port, timeout=10)
+    visit.request("GET", "/forum/forum.css")  # what is static marks nobody
+    answer = visit.getresponse()
+    visit.close()
+    if answer.status >= http.HTTPStatus.INTERNAL_SERVER_ERROR:
+        raise RuntimeError(f"the forum answers {answer.status} {answer.reason}")
+    print(f"http://{HOST}:{port}", flush=True)  # noqa: T201 - it is what the command says
+
+
+def _stop(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def serve(port: int, visitors: int, url: str) -> None:
+    """Serve until Ctrl-C or SIGTERM; then a store of its own goes too.
+
+    Raises a ValueError for a port that cannot be had, StoreError for a store that does not start.
+    """
+    for one in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(one, _stop)
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)
+    ended = threading.Event()
+    with suppress(KeyboardInterrupt), listen(port) as listening:
+        app = demo.make_app(url)
+        with demo.here.presence as presence:
+            presence.counts()  # a store that cannot start says so now
+            crowd = threading.Thread(target=Crowd(presence, visitors).run, args=(ended,))
+            try:
+                if visitors:
+                    crowd.start()
+                taken = listening.getsockname()[1]
+                server = make_server(HOST, taken, app, threaded=True, fd=listening.fileno())
+                threading.Thread(target=announce, args=(taken,), daemon=True).start()
+                server.serve_forever()
+            finally:
+                ended.set()
+                if crowd.is_alive():
+                    crowd.join(5)
