@@ -7,8 +7,10 @@ read and what it means: a test holds the README's table equal to that. Nothing h
 that `make_presence` looks for the embedded server's program where no store is named.
 """
 
+import logging
 import os
 import re
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -20,6 +22,7 @@ from herenow.core import DEFAULT_TIMEOUT, DEFAULT_WINDOW
 from herenow.errors import StoreUnavailable
 from herenow.presence import Presence
 
+_log: Final = logging.getLogger("herenow")
 _PREFIX: Final = "HERENOW_"
 _MINUTES: Final = "ONLINE_LAST_MINUTES"
 _DURATION: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)([smhd]?)")
@@ -269,9 +272,18 @@ def make_presence(settings: Settings, *, embedded: Path | None = None) -> Presen
         window=settings.window,
         retention=settings.retention,
         resolution=settings.resolution,
-        buffered=settings.buffered,
+        buffered=settings.buffered and _threads_run(),
         timeout=settings.timeout,
     )
+
+
+def _threads_run() -> bool:
+    """Whether what is buffered would be sent: uWSGI runs no threads unless it is told to."""
+    uwsgi = sys.modules.get("uwsgi")
+    if uwsgi is None or {"enable-threads", "threads", "gevent"} & uwsgi.opt.keys():
+        return True
+    _log.warning("uWSGI runs no threads, so marks go unbuffered: give it --enable-threads")
+    return False
 
 
 def _embedded(directory: Path | None) -> str:

@@ -17,22 +17,47 @@ from tests.servers import poll
 Run = Callable[..., Program]
 WINDOW = 6.0
 ADDRESSES = [f"127.0.0.{i}" for i in range(2, 10)]
-WORKERS = {"sync": [], "gthread": ["--threads", "4"], "gevent": []}
+GUNICORN = [
+    "-m",
+    "gunicorn",
+    "examples.flask_recipe:app",
+    "--bind",
+    "127.0.0.1:0",
+    "--workers",
+    "4",
+]
+SERVED = ["--access-logfile", "-", "--access-logformat", "served by %(p)s"]
+WSGI = [
+    "-c",
+    "import pyuwsgi, sys; pyuwsgi.run(sys.argv[1:])",
+    "--module",
+    "examples.flask_recipe:app",
+]
+UWSGI = [
+    *[*WSGI, "--http-socket", "127.0.0.1:0", "--master", "--processes", "4", "--die-on-term"],
+    *["--log-format", "served by <%(pid)>", "--socket-timeout", "10"],
+]
+WORKERS = {
+    "sync": [*GUNICORN, *SERVED, "--worker-class", "sync"],
+    "gthread": [*GUNICORN, *SERVED, "--worker-class", "gthread", "--threads", "4"],
+    "gevent": [*GUNICORN, *SERVED, "--worker-class", "gevent"],
+    "uwsgi": UWSGI,
+    "uwsgi with threads": [*UWSGI, "--enable-threads", "--threads", "2"],
+}
+BOUND = r"(?:Listening at: http://|bound to TCP address )127\.0\.0\.1:(\d+)"
 
 
 class Site:
-    """The recipe's site under gunicorn, on an embedded store; and somebody who looks at it."""
+    """The recipe's site under gunicorn or uWSGI, on an embedded store; and somebody who looks at it."""
 
     def __init__(self, run: Run, place: Path, worker: str) -> None:
         self.store = place / "store"
         self.program = run(
-            *["-m", "gunicorn", "examples.flask_recipe:app", "--bind", "127.0.0.1:0"],
-            *["--workers", "4", "--worker-class", worker, *WORKERS[worker]],
-            *["--access-logfile", "-", "--access-logformat", "served by %(p)s"],
+            *WORKERS[worker],
             HERENOW_URL=f"embedded://{self.store}",
             HERENOW_WINDOW=f"{WINDOW:g}s",
         )
-        self.port = self.program.said(r"Listening at: http://127\.0\.0\.1:(\d+)")
+        self.port = self.program.said(BOUND)
         self.looker = Visitor(self.port, "127.0.0.100")
 
     @property
@@ -64,6 +89,8 @@ def test_several_addresses_are_counted_right_across_workers(
         site.visit(2)
     site.until_listed(ADDRESSES, 2)
     assert site.looker.get() == f"Online now: {len(ADDRESSES) + 1}"
+
+    assert ("uWSGI runs no threads" in site.program.output) is (worker == "uwsgi")
 
     # one worker killed: nobody is lost, and the site goes on
     os.kill(site.served_by.pop(), signal.SIGKILL)
