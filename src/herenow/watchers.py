@@ -195,9 +195,12 @@ class Watchers:
             board.stale = False
             for channel in wanted:
                 node = connection.node_of(client, channel)
-                if node.name not in self._lines:
-                    self._lines[node.name] = _Line(self, node)
-                self._lines[node.name].add(channel)
+                with self._lock:
+                    if node.name not in self._lines:
+                        self._lines[node.name] = _Line(self, node)
+                    line = self._lines[node.name]
+                if not line.add(channel):  # it has just ended
+                    board.lost([channel], stale=True)
         except Exception as error:  # noqa: BLE001 - whatever a client library raises for a store that is away
             _log.debug("a doorbell waits for the store: %s", error)
             board.lost(wanted)
@@ -240,6 +243,7 @@ class _Line:
         self._lock = threading.Lock()
         self._connection: Any = None
         self._closed = False
+        self._ended = False
         self._thread = threading.Thread(target=self._listen, name="herenow-doorbell", daemon=True)
         self._thread.start()
 
@@ -248,11 +252,14 @@ class _Line:
         """Whether no room is listened to."""
         return not self._channels
 
-    def add(self, channel: bytes) -> None:
-        """Listen to a room's bell."""
+    def add(self, channel: bytes) -> bool:
+        """Listen to a room's bell; False where the line has ended, and listens to nothing."""
         with self._lock:
+            if self._ended:
+                return False
             self._channels[channel] = None
             self._say(self._watchers.verb, channel)
+            return True
 
     def drop(self, channel: bytes, *, gone: bool = False) -> bool:
         """Listen to it no more; whether it was listened to."""
@@ -299,6 +306,8 @@ class _Line:
                     with self._lock:
                         line.send_command("PING", check_health=False)
         except Exception as error:  # noqa: BLE001 - whatever it is, the keeper makes another line
+            with self._lock:
+                self._ended = True
             if not self._closed:
                 self._watchers.hung_up(self, list(self._channels), error)
         finally:

@@ -283,17 +283,29 @@ class Hub:
     # when to look
 
     def ring(self, channel: bytes, number: int | None = None) -> None:
-        """Look at a room soon: its bell rang for an event of this number, or may have."""
+        """Look at a room soon: its bell rang for an event of this number, or (None) may have."""
         with self._lock:
             feed = self._feeds.get(channel)
             if feed is None or (number is not None and {number} == feed.numbers):
                 return
+            if number is None:
+                feed.failed = 0
             self._look_soon(channel, feed)
         self.wake()
 
     def _look_soon(self, channel: bytes, feed: Feed) -> None:
         if not feed.failed:  # else its turn comes
             self._dirty[channel] = None
+
+    def be_deaf(self) -> bool:
+        """Look at every room each second: no bell can be heard. False where that was known."""
+        with self._lock:
+            if self.anyway == DEAF:
+                return False
+            self.anyway = DEAF
+        for channel in self.channels:
+            self.ring(channel)
+        return True
 
     def due(self) -> list[Feed]:
         """Rooms to look at now, those that wait longest first; to be given to `look`."""
@@ -527,11 +539,10 @@ class Switchboard:
             self.verb = "SUBSCRIBE"  # Redis 6.2
             self._again = 0.0
         elif "noperm" in said or "no permissions" in said or "permissions to access" in said:
-            if hub.anyway != DEAF:
+            if hub.be_deaf():
                 _log.warning(
                     "no permission to hear the doorbells: rooms are looked at every %g s (%s)",
                     DEAF,
                     error,
                 )
-            hub.anyway = DEAF
             self._again = time.monotonic() + ANYWAY
