@@ -12,10 +12,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from bench import bulk, reads, sightings
+from bench import bulk, logs, reads, sightings
 from bench.stage import ROWS, Measured, Row, Stage, on_stage
 
-MODULES = (sightings, reads, bulk)
+MODULES = (sightings, reads, bulk, logs)
 """Whose rows these are, in the order of the table."""
 
 

@@ -117,7 +117,9 @@ def test_whatever_is_written_gives_the_oracles_figures(
     compare(replayed(data, window, run_length=11), data, window)
 
 
-def test_a_busy_log_of_hours_gives_the_oracles_figures(replayed: Callable[..., Figures]) -> None:
+def test_a_busy_log_gives_the_oracles_figures_and_events(
+    replayed: Callable[..., Figures], server: Server
+) -> None:
     dice = random.Random(7)
     events = []
     for visit in range(700):
@@ -127,5 +129,19 @@ def test_a_busy_log_of_hours_gives_the_oracles_figures(replayed: Callable[..., F
             at += int(dice.expovariate(1 / (30 if visit % 2 else 150)))
     dice.shuffle(events)
     data = written(events)
-    for window in (30, 300):
+    for number, window in enumerate((30, 300)):
         compare(replayed(data, window), data, window)
+        # nobody left by the store's books who was there all along
+        entries: Any = server.control.xrange(f"test{number}:{{site}}:events")
+        told = [one for _, entry in entries for one in entry[b"events"].split(b"\n")]
+        assert sum(one.startswith(b"j") for one in told) == comings(events, window)
+
+
+def comings(events: list[tuple[int, str, float]], window: int) -> int:
+    """How often somebody came who was not online."""
+    seen: dict[str, int] = {}
+    came = 0
+    for at, host, _ in sorted(events):
+        came += host not in seen or at - seen[host] >= window
+        seen[host] = at
+    return came

@@ -209,12 +209,18 @@ def state(presence: herenow.Presence, hosts: list[str]) -> dict[str, int]:
 
 
 def test_killed_at_random_across_rotations_it_ends_as_if_it_had_read_it_all_at_once(
-    log: Path, server: Server, tmp_path: Path
+    log: Path, server: Server, presence: herenow.Presence, tmp_path: Path
 ) -> None:
     dice = random.Random(3)
     whole, moments = b"", dict[str, int]()
     log.write_bytes(b"")
     running = ExitStack()
+    with tailing(log, server.unix_url):
+        # of a log that was rotated before it was followed at all, the old file is not read
+        whole += line("host0")
+        moments["host0"] = int(time.time())
+        add(log, whole)
+        poll(lambda: presence.is_online("host0"), "the first line told")
     for step in range(14):
         if step % 2 == 0:
             running.enter_context(tailing(log, server.unix_url, "--linger", "5"))
@@ -236,7 +242,6 @@ def test_killed_at_random_across_rotations_it_ends_as_if_it_had_read_it_all_at_o
             log.write_bytes(b"")
     running.close()
     with tailing(log, server.unix_url):
-        presence = herenow.Presence(server.unix_url)
         hosts = sorted(moments)
 
         def right() -> bool:
@@ -245,15 +250,12 @@ def test_killed_at_random_across_rotations_it_ends_as_if_it_had_read_it_all_at_o
 
         poll(right, "every line told")
         assert sorted(presence.get_online_users()) == hosts
-        presence.close()
     once = tmp_path / "once.log"
     once.write_bytes(whole)
     command = [sys.executable, "-m", "herenow", "replay", str(once), "--json", "--raw-hosts"]
     options = ["--url", server.unix_url, "--room", "once"]
     done = subprocess.run([*command, *options], capture_output=True, check=True, timeout=60)
     assert json.loads(done.stdout)["uniques"] == len(hosts)
-    with herenow.Presence(server.unix_url) as presence:
-        replayed = state(presence.room("once"), hosts)
-        tailed = state(presence, hosts)
+    replayed, tailed = state(presence.room("once"), hosts), state(presence, hosts)
     assert replayed == moments
     assert all(abs(tailed[host] - at) <= 1 for host, at in replayed.items())

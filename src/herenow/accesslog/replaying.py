@@ -2,8 +2,9 @@
 
 The lines are read and sorted by time (`Log`), then told in order (`replay`). The store keeps its own
 books: each count at a full minute, the peak and the history are its answers. What is not told are
-sightings that could change none of them. Those of a minute are told at one or two moments, each with its
-age, and these are chosen so that nothing is lost:
+sightings that could change none of them. Of a user who is online only her last sighting within the window
+counts, and those of a minute are told at one or two moments, each with its age. These are chosen so that
+nothing is lost:
 
 - the moment of the minute's largest number online (the store compares its peak at each touch), and the
   last one at which somebody came;
@@ -41,7 +42,7 @@ _DAY: Final = 86_400_000
 _STEPS: Final = 24
 _MARKS: Final = 500
 """What one call may hold the store for: about a millisecond or two."""
-_CALLS: Final = 16
+_CALLS: Final = 4
 
 
 # ------------------------------------------------------------ telling the store
@@ -123,45 +124,73 @@ class Teller:
 class _Told:
     """The sightings that the store is yet to be told, and until when that must be.
 
-    ``waiting`` are those for the next touch: each user once, whoever comes at the moment she comes; her
-    later ones wait for the touch after it. ``due`` is when the window of somebody would be over in the
-    store who, by what waits, was there all along.
+    ``waiting`` are those for the next touch. ``due`` is when the window of somebody would be over in the
+    store who, by what waits, was there all along. Of whoever was told and comes again, only her last
+    sighting is kept (``_again``), until the minute in which her window would be over: that one is told.
     """
 
     def __init__(self, teller: Teller, naming: Naming, window: int) -> None:
         self._teller, self._naming, self._window = teller, naming, window
         self.waiting: dict[bytes, int] = {}
-        self._later: dict[bytes, int] = {}
-        self._came: set[bytes] = set()
         self.due: float = inf
+        self.came = False
+        """Whether somebody among them came: the minute does not end without a touch."""
+        self._known: set[bytes] = set()  # whose window is not over this minute
+        self._over: dict[int, list[bytes]] = {}  # the minute in which it is
+        self._again: dict[bytes, int] = {}
+        self._minute = 0
 
     def see(self, user: bytes, at: int, seen: int | None) -> None:
         """Take a sighting of a user; ``seen``: when she, who is online, was seen before."""
-        if user in self._came:
-            self._later[user] = at
-            return
-        self.waiting[user] = at
         if seen is None:
-            self._came.add(user)
-            seen = at
+            self.came = True
+            self._known.add(user)
+            self.waiting[user] = seen = at
+        elif user in self._known:
+            self._again[user] = at
+            return
+        else:
+            self.waiting[user] = at
         self.due = min(self.due, seen + self._window)
 
-    @property
-    def urgent(self) -> bool:
-        """Whether somebody came, or many wait: the minute does not end without a touch."""
-        return bool(self._came) or len(self.waiting) > marking.MOST_AT_ONCE
+    def enter(self, minute: int) -> None:
+        """Begin a minute: those whose windows would be over in it wait to be told again."""
+        self._minute = minute
+        for one in [one for one in self._over if one <= minute]:
+            for user in self._over.pop(one):
+                self._release(user, one * MINUTE)
+
+    def _release(self, user: bytes, due: int) -> None:
+        self._known.discard(user)
+        at = self._again.pop(user, None)
+        if at is not None:
+            self.waiting[user] = at
+            self.due = min(self.due, due)
 
     def tell(self, at: int) -> None:
         """Tell the store what waits, at the moment of the last one of these, or later."""
         marks = [mark_of(user, self._naming) for user in self.waiting]
         self._teller.touch(at, marks, [at - seen for seen in self.waiting.values()])
-        told, self.waiting = self.waiting, self._later
-        self._later, self._came = {}, set()
-        self.due = min((told[user] + self._window for user in self.waiting), default=inf)
+        told, self.waiting, self.due, self.came = self.waiting, {}, inf, False
+        self._known.update(told)
+        for user, seen in told.items():
+            over = (seen + self._window) // MINUTE
+            if over > self._minute:
+                self._over.setdefault(over, []).append(user)
+            else:
+                self._release(user, seen + self._window)
+
+    def tell_due(self, until: int, at: int) -> None:
+        """Tell the store what it has to know by ``until``; ``at`` is the moment before that."""
+        while until >= self.due:
+            self.tell(at)
 
     def tell_all(self, at: int) -> None:
         """Tell the store everything."""
-        while self.waiting:
+        if self.waiting:
+            self.tell(at)
+        if self._again:
+            self.waiting, self._again = self._again, {}
             self.tell(at)
 
 
@@ -248,22 +277,21 @@ class Pass:
 
     def _tell(self, moments: list[tuple[int, Seen, int]], until: int) -> None:
         """Tell what was seen in a minute; the next sighting after it comes at ``until``."""
-        told, most, most_at = self._told, 0, -1
-        for at, seen, count in moments:
-            if count > most and any(before is None for _, before in seen):
-                most, most_at = count, at
+        if not moments:
+            return
+        told, most_at = self._told, _most_at(moments)
+        told.enter(moments[0][0] // MINUTE)
         for at, seen, _ in moments:
-            if at >= told.due:
-                told.tell(self._now)
+            told.tell_due(at, self._now)
             for user, before in seen:
                 told.see(user, at, before)
             self._now = at
             full = at == self._next
-            if (at == most_at or full) and told.urgent:
+            if (at == most_at or full) and told.came:
                 told.tell(at)
             if full:
                 self._count()
-        if told.urgent:
+        if told.came:
             told.tell(self._now)
         if self._now // _DAY != until // _DAY:  # whom a day has seen is told on that day
             told.tell_all(self._now)
@@ -284,8 +312,8 @@ class Pass:
                 self._zeros.frombytes(bytes(more * self._zeros.itemsize))
                 self._next += more * MINUTE
                 return
-            if self._next >= self._told.due:
-                self._told.tell(self._now)
+            self._told.enter(self._next // MINUTE)
+            self._told.tell_due(self._next, self._now)
             self._count()
 
     def series(self) -> Sequence[int]:
@@ -293,6 +321,15 @@ class Pass:
         for at, count in zip(self._asked, self._teller.counted, strict=True):
             self._zeros[at] = count
         return self._zeros
+
+
+def _most_at(moments: list[tuple[int, Seen, int]]) -> int:
+    """The first moment of a minute with the most online, of those at which somebody came; -1 for none."""
+    most, most_at = 0, -1
+    for at, seen, count in moments:
+        if count > most and any(before is None for _, before in seen):
+            most, most_at = count, at
+    return most_at
 
 
 # ------------------------------------------------------------ the whole
