@@ -101,6 +101,16 @@ def clocked(server: Server, clock: Clock) -> Iterator[herenow.Presence]:
         yield made
 
 
+def told(caplog: pytest.LogCaptureFixture, presence: herenow.Presence) -> list[str]:
+    """What the breaker of this Presence's store has logged; those of other tests may still try theirs."""
+    mine = id(presence._engine.store.breaker)
+    return [
+        record.getMessage()
+        for record in caplog.records
+        if getattr(record, "herenow_breaker", None) == mine
+    ]
+
+
 def assert_ttls(client: Any) -> None:
     """Every key goes by itself one day."""
     for key in client.scan_iter(count=1000):

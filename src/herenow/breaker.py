@@ -48,6 +48,7 @@ LONG: Final = 2.0
 LOST: Final = 60.0
 """Seconds after which a try that has not ended is one no more."""
 
+_OPEN: Final = "the breaker is open, no call waits for the store any more: %s"
 State = Literal["closed", "open", "half-open"]
 
 
@@ -135,9 +136,11 @@ class Breaker:
         if was_open:
             if self.seeker is not None:
                 self.seeker.stop()
-            _log.info("the store answers again, after %.1f s: the breaker is closed", gone)
+            self._tell(
+                logging.INFO, "the store answers again, after %.1f s: the breaker is closed", gone
+            )
         else:
-            _log.info("the store answers again, after %.1f s", gone)
+            self._tell(logging.INFO, "the store answers again, after %.1f s", gone)
 
     def failed(self, began: float, now: float, why: str) -> None:
         """A call was not answered."""
@@ -158,9 +161,13 @@ class Breaker:
                 self._delay = min(2 * self._delay, MOST)
                 self._wait(now)
         if first and not opened:
-            _log.warning("the store does not answer: %s", why)
+            self._tell(logging.WARNING, "the store does not answer: %s", why)
         if opened:
-            _log.warning("the breaker is open, no call waits for the store any more: %s", why)
+            self._tell(logging.WARNING, _OPEN, why)
+
+    def _tell(self, level: int, what: str, of: object) -> None:
+        # which of several stores it is: a URL may hold a password
+        _log.log(level, what, of, extra={"herenow_breaker": id(self)})
 
     def interrupted(self, began: float) -> None:
         """A call ended without telling anything: cancelled, or the caller's own error."""
@@ -190,7 +197,7 @@ class Breaker:
         """Open where a call has been under way too long: others need not find out for themselves."""
         longest = now - min(list(self._under_way.values()), default=now)
         if longest > LONG and self._opens(now, longest):
-            _log.warning("the breaker is open, no call waits for the store any more: %s", self.why)
+            self._tell(logging.WARNING, _OPEN, self.why)
 
     def _opens(self, now: float, longest: float) -> bool:
         with self._lock:

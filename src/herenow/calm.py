@@ -1,7 +1,8 @@
 """What sites ask with: the methods of `Presence`, of which none raises for the store.
 
 What is asked gets an empty answer while the store fails: [], None, False; numbers are None, for unknown
-is not 0. Bad arguments stay errors. The log says it once a change.
+is not 0. Bad arguments stay errors. `breaker` and `store` log what is wrong, once a
+change.
 """
 
 import logging
@@ -25,7 +26,7 @@ _log: Final = logging.getLogger("herenow")
 
 
 class Trouble:
-    """Whether the store of a site lately answered; says so in the log, once a change."""
+    """Whether the store of a site lately answered. What is wrong with it, its breaker and it log."""
 
     def __init__(self, *, enabled: bool = True) -> None:
         self.enabled = enabled
@@ -36,9 +37,9 @@ class Trouble:
         if not self.enabled:
             return
         if error is not None and self._answers:
-            _log.warning("pages are served without the store: %s", error)
+            _log.debug("pages are served without the store: %s", error)
         elif error is None and not self._answers:
-            _log.info("pages are served with the store again")
+            _log.debug("pages are served with the store again")
         self._answers = error is None
 
 

@@ -3,18 +3,18 @@
 import gc
 import logging
 import os
-import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from typing import Any
 
 import pytest
 import redis
 
 import herenow
 from herenow import StoreError, StoreTimeout, StoreUnavailable
-from tests.conftest import SERVER
+from tests.conftest import SERVER, told
 from tests.core.sides import SIDES, Side, opened
 from tests.servers import HOST, Server, binary, poll, start_cluster, start_server
 
@@ -56,8 +56,9 @@ def comes_back(side: Side, seconds: float = 12) -> None:
         take_time(side)
 
 
-def probers() -> list[str]:
-    return [one.name for one in threading.enumerate() if one.name == "herenow-probe"]
+def probing(presence: Any) -> bool:
+    seeker = presence._engine.store.breaker.seeker
+    return seeker is not None and seeker.alive
 
 
 def test_a_hung_store_costs_a_few_calls_their_timeout_and_the_rest_nothing(
@@ -86,13 +87,13 @@ def test_a_hung_store_costs_a_few_calls_their_timeout_and_the_rest_nothing(
         assert side.is_online("alice")
         assert side.health().breaker == "closed"
         assert side.health().ok
-    said = [record.getMessage().partition(":")[0] for record in caplog.records]
-    assert [one.partition(",")[0] for one in said] == [
-        "the store does not answer",
-        "the breaker is open",
-        "the store answers again",
-    ]
-    poll(lambda: not probers(), "the end of the prober", 5)
+        said = [one.partition(":")[0].partition(",")[0] for one in told(caplog, side.presence)]
+        assert said == [
+            "the store does not answer",
+            "the breaker is open",
+            "the store answers again",
+        ]
+        poll(lambda: not probing(side.presence), "the end of the prober", 5)
 
 
 def test_a_killed_store_is_found_as_soon_as_it_is_back(name: str, own: Server) -> None:
@@ -227,23 +228,24 @@ def test_two_presences_of_a_process_share_what_they_know(own: Server) -> None:
         poll(lambda: one.health().ok and other.health().ok, "both", 12)
 
 
-def test_who_is_dropped_or_closed_is_not_probed_for(own: Server) -> None:
-    for close in (True, False):
-        presence = herenow.Presence(own.url, timeout=0.1)
-        presence.counts()
-        own.pause()
-        try:
-            for _ in range(4):
-                with pytest.raises(StoreError):
-                    presence.counts()
-            assert probers()
-            if close:
-                presence.close()
-            del presence
-            gc.collect()
-            poll(lambda: not probers(), "the end of the prober", 8)
-        finally:
-            own.resume()
+@pytest.mark.parametrize("close", [True, False])
+def test_who_is_dropped_or_closed_is_not_probed_for(own: Server, *, close: bool) -> None:
+    presence = herenow.Presence(own.url, timeout=0.1)
+    presence.counts()
+    own.pause()
+    try:
+        for _ in range(4):
+            with pytest.raises(StoreError):
+                presence.counts()
+        prober = presence._engine.store.breaker.seeker._thread
+        assert prober.is_alive()
+        if close:
+            presence.close()
+        del presence
+        gc.collect()
+        poll(lambda: not prober.is_alive(), "the end of the prober", 8)
+    finally:
+        own.resume()
 
 
 def test_a_forked_child_heals_by_itself(own: Server) -> None:

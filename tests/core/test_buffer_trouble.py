@@ -86,7 +86,7 @@ def test_a_hung_store_never_blocks_a_mark(frail: Server, buffered: herenow.Prese
         frail.resume()
     assert sum(took) / len(took) < 0.05
     assert max(took) < 1
-    poll(lambda: buffered.count_online_users() == 321, "what waited", 5)
+    poll(lambda: buffered.health().ok and buffered.count_online_users() == 321, "what waited", 10)
 
 
 def test_reads_of_a_hung_store_end_together(frail: Server, buffered: herenow.Presence) -> None:
@@ -98,7 +98,7 @@ def test_reads_of_a_hung_store_end_together(frail: Server, buffered: herenow.Pre
         gate.wait()
         started = time.monotonic()
         buffered.mark_online(f"u{number}")
-        with pytest.raises(herenow.StoreTimeout):
+        with pytest.raises(herenow.StoreError):
             buffered.count_online_users()
         return time.monotonic() - started
 
@@ -109,7 +109,13 @@ def test_reads_of_a_hung_store_end_together(frail: Server, buffered: herenow.Pre
     finally:
         frail.resume()
     assert max(took) < 1.5
-    poll(lambda: buffered.count_online_users() == 21, "what waited", 5)
+
+    def sent() -> bool:
+        with contextlib.suppress(herenow.StoreError):  # the breaker may be open
+            return buffered.count_online_users() == 21
+        return False
+
+    poll(sent, "what waited", 10)
 
 
 @pytest.mark.parametrize("buffered", [False, True])
@@ -155,7 +161,7 @@ async def test_async_reads_of_a_hung_store_end_together(frail: Server) -> None:
         async def read(number: int) -> float:
             started = time.monotonic()
             await presence.mark_online(f"u{number}")
-            with pytest.raises(herenow.StoreTimeout):
+            with pytest.raises(herenow.StoreError):
                 await presence.count_online_users()
             return time.monotonic() - started
 
@@ -167,7 +173,7 @@ async def test_async_reads_of_a_hung_store_end_together(frail: Server) -> None:
         assert max(took) < 1.5
         deadline = time.monotonic() + 5
         while time.monotonic() < deadline:
-            with contextlib.suppress(herenow.StoreTimeout):
+            with contextlib.suppress(herenow.StoreError):
                 if await presence.count_online_users() == 21:
                     return
             await asyncio.sleep(0.02)

@@ -9,11 +9,12 @@ from flask import Flask, Request
 
 import herenow
 from herenow.flask import HereNow
+from tests.conftest import told
 from tests.servers import Server, binary, poll, start_server
 
 Site = Callable[..., tuple[Flask, HereNow]]
 UNKNOWN = "Online: unknown (the store does not answer)"
-SAID = "pages are served without the store"
+SAID = "the store does not answer: "
 
 
 @pytest.fixture
@@ -81,7 +82,11 @@ def test_pages_come_and_say_unknown(
     assert here.health().ok is (harm is spoil)  # a PING is all it asks
     with pytest.raises(herenow.StoreError):
         here.presence.get_online_users()
-    assert caplog.text.count(SAID) == 1
+    said = "\n".join(told(caplog, here.presence))
+    assert said.count(SAID) == (harm is not spoil)
+    assert said.count("the breaker is open") == (harm is not spoil)
+    assert ("the store refused" in caplog.text) is (harm is spoil)
+    assert "pages are served" not in caplog.text  # it is told in one place
 
 
 def test_when_the_store_is_back_so_are_the_answers(
@@ -92,10 +97,10 @@ def test_when_the_store_is_back_so_are_the_answers(
     for count in (1, 2):
         own.pause()
         assert get(app, "/online") == UNKNOWN
-        assert caplog.text.count(SAID) == count
+        assert "".join(told(caplog, here.presence)).count(SAID) == count
         own.resume()
         poll(lambda: here.get_online_users() == ["alice"], "the answers", 5)
-        assert caplog.text.count("pages are served with the store again") == count
+        assert "".join(told(caplog, here.presence)).count("the store answers again") == count
 
 
 def test_marks_made_while_the_store_is_away_arrive_with_their_own_moments(

@@ -48,7 +48,8 @@ class Crowd:
         self._now += seconds
         gone = [one for one in self._here if one.until <= self._now]
         self._here = [one for one in self._here if one.until > self._now]
-        for _ in range(min(self._number - len(self._here), self._number // 20 + 2)):
+        most = self._number // 20 + 2 if self._here else self._number  # they are there at once
+        for _ in range(min(self._number - len(self._here), most)):
             self._here.append(self._comes())
         for one in gone:
             if one.kind != "guest" or self._dice.random() < 0.5:  # noqa: PLR2004 - the rest just stop
