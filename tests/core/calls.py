@@ -35,6 +35,7 @@ READS: dict[str, Call] = {
     "rooms": lambda p: p.rooms(),
     "room_counts": lambda p: p.room_counts(["site", "elsewhere"]),
 }
+APART = {"watch", "day_key"}  # tried by tests/watch and tests/flask
 ASKS_NOTHING = {"name", "room", "beat_seconds", "health", "flush", "client", "close"}
 
 
