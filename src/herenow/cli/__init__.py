@@ -39,6 +39,7 @@ COMMANDS: Final[dict[str, Entry]] = {
         "herenow.cli.demo:demo", "A forum that shows who is online, to try.", _TRY, "all"
     ),
     "online": Entry("herenow.cli.online:online", "Who is online now, or how many.", _ASK),
+    "watch": Entry("herenow.cli.watch:watch", "A room as it lives: counts, events.", _ASK),
     "replay": Entry(
         "herenow.cli.replay:replay", "Replay access logs: who was online, when.", _LOGS
     ),

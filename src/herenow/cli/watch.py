@@ -1,0 +1,168 @@
+"""``herenow watch``: a room as it lives: counts, their curve, who came last, what happens."""
+
+import json
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from herenow.cli.online import said_counts
+from herenow.cli.options import checked, hidden_option, with_presence
+from herenow.cli.output import ago, as_json, console, on_terminal
+from herenow.cli.program import YES
+from herenow.errors import StoreError
+from herenow.operations.events import Place
+
+if TYPE_CHECKING:
+    from herenow.models import Event, Snapshot
+    from herenow.presence import Presence
+    from herenow.watchers import Events
+
+_SHOWN: Final = 10
+_CURVE: Final = 300
+_CURVE_LINES: Final = 8
+_EVERY: Final = 1.0
+_FRAME: Final = 0.1
+
+
+def _event_id(value: str) -> str:
+    Place.parse(value)
+    return value
+
+
+@click.command()
+@click.option("--after", metavar="ID", callback=checked(_event_id), help="Go on after this event.")
+@click.option("--user", "users", metavar="USER", multiple=True, help="Of her alone; several times.")
+@click.option("--events", "most", metavar="N", type=click.IntRange(1), help="End after so many.")
+@click.option("--json", "as_lines", is_flag=True, help="JSON, one event a line.")
+@hidden_option
+@with_presence()
+def watch(
+    presence: "Presence",
+    *,
+    after: str | None,
+    users: tuple[str, ...],
+    most: int | None,
+    as_lines: bool,
+    include_hidden: bool,
+) -> int:
+    """Show what happens in a room as it happens, until Ctrl-C.
+
+    On a terminal with the counts, their curve, and who was seen last; else an event a line: time, type,
+    kind, user, reason, and the id that --after takes. A store that is away is waited for.
+    """
+    with presence.watch(after, users or None, include_hidden=include_hidden) as events:
+        if on_terminal() and not as_lines:
+            return _Screen(presence, include_hidden=include_hidden).run(events, most)
+        for number, event in enumerate(events, 1):
+            print(_as_line(event) if as_lines else _told(event), flush=True)
+            if number == most:
+                break
+    return YES
+
+
+def _as_line(event: "Event") -> str:
+    return json.dumps(as_json(event), ensure_ascii=False)
+
+
+def _told(event: "Event") -> str:
+    told = (as_json(event.at), event.type, event.kind, event.user, event.reason, event.id)
+    return "\t".join("-" if one is None else str(one) for one in told)
+
+
+class _Screen:
+    """What the terminal shows, drawn anew each second and at each event, ten times a second at most."""
+
+    def __init__(self, presence: "Presence", *, include_hidden: bool) -> None:
+        self._presence = presence
+        self._include_hidden = include_hidden
+        self._curve: deque[int] = deque(maxlen=_CURVE)
+        self._events: deque[Event] = deque(maxlen=_SHOWN)
+        self._snapshot: Snapshot | None = None
+        self._trouble = ""
+        self._looked = 0.0
+
+    def run(self, events: "Events", most: int | None) -> int:
+        """Draw until the end."""
+        from rich.live import Live
+
+        told, drawn = 0, 0.0
+        with Live(console=console(), auto_refresh=False) as live:
+            while most is None or told < most:
+                self._look()
+                if time.monotonic() - drawn > _FRAME:
+                    live.update(self._draw(live.console.width), refresh=True)
+                    drawn = time.monotonic()
+                batch = events.batch(_EVERY)
+                told += len(batch)
+                self._events.extend(batch)
+            live.update(self._draw(live.console.width), refresh=True)
+        return YES
+
+    def _look(self) -> None:
+        if time.monotonic() - self._looked < _EVERY / 2:
+            return  # in a storm the counts are asked for twice a second
+        self._looked = time.monotonic()
+        try:
+            self._snapshot = self._presence.snapshot(_SHOWN, include_hidden=self._include_hidden)
+            self._trouble = ""
+        except StoreError as error:
+            self._trouble = f"waiting for the store: {error}"
+            return
+        counts = self._snapshot.counts
+        self._curve.append(
+            counts.member + counts.guest + (counts.hidden if self._include_hidden else 0)
+        )
+
+    def _draw(self, width: int) -> Any:
+        from rich.columns import Columns
+        from rich.console import Group
+        from rich.panel import Panel
+        from rich.text import Text
+
+        snapshot = self._snapshot
+        counts = (
+            ""
+            if snapshot is None
+            else said_counts(snapshot.counts, include_hidden=self._include_hidden)
+        )
+        newest = [] if snapshot is None else snapshot.users
+        people = [f"{one.user}  {ago(one.last_seen)}{'  away' * one.away}" for one in newest]
+        half = max(20, width // 2 - 2)
+        return Group(
+            Text(f"{self._presence.name}: {self._trouble or counts}", style="bold"),
+            Text(_curve(list(self._curve), width), no_wrap=True),
+            Columns(
+                [
+                    Panel(Text("\n".join(people) or "nobody"), title="newest", width=half),
+                    Panel(
+                        Text("\n".join(map(_said, self._events)) or "nothing yet"),
+                        title="events",
+                        width=half,
+                    ),
+                ]
+            ),
+        )
+
+
+def _said(event: "Event") -> str:
+    what = event.user or "started over"
+    kind = "" if event.kind in (None, "member") else f" ({event.kind})"
+    why = " timed out" if event.reason == "timeout" else ""
+    return f"{event.at.astimezone():%H:%M:%S} {event.type:<6} {what}{kind}{why}"
+
+
+def _curve(values: list[int], width: int) -> str:
+    """Draw how many people there were, a second a step."""
+    import plotille
+
+    figure = plotille.Figure()
+    figure.width, figure.height = max(20, min(width, 100) - 14), _CURVE_LINES
+    figure.with_colors = False
+    figure.x_label, figure.y_label = "s ago", "people"
+    figure.register_label_formatter(float, lambda value, chars, **_: f"{value:>{chars}.0f}")
+    figure.set_x_limits(-max(30, len(values)), 0)
+    figure.set_y_limits(0, max(4, *values, 1) * 1.1)
+    figure.plot([float(i) for i in range(1 - len(values), 1)], [float(one) for one in values])
+    return str(figure.show())
