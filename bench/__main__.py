@@ -12,10 +12,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from bench import bulk, logs, reads, sightings
+from bench import bulk, logs, reads, requests, sightings
 from bench.stage import ROWS, Measured, Row, Stage, on_stage
 
-MODULES = (sightings, reads, bulk, logs)
+MODULES = (sightings, reads, bulk, logs, requests)
 """Whose rows these are, in the order of the table."""
 
 

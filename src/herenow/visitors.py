@@ -26,6 +26,7 @@ from herenow.names import Kind
 _log: Final = logging.getLogger("herenow")
 _DAY: Final = 86_400
 _MOST_AGENT: Final = 512
+_MOST_STRANGERS: Final = 8192
 _PATTERNS_AT_ONCE: Final = 25
 _NAME: Final = re.compile(r"\w[\w.-]{0,39}", re.ASCII)
 _NOBODY: Final = "unknown"
@@ -91,9 +92,13 @@ def _bot_name(agent: str) -> str | None:
 # ------------------------------------------------------------ guests
 
 
-@lru_cache(maxsize=8192)
 def network(address: str) -> str:
     """Cut an address to what one household has: IPv4 as it is, of IPv6 the /64."""
+    return _network(address) if ":" in address else address
+
+
+@lru_cache(maxsize=8192)
+def _network(address: str) -> str:
     try:
         parsed = ip_address(address.partition("%")[0])
     except ValueError:
@@ -117,6 +122,7 @@ class DayKeys:
         self._secret = None if secret is None else secret.encode()
         self._fetch = fetch
         self._known: dict[int, bytes] = {}
+        self.strangers: dict[tuple[int, str, str], Visitor] = {}
 
     def get(self, number: int) -> bytes | None:
         """Get the key of a day, by its number since 1970; None where the store does not tell."""
@@ -134,6 +140,7 @@ class DayKeys:
             for old in [one for one in self._known if one < number - 1]:
                 self._known.pop(old, None)
             self._known[number] = key
+            self.strangers = {}
         return key
 
 
@@ -141,13 +148,23 @@ def stranger(
     address: str | None, user_agent: str | None, keys: DayKeys, now: float | None = None
 ) -> Visitor | None:
     """Name a bot or a guest; None for a guest while the store does not tell the day's key."""
+    day = int((time.time() if now is None else now) // _DAY)
+    facts = day, address or "", (user_agent or "")[:_MOST_AGENT]
+    known = keys.strangers.get(facts)
+    if known is not None:
+        return known
     bot = bot_name(user_agent)
     if bot is not None:
-        return Visitor(f"bot-{bot}", "bot")
-    key = keys.get(int((time.time() if now is None else now) // _DAY))
-    if key is None:
-        return None
-    return Visitor(_guest(key, address or "", (user_agent or "")[:_MOST_AGENT]), "guest")
+        known = Visitor(f"bot-{bot}", "bot")
+    else:
+        key = keys.get(day)
+        if key is None:
+            return None
+        known = Visitor(_guest(key, facts[1], facts[2]), "guest")
+    if len(keys.strangers) >= _MOST_STRANGERS:
+        keys.strangers = {}
+    keys.strangers[facts] = known
+    return known
 
 
 def before_midnight(

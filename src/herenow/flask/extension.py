@@ -17,7 +17,6 @@ from flask import (
     has_app_context,
     has_request_context,
     request,
-    request_started,
 )
 
 from herenow import visitors
@@ -50,6 +49,7 @@ class Site:
         self.presence = presence
         self.trouble = Trouble(enabled=settings.enabled)
         self.by_default = here.identify is by_default
+        self.excludes = bool(settings.exclude)
         self.excluded = visitors.excluding(settings.exclude)
         self.keys = visitors.DayKeys(settings.secret, presence.day_key)
         self.guests = visitors.Bound(settings.max_guests, "HERENOW_MAX_GUESTS")
@@ -60,7 +60,7 @@ class Site:
         """The window of the room `site` in seconds, as far as this process knows."""
         return 3 * self.presence.beat_seconds
 
-    def begin(self, _: Flask, **__: object) -> None:
+    def begin(self) -> None:
         """Meet a request."""
         visits.begin(self)
 
@@ -134,7 +134,8 @@ class HereNow(Calm):
         site = app.extensions["herenow"] = Site(self, app, presence, settings)
         self._apps.add(app)
         if settings.enabled and self.identify is not None:
-            request_started.connect(site.begin, app)
+            # the first of all hooks: one that answers ends the row, and the visitor is there all the same
+            app.before_request_funcs.setdefault(None, []).insert(0, site.begin)
         showing.add_to_templates(self, app)
         app.cli.add_command(online_command(self))
         if settings.online_url is not None:

@@ -36,7 +36,7 @@ class Visit:
         self._counts = not (
             request.method == "OPTIONS"  # a browser asks ahead, without any cookie
             or (request.endpoint or "").rpartition(".")[2] == "static"
-            or site.excluded(request.path)
+            or (site.excludes and site.excluded(request.path))
         )
         self._before = self._logged_in() if site.by_default else None
         self._named: Visitor | None = None
@@ -44,6 +44,11 @@ class Visit:
         self._marked: Visitor | None = None
         self._marking = False
         self._rooms: list[Any] | None = None
+
+    def end(self, response: Response) -> Response:
+        """Mark her at the end, if that was not done before."""
+        self.mark(status=response.status_code)
+        return response
 
     # who it is
 
@@ -81,7 +86,7 @@ class Visit:
     def stranger(self) -> Visitor | None:
         """Name the guest or bot that makes the request, logged in or not."""
         sent = self._request
-        return stranger(sent.remote_addr, sent.headers.get("User-Agent"), self._site.keys)
+        return stranger(sent.remote_addr, sent.environ.get("HTTP_USER_AGENT"), self._site.keys)
 
     def _logged_in(self) -> str | None:
         """Whom the session says is logged in, without touching it."""
@@ -154,7 +159,7 @@ class Visit:
         if not site.by_default:
             return None
         if visitor.kind == "guest":
-            agent = sent.headers.get("User-Agent")
+            agent = sent.environ.get("HTTP_USER_AGENT")
             return before_midnight(sent.remote_addr, agent, site.keys, site.window)
         if visitor.kind is None and self._before is None:  # logged in just now
             guest = self.stranger()
@@ -176,11 +181,7 @@ def begin(site: "Site") -> None:
     visit = Visit(site, real(request))
     request.environ[_KEY] = visit
 
-    def end(response: Response) -> Response:
-        visit.mark(status=response.status_code)
-        return response
-
-    after_this_request(end)
+    after_this_request(visit.end)
 
 
 def current(site: "Site") -> Visit | None:
