@@ -49,6 +49,7 @@ class Site:
         self.presence = presence
         self.trouble = Trouble(enabled=settings.enabled)
         self.by_default = here.identify is by_default
+        self.has_rooms = here.rooms_of is not None
         self.excludes = bool(settings.exclude)
         self.excluded = visitors.excluding(settings.exclude)
         self.keys = visitors.DayKeys(settings.secret, presence.day_key)

@@ -30,12 +30,24 @@ _context: Final = vars(flask_globals).get("request_ctx", flask_globals.app_ctx)
 class Visit:
     """One request, as herenow has it."""
 
+    __slots__ = (
+        "_before",
+        "_counts",
+        "_is_named",
+        "_marked",
+        "_marking",
+        "_named",
+        "_request",
+        "_rooms",
+        "_site",
+    )
+
     def __init__(self, site: "Site", request: Request) -> None:
         self._site = site
         self._request = request
         self._counts = not (
             request.method == "OPTIONS"  # a browser asks ahead, without any cookie
-            or (request.endpoint or "").rpartition(".")[2] == "static"
+            or (request.endpoint is not None and request.endpoint.rpartition(".")[2] == "static")
             or (site.excludes and site.excluded(request.path))
         )
         self._before = self._logged_in() if site.by_default else None
@@ -127,7 +139,7 @@ class Visit:
         first = self._marked is None or self._marked.user != visitor.user
         if first:
             self._mark_in(None, visitor)
-        if self._rooms is None and (status is None or status < _BAD_REQUEST):
+        if site.has_rooms and self._rooms is None and (status is None or status < _BAD_REQUEST):
             self._rooms = site.rooms_of(self._request)
             first = True
         if first:
