@@ -188,8 +188,8 @@ class _Shown:
     def one(self, stored: StoredEvent, since: int, *, include_hidden: bool) -> Event | None:
         """One of them, to somebody whose snapshot was of the moment ``since``; None: not for them."""
         event = stored.event if include_hidden else as_outsider(stored)
-        if event is None:
-            return None
+        if event is None or not since:
+            return event
         return replace(event, id=str(Place(stored.number, since, self._told.history)))
 
     def all(self, *, include_hidden: bool) -> list[Event]:

@@ -90,32 +90,33 @@ def read(scope: Scope, after: int | None, most: int) -> Operation[Told]:
 
     def told(reply: Any) -> Told:
         now, window, counter, born, history, due, entries = reply
-        events = [one for entry in entries for one in read_entry(entry, scope.room)]
-        whole = len(entries) < most
-        return Told(now, window, counter, born, text(history), due, whole, events)
+        of = text(history)
+        tail = f"-h{of}" if of else ""
+        events = [one for entry in entries for one in read_entry(entry, scope.room, tail)]
+        return Told(now, window, counter, born, of, due, len(entries) < most, events)
 
     args = (*scope.looking(), "" if after is None else after, most)
     return Operation(lua.load("events"), wanted, args, told)
 
 
-def read_entry(entry: Any, room: str) -> list[StoredEvent]:
-    """Read one entry of a stream: its events, oldest first."""
+def read_entry(entry: Any, room: str, tail: str = "") -> list[StoredEvent]:
+    """Read one entry of a stream: its events, oldest first; ``tail`` is what their ids end with."""
     entry_id, fields = entry
     values = dict(zip(texts(fields[::2]), texts(fields[1::2]), strict=True))
     records = values["events"].split("\n")
     first = int(text(entry_id).partition("-")[0]) - len(records) + 1
     return [
-        _read_record(record, number, values["at"], room)
+        _read_record(record, number, values["at"], room, tail)
         for number, record in enumerate(records, first)
     ]
 
 
-def _read_record(record: str, number: int, entry_at: str, room: str) -> StoredEvent:
+def _read_record(record: str, number: int, entry_at: str, room: str, tail: str) -> StoredEvent:
     fields = record.split("\t")
     what, user, at, session, away, info, was = fields + [""] * (7 - len(fields))
     event_type, reason = _TYPES[what[0]]
     event = Event(
-        id=str(number),
+        id=f"{number}{tail}",
         type=event_type,
         room=room,
         user=user,
