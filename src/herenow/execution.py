@@ -100,8 +100,12 @@ class _Call:
         self._lost = False
 
     def __enter__(self) -> Self:
+        store = self._engine.store
+        if store.breaker.closed and not store.watched:  # as nearly always: no more than that
+            self.began = monotonic()
+            return self
         try:
-            self.began = self._engine.store.begin(self if self._watched else None)
+            self.began = store.begin(self if self._watched else None)
         except StoreError:
             self._engine.seek()
             raise
@@ -114,7 +118,7 @@ class _Call:
         trace: TracebackType | None,
     ) -> None:
         store = self._engine.store
-        if self._watched:
+        if self._watched and store.watched:
             store.end(self)
         if error is not None:
             translated = self._engine.failed(error, self.began, self._key)

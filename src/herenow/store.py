@@ -70,7 +70,7 @@ class Store:
     def __init__(self, connect: Callable[[], Connected], shared: object = None) -> None:
         self._connect = connect
         self.breaker = breaker.Breaker() if shared is None else breaker.shared(shared)
-        self._watched = False
+        self.watched = False
         self._refusals: dict[str, float] = {}
         self._asked: Any = None
         self._connected: Connected | None = None
@@ -107,7 +107,7 @@ class Store:
             raise
         self._errors = opened.exceptions
         self.cluster = opened.cluster
-        self._watched = opened.handed_in
+        self.watched = opened.handed_in
         self.execute = opened.client.execute_command
         if not (opened.cluster or opened.handed_in):
             self.execute = _straight(opened.client)
@@ -139,18 +139,17 @@ class Store:
         short one. `end` it then.
         """
         now = monotonic()
-        if self._watched:
+        if self.watched:
             self.breaker.notice(now)
         if not self.breaker.closed and not self.breaker.admit(now):
             raise self.refusal
-        if self._watched and call is not None:
+        if self.watched and call is not None:
             self.breaker.watch(call, now)
         return now
 
     def end(self, call: object) -> None:
         """A call that was named ended."""
-        if self._watched:
-            self.breaker.unwatch(call)
+        self.breaker.unwatch(call)
 
     @property
     def refusal(self) -> StoreUnavailable:
