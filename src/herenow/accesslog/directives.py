@@ -23,7 +23,7 @@ _AGENTS: Final = ("%{user-agent}i", "$http_user_agent")
 _USERS: Final = ("%u", "$remote_user")
 _TIMES: Final[dict[str, tuple[str, ReadTime]]] = {
     "%t": (r"\[({}[^\]]*)\]", read_clf),
-    "$time_local": ('({}[^\\]"]*?)', read_clf),
+    "$time_local": ('({}[^\\]"]*)', read_clf),
     "$time_iso8601": (r"({}[0-9T:.+Zz-]+)", read_iso),
     "$msec": (r"({}[0-9.]+)", partial(read_epoch, unit=1000.0)),
 }
