@@ -171,7 +171,7 @@ class HereNow(Calm):
     # which app
 
     def _reached(self, reading: bool) -> Presence:
-        visit = self._visit() if reading else None
+        visit = self._visit() if reading and not visits.is_over() else None
         if visit is not None:
             visit.mark()
         return self._site().presence

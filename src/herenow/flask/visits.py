@@ -60,6 +60,9 @@ class Visit:
     def end(self, response: Response) -> Response:
         """Mark her at the end, if that was not done before."""
         self.mark(status=response.status_code)
+        self._request.environ[_KEY] = (
+            None  # a circle would leave each request to the garbage collector
+        )
         return response
 
     # who it is
@@ -194,6 +197,11 @@ def begin(site: "Site") -> None:
     request.environ[_KEY] = visit
 
     after_this_request(visit.end)
+
+
+def is_over() -> bool:
+    """Whether the request under way has been marked for good."""
+    return request.environ.get(_KEY, _KEY) is None if has_request_context() else False
 
 
 def current(site: "Site") -> Visit | None:
