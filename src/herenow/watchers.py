@@ -306,8 +306,8 @@ class _Line:
                     with self._lock:
                         line.send_command("PING", check_health=False)
         except Exception as error:  # noqa: BLE001 - whatever it is, the keeper makes another line
-            with self._lock:
-                self._ended = True
+            with self._lock:  # from here on nobody speaks on it: that would connect it again
+                self._ended, self._connection = True, None
             if not self._closed:
                 self._watchers.hung_up(self, list(self._channels), error)
         finally:
