@@ -7,6 +7,8 @@ sets, scripts or sweeps beyond this: whoever writes first expires whoever is due
 from dataclasses import dataclass, field
 from typing import Any
 
+KINDS = ("member", "hidden", "guest", "bot")
+
 
 @dataclass
 class Tab:
@@ -37,18 +39,79 @@ class Oracle:
         self.users: dict[str, User] = {}
         self.naming: int | None = None
         self.peaks: dict[str, tuple[int, int | None]] = {}
+        self.minutes: dict[int, dict[str, int]] = {}
+        self.seen_on: dict[tuple[int, str], set[str]] = {}
+        self.minute: int | None = None
+        self.opened: int | None = None
+        self.since = self.last_join = 0
+        self.before: dict[str, tuple[str, int]] = {}
+        self.late: list[tuple[int, int, str]] = []
 
     # writes
 
     def begin(self, now: int) -> int:
         """What every write does first; how many expired."""
         gone = 0
+        self.sample(now)
         if self.naming is not None:
             if self.naming > self.window:
                 gone = self.expire(now)
                 self.trim(now)
             self.window, self.naming = self.naming, None
         return gone + self.expire(now)
+
+    def sample(self, now: int) -> None:
+        """Count at the start of each minute since the last write, before anything changes."""
+        self.before = {n: (u.kind, u.seen) for n, u in self.users.items() if u.kind}
+        self.late = []
+        this = now // 60_000
+        if self.minute is None:
+            self.since = now
+        self.since = min(self.since, now)
+        if self.minute is None or this < self.minute:
+            self.most(this, self.counts(now))
+        else:
+            for minute in range(self.minute + 1, this + 1):
+                self.most(minute, self.counts(minute * 60_000))
+        self.opened, self.minute = self.minute, this
+
+    def most(self, minute: int, counts: dict[str, int]) -> None:
+        known = self.minutes.setdefault(minute, dict.fromkeys(counts, 0))
+        for what, number in counts.items():
+            known[what] = max(known[what], number)
+
+    def counts(self, at: int) -> dict[str, int]:
+        found = {kind: self.count(at, kind) for kind in KINDS}
+        return found | {"people": sum(found.values()) - found["bot"]}
+
+    def sight(self, name: str, kind: str, at: int) -> None:
+        self.seen_on.setdefault((at // 86_400_000, kind), set()).add(name)
+
+    def came_late(self, now: int) -> None:
+        """Who joined at a moment before this write counts from then, or from the last join before it.
+
+        ``late`` has (when, one more or less, kind); to be called before the joins are recorded.
+        """
+        opened = self.minute if self.opened is None else self.opened
+        known = max(self.last_join, (opened or 0) * 60_000) if self.opened is not None else 0
+        if known > now or not self.late:
+            return
+        late = [(min(max(at, known), now), by, kind) for at, by, kind in self.late]
+
+        def at(moment: int) -> dict[str, int]:
+            found = dict.fromkeys(KINDS, 0)
+            for kind, seen in self.before.values():
+                found[kind] += moment - seen < self.window
+            for when, by, kind in late:
+                found[kind] += by if when <= moment else 0
+            return found | {"people": sum(found.values()) - found["bot"]}
+
+        for moment in sorted({when for when, by, _ in late if by > 0 and when < now}):
+            if self.opened is None or moment // 60_000 >= self.opened:
+                self.compare(at(moment), moment)
+        if self.opened is not None:
+            for minute in range(self.opened + 1, now // 60_000 + 1):
+                self.most(minute, at(minute * 60_000))
 
     def expire(self, now: int) -> int:
         due = [u for u in self.users.values() if u.kind and now - u.seen >= self.window]
@@ -63,7 +126,7 @@ class Oracle:
             user.real = user.seen
         user.kind, user.tabs = None, {}
 
-    def mark(  # noqa: C901, PLR0912
+    def mark(  # noqa: C901, PLR0912, PLR0915
         self,
         now: int,
         name: str,
@@ -83,6 +146,7 @@ class Oracle:
         if now - at >= self.window:
             newest = max(user.shown or 0, real or 0)
             if not user.kind and newest <= at and at > now - self.retention:
+                self.sight(name, kind or usual, at)
                 if (kind or usual) == "member":
                     user.shown, user.real = at, None
                 if (kind or usual) == "hidden":
@@ -105,12 +169,19 @@ class Oracle:
         if replaces is not None:
             other = self.users.setdefault(replaces, User())
             if not (age is not None and other.kind and other.seen > at):
+                was = other.kind
                 self.leave_all(now, other, at)
+                if was and at < now:
+                    self.late.append((at, -1, was))
         came = not user.kind
         if came:
             user.kind, user.seen, user.real = kind or usual, at, None
             if user.kind != "hidden":
                 user.shown = None
+            if at < now:
+                before = self.before.get(name)
+                over = before[1] + self.window if before else at
+                self.late.append((max(at, over) if over <= now else at, 1, user.kind))
         else:
             user.seen = at if age is None else max(user.seen, at)
             if newest and kind and kind != user.kind:
@@ -118,6 +189,7 @@ class Oracle:
                     (at if user.kind == "member" else user.shown) if kind == "hidden" else None
                 )
                 user.kind = kind
+        self.sight(name, user.kind or "", at)
         user.tabs = tabs
         if set(tabs) == {""} and not tabs[""].away and not tabs[""].info:
             user.tabs = {}
@@ -164,11 +236,14 @@ class Oracle:
 
     def record(self, now: int) -> None:
         """Compare the peaks, after somebody joined or changed kind."""
-        counts = {kind: self.count(now, kind) for kind in ("member", "hidden", "guest", "bot")}
-        counts["people"] = sum(counts.values()) - counts["bot"]
+        self.compare(self.counts(now), now)
+        self.last_join = now
+
+    def compare(self, counts: dict[str, int], at: int) -> None:
         for kind, count in counts.items():
             if count > self.peaks.get(kind, (0, None))[0]:
-                self.peaks[kind] = (count, now)
+                self.peaks[kind] = (count, at)
+        self.most(at // 60_000, counts)
 
     # reads
 

@@ -25,11 +25,12 @@ from herenow.models import (
     Page,
     Peak,
     Room,
+    Sample,
     Sighting,
     Snapshot,
     UserPresence,
 )
-from herenow.operations import Operation, Plan, marking, online, single, users
+from herenow.operations import Operation, Plan, history, marking, online, single, users
 from herenow.presence import _NOTHING, DEFAULT_URL, Presence, Seconds, opener, same_store
 
 T = TypeVar("T")
@@ -52,6 +53,7 @@ class AsyncPresence:
         retention: Seconds | None = None,
         resolution: Seconds | None = None,
         buffered: bool = False,
+        history: bool | Seconds | None = None,
         prefix: str = "herenow:",
         clock: Callable[[], float] | None = None,
         timeout: Seconds = DEFAULT_TIMEOUT,
@@ -61,6 +63,7 @@ class AsyncPresence:
             retention=retention,
             resolution=resolution,
             buffered=buffered,
+            history=history,
             prefix=prefix,
             clock=clock,
         )
@@ -232,6 +235,23 @@ class AsyncPresence:
     ) -> Peak:
         return await self._call(online.peak(self._scope, kind))
 
+    async def history(
+        self,
+        start: datetime,
+        end: datetime,
+        step: names.Step = "minute",
+        *,
+        include_hidden: bool = False,  # noqa: ARG002
+    ) -> list[Sample]:
+        return await self._run(history.read(self._scope, start, end, step))
+
+    async def unique_users(
+        self, days: int = 1, kind: names.Kind = "member", *, include_hidden: bool = False
+    ) -> int:
+        return await self._run(
+            history.uniques(self._scope, days, kind, include_hidden=include_hidden)
+        )
+
     async def snapshot(self, limit: int = 50, *, include_hidden: bool = False) -> Snapshot:
         return await self._call(online.snapshot(self._scope, limit, include_hidden=include_hidden))
 
@@ -253,10 +273,15 @@ class AsyncPresence:
     def name(self) -> str:
         return self._scope.room
 
-    def room(self, name: object, window: Seconds | None = None) -> Self:
+    def room(
+        self,
+        name: object,
+        window: Seconds | None = None,
+        history: bool | Seconds | None = None,
+    ) -> Self:
         other = object.__new__(type(self))
         other.__dict__.update(self.__dict__)
-        other._scope = self._core.room(name, window)
+        other._scope = self._core.room(name, window, history)
         return other
 
     async def rooms(self, limit: int = 50, *, include_hidden: bool = False) -> list[Room]:

@@ -17,6 +17,7 @@ from herenow.errors import StoreError
 from herenow.memory import Memory, Write
 from herenow.models import Counts, Room, UserPresence
 from herenow.operations import (
+    Argument,
     Operation,
     Outcome,
     Plan,
@@ -39,6 +40,7 @@ _log: Final = logging.getLogger("herenow")
 DEFAULT_ROOM: Final = "site"
 DEFAULT_WINDOW: Final = 300.0
 DEFAULT_RETENTION: Final = 30 * 86_400.0
+DEFAULT_HISTORY: Final = 31 * 86_400_000
 DEFAULT_TIMEOUT: Final = 0.25
 _SCOPES_KEPT: Final = 10_000
 _FLUSH_AT_MOST: Final = 0.5
@@ -55,6 +57,7 @@ class Core:
         retention: object,
         resolution: object,
         buffered: bool,
+        history: object,
         prefix: object,
         clock: Callable[[], float] | None,
     ) -> None:
@@ -68,6 +71,8 @@ class Core:
         self._retention = names.milliseconds(
             DEFAULT_RETENTION if retention is None else retention, "a retention"
         )
+        self._history_named = history is not None
+        self._history = names.clean_history(False if history is None else history, DEFAULT_HISTORY)
         self._resolution: float | None = None
         if resolution is not None:
             self._resolution = names.age_milliseconds(resolution, "a resolution") / 1000
@@ -78,9 +83,16 @@ class Core:
         self.buffer = Buffer() if buffered else None
         self.scope = lru_cache(maxsize=_SCOPES_KEPT)(self._scope)
         self.memory = Memory(self.scope)
-        self.site = self._scope(DEFAULT_ROOM, self._window if self._window_named else None)
+        self.site = self._scope(
+            DEFAULT_ROOM,
+            self._window if self._window_named else None,
+            self._history if self._history_named else None,
+        )
 
-    def _scope(self, room: str, window: int | None = None) -> Scope:
+    def _scope(self, room: str, window: int | None = None, history: int | None = None) -> Scope:
+        usual = self._history
+        if not self._history_named and room == DEFAULT_ROOM:
+            usual = DEFAULT_HISTORY
         return make_scope(
             room,
             self._prefix,
@@ -88,16 +100,23 @@ class Core:
             window_named=window is not None,
             retention=self._retention,
             retention_named=self._retention_named,
+            history=usual if history is None else history,
+            history_named=history is not None,
+            day=self._day,
             clock=self.clock,
         )
 
-    def room(self, name: object, window: object) -> Scope:
-        """Name another room, and perhaps its window."""
+    def _day(self, scope: Scope, now: Argument) -> int | None:
+        return self.memory.day(scope, now)
+
+    def room(self, name: object, window: object = None, history: object = None) -> Scope:
+        """Name another room, and perhaps its window and its history."""
         milliseconds = None if window is None else names.milliseconds(window, "a window")
+        kept = None if history is None else names.clean_history(history, DEFAULT_HISTORY)
         room = names.clean_room(name)
-        if milliseconds is None and room == DEFAULT_ROOM:
+        if milliseconds is None and kept is None and room == DEFAULT_ROOM:
             return self.site
-        return self.scope(room, milliseconds)
+        return self.scope(room, milliseconds, kept)
 
     def now(self) -> float:
         """A moment on this process's clock, in seconds, to tell ages by."""
@@ -302,7 +321,7 @@ class Core:
     def room_counts(self, wanted: Iterable[object]) -> Plan[dict[str, Counts]]:
         """Count several rooms: one round trip a node."""
         many = names.clean_many(wanted, "rooms is a list of rooms")
-        scopes = [self.room(name, None) for name in many]
+        scopes = [self.room(name) for name in many]
         outcomes = (yield [online.counts(scope) for scope in scopes]) if scopes else []
         return {scope.room: answer(one) for scope, one in zip(scopes, outcomes, strict=True)}
 
@@ -318,8 +337,9 @@ class Core:
         written: Written | None = answer(outcome)
         if written is None:
             return 0
-        if written.listed is not None:
-            yield from self.memory.list_again(scope, written.listed)
+        more = self.memory.after(scope, written)
+        if more is not None:
+            yield from more
         return written.result
 
     def day_key(self, day: object) -> Operation[str]:

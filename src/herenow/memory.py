@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from herenow.errors import StoreTimeout, StoreUnavailable
-from herenow.operations import Operation, Outcome, Plan, rooms, upkeep
+from herenow.operations import Argument, Operation, Outcome, Plan, history, rooms, upkeep
 from herenow.operations.marking import Written
 from herenow.operations.scope import Scope
 
@@ -18,6 +18,7 @@ _log: Final = logging.getLogger("herenow")
 _LIST_EVERY: Final = 3600.0
 _MOST_ROOMS: Final = 100_000
 _OTHERS: Final = 2
+_DAY: Final = 86_400
 _SLACK: Final = 2 * 3_600_000
 
 Write = tuple[Scope, Callable[[bool], Operation[Any]]]
@@ -35,7 +36,9 @@ class Memory:
         self._listed: dict[str, float] = {}
         self._windows: dict[str, int] = {}
         self.shortest_window = 10**12
-        self._settled: set[tuple[str, int, int]] = set()
+        self._settled: set[tuple[str, int, int, int]] = set()
+        self._history: dict[str, bool] = {}
+        self._ahead = 0.0
 
     def window(self, scope: Scope) -> int:
         """The room's window in milliseconds, as far as this process knows."""
@@ -45,9 +48,19 @@ class Memory:
         """The room's window in milliseconds; None where no write of this process has told it yet."""
         return self._windows.get(scope.room)
 
+    def day(self, scope: Scope, now: Argument) -> int | None:
+        """The day whose uniques a write is to be given, counted from 1970; None without a history.
+
+        By the store's clock where ``now`` is "", as far as this process knows that.
+        """
+        if not self._history.get(scope.room, scope.history > 0):
+            return None
+        seconds = time.time() + self._ahead if now == "" else int(now) // 1000
+        return int(seconds // _DAY)
+
     def naming(self, scope: Scope) -> bool:
         """Whether a write should store what this process names."""
-        return scope.named and (scope.room, scope.window, scope.retention) not in self._settled
+        return scope.named and _named(scope) not in self._settled
 
     def _due(self, room: str) -> bool:
         listed = self._listed.get(room)
@@ -59,7 +72,9 @@ class Memory:
             self._windows[scope.room] = window
             self.shortest_window = min(self.shortest_window, window)
         if named and not written.pending:
-            self._settled.add((scope.room, scope.window, scope.retention))
+            self._settled.add(_named(scope))
+        if written.history is not None:
+            self._history[scope.room] = written.history.kept > 0
         if written.window_before is not None:
             _log.warning(
                 "the window of room %r is now %g s; it was %g s",
@@ -91,18 +106,29 @@ class Memory:
         named = [self.naming(scope) for scope, _ in writes]
         sent = [make(name) for (_, make), name in zip(writes, named, strict=True)]
         outcomes = yield [*sent, *then]
-        changed = {}
         for (scope, _), name, outcome in zip(writes, named, outcomes, strict=False):
             if isinstance(outcome, Written):
                 self._learn(scope, outcome, named=name)
-                if outcome.listed is not None:
-                    changed[scope.room] = (scope, outcome.listed)
-        if changed:
-            yield [_enlist(scope, count, others=0) for scope, count in changed.values()]
+        yield from self._follow(writes, outcomes)
         others = [one for room, one in stale.items() if room not in due]
         if others:
             yield from self._tidy(others)
         return outcomes
+
+    def _follow(self, writes: Sequence[Write], outcomes: Sequence[Outcome]) -> Plan[None]:
+        written = [
+            (scope, outcome)
+            for (scope, _), outcome in zip(writes, outcomes, strict=False)
+            if isinstance(outcome, Written)
+        ]
+        changed = {
+            scope.room: (scope, one.listed) for scope, one in written if one.listed is not None
+        }
+        if changed:
+            yield [_enlist(scope, count, others=0) for scope, count in changed.values()]
+        for room in {scope.room: scope for scope, one in written if one.history}.values():
+            due = [one.history for scope, one in written if scope.room == room.room and one.history]
+            yield from history.after(room, due)
 
     def settled(self, scope: Scope) -> bool:
         """Whether a write may go alone: nothing to be stored, and the room is on the list."""
@@ -111,11 +137,15 @@ class Memory:
     def after(self, scope: Scope, written: Written) -> Plan[None] | None:
         """Learn of a write that went alone; what should follow it, if anything."""
         self._learn(scope, written, named=False)
-        return None if written.listed is None else self.list_again(scope, written.listed)
+        return (
+            self._after(scope, written) if written.listed is not None or written.history else None
+        )
 
-    def list_again(self, scope: Scope, count: int) -> Plan[None]:
-        """Say on the list of rooms how many are online in one."""
-        yield [_enlist(scope, count, others=0)]
+    def _after(self, scope: Scope, written: Written) -> Plan[None]:
+        if written.listed is not None:
+            yield [_enlist(scope, written.listed, others=0)]
+        if written.history is not None:
+            yield from history.after(scope, [written.history])
 
     def _tidy(self, listed: Sequence[rooms.Listed]) -> Plan[None]:
         """Bring a few rooms of the list up to date, which nobody may be touching any more."""
@@ -125,10 +155,16 @@ class Memory:
         for scope, one, outcome in zip(scopes, listed, outcomes, strict=True):
             if outcome is None:
                 updates.append(rooms.delist(scope.prefix, one))
-            elif isinstance(outcome, Written) and outcome.listed is not None:
-                updates.append(_enlist(scope, outcome.listed, others=0))
+            elif isinstance(outcome, Written):
+                more = self.after(scope, outcome)
+                if more is not None:
+                    yield from more
         if updates:
             yield updates
+
+
+def _named(scope: Scope) -> tuple[str, int, int, int]:
+    return scope.room, scope.window, scope.retention, scope.history
 
 
 def _enlist(scope: Scope, count: int | None, *, others: int) -> Operation[list[rooms.Listed]]:

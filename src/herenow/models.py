@@ -98,6 +98,21 @@ class Peak:
 
 
 @dataclass(frozen=True, slots=True)
+class Sample:
+    """The most that were online at one moment of a minute, an hour or a day, which begins ``at``.
+
+    ``counts`` has the largest number of each kind, each at its own moment; ``people`` that of all but
+    bots at one moment, which may be less than their sum. Zero is a count: nobody was there. ``gap`` is
+    how many minutes of it are not known, for the store was away.
+    """
+
+    at: datetime
+    people: int
+    counts: Counts
+    gap: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Room:
     """A room that somebody is in now."""
 

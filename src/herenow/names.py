@@ -9,11 +9,13 @@ import math
 import re
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any, Final, Literal, TypeGuard, cast
 
 Kind = Literal["member", "hidden", "guest", "bot"]
+
+Step = Literal["minute", "hour", "day"]
 
 KINDS: Final[tuple[Kind, ...]] = ("member", "hidden", "guest", "bot")
 MAX_USER_BYTES: Final = 256
@@ -21,6 +23,8 @@ MAX_ROOM_BYTES: Final = 128
 MAX_SESSION_BYTES: Final = 128
 MAX_INFO_BYTES: Final = 1024
 MAX_LIMIT: Final = 2**31
+MAX_DAYS: Final = 400
+STEPS: Final = {"minute": 1, "hour": 60, "day": 1440}
 MAX_SECONDS: Final = 100 * 366 * 86_400
 """A century: nothing longer is meant, and everything below it is exact in a double."""
 
@@ -162,6 +166,36 @@ def clean_limit(value: object) -> int:
     """Check a limit: a whole number, at least 1."""
     if isinstance(value, bool) or not isinstance(value, int) or value < 1 or value > MAX_LIMIT:
         raise ValueError(f"a limit is a whole number of at least 1, not {value!r}")
+    return value
+
+
+def clean_history(value: object, default: int) -> int:
+    """Check a history: False for none, True for the ``default``, or how long; in milliseconds."""
+    if isinstance(value, bool):
+        return default if value else 0
+    return milliseconds(value, "a history")
+
+
+def clean_step(value: object) -> int:
+    """Check the step of a history: minute, hour or day; in minutes."""
+    if isinstance(value, str) and value in STEPS:
+        return STEPS[value]
+    raise ValueError(f"a step is one of {', '.join(STEPS)}, not {value!r}")
+
+
+def clean_moment(value: object, what: str) -> int:
+    """Check a moment: a datetime that knows its time zone; in whole milliseconds since 1970."""
+    if not isinstance(value, datetime) or value.utcoffset() is None:
+        raise ValueError(f"{what} is a datetime with a time zone, not {value!r}")
+    return math.floor(value.timestamp() * 1000)
+
+
+def clean_days(value: object, kind: Kind) -> int:
+    """Check a number of days to count different users on."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MAX_DAYS:
+        raise ValueError(f"days is a whole number from 1 to {MAX_DAYS}, not {value!r}")
+    if kind == "guest" and value > 1:
+        raise ValueError("guests are told apart for a day only: days is 1")
     return value
 
 

@@ -32,11 +32,12 @@ from herenow.models import (
     Page,
     Peak,
     Room,
+    Sample,
     Sighting,
     Snapshot,
     UserPresence,
 )
-from herenow.operations import Operation, Plan, marking, online, single, users
+from herenow.operations import Operation, Plan, history, marking, online, single, users
 from herenow.watchers import Events, Watchers
 
 T = TypeVar("T")
@@ -85,8 +86,10 @@ class Presence:
     ``window`` is how many seconds a sighting keeps a user online (a room's stored one holds; naming one
     here stores it for the room ``site``); ``retention`` how long a member's last seen is remembered;
     ``resolution`` how many seconds a repeat sighting is dropped in the process (None: window/60, 0:
-    exact); ``buffered`` sends marks in batches, twice a second; ``clock`` gives Unix seconds instead of
-    the store's own; ``timeout`` is that of a connection made here, in seconds.
+    exact); ``buffered`` sends marks in batches, twice a second; ``history`` is True, False or how many
+    seconds it is kept (True: 31 days; not named, the room ``site`` keeps one, and others do not);
+    ``clock`` gives Unix seconds instead of the store's own; ``timeout`` is that of a connection made
+    here, in seconds.
     """
 
     def __init__(
@@ -97,6 +100,7 @@ class Presence:
         retention: Seconds | None = None,
         resolution: Seconds | None = None,
         buffered: bool = False,
+        history: bool | Seconds | None = None,
         prefix: str = "herenow:",
         clock: Callable[[], float] | None = None,
         timeout: Seconds = DEFAULT_TIMEOUT,
@@ -106,6 +110,7 @@ class Presence:
             retention=retention,
             resolution=resolution,
             buffered=buffered,
+            history=history,
             prefix=prefix,
             clock=clock,
         )
@@ -317,6 +322,37 @@ class Presence:
         """
         return self._call(online.peak(self._scope, kind))
 
+    def history(
+        self,
+        start: datetime,
+        end: datetime,
+        step: names.Step = "minute",
+        *,
+        include_hidden: bool = False,  # noqa: ARG002
+    ) -> list[Sample]:
+        """The most online in each minute, hour or day from ``start`` to before ``end``.
+
+        Datetimes with a time zone. Steps are of UTC, by the store's clock; the list begins where the
+        room's history does, and ends now. Empty where the room keeps none: ``site`` does, others where
+        ``history=`` says so. Two round trips.
+
+        Exact for sightings that reach the store in the order of their moments. One that is told late (an
+        ``age``, or buffered) counts from its own moment on, but not before the last join that the store
+        knew of, nor in minutes that were closed. The hidden are counted, apart.
+        """
+        return self._run(history.read(self._scope, start, end, step))
+
+    def unique_users(
+        self, days: int = 1, kind: names.Kind = "member", *, include_hidden: bool = False
+    ) -> int:
+        """Count the different users seen on the last ``days`` days, today among them, in UTC: 1, 7, 30.
+
+        By HyperLogLogs: within a percent or so. A user counts on each day with a sighting, of each kind
+        that she was; a hidden one among the members only with ``include_hidden``. Guests are told apart
+        for a day only. One round trip. `forget` can't take anybody out of it.
+        """
+        return self._run(history.uniques(self._scope, days, kind, include_hidden=include_hidden))
+
     def snapshot(self, limit: int = 50, *, include_hidden: bool = False) -> Snapshot:
         """Counts, the newest members and the last event, as one moment. O(log n + limit)."""
         return self._call(online.snapshot(self._scope, limit, include_hidden=include_hidden))
@@ -355,11 +391,19 @@ class Presence:
         """The room's name."""
         return self._scope.room
 
-    def room(self, name: object, window: Seconds | None = None) -> Self:
-        """The same API in another room; cheap. A ``window`` named here is stored at the first write."""
+    def room(
+        self,
+        name: object,
+        window: Seconds | None = None,
+        history: bool | Seconds | None = None,
+    ) -> Self:
+        """The same API in another room; cheap.
+
+        A ``window`` or ``history`` named here is stored at the first write.
+        """
         other = object.__new__(type(self))
         other.__dict__.update(self.__dict__)
-        other._scope = self._core.room(name, window)
+        other._scope = self._core.room(name, window, history)
         return other
 
     def rooms(self, limit: int = 50, *, include_hidden: bool = False) -> list[Room]:

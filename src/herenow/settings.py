@@ -61,6 +61,13 @@ def _resolution(value: object) -> float:
     return names.age_milliseconds(_seconds(value), "a resolution") / 1000
 
 
+def _history(value: object) -> bool | float:
+    try:
+        return _boolean(value)
+    except ValueError:
+        return names.milliseconds(_seconds(value), "a history") / 1000
+
+
 def _minutes(value: object) -> float:
     text = value.strip() if isinstance(value, str) else value
     if isinstance(text, str) and not text.endswith(("s", "m", "h", "d")):
@@ -166,6 +173,13 @@ class Settings:
         read=_boolean,
         shown="true",
         meaning="marks wait in the process and are sent in batches, twice a second",
+    )
+    history: bool | float | None = _setting(
+        None,
+        _history,
+        "31d",
+        "how long the history of `site`, and who was there on a day, are kept; true or false; other "
+        "rooms keep one where this is set, or `room(history=)` says so; stored in the room",
     )
     timeout: float = _setting(
         DEFAULT_TIMEOUT,
@@ -273,6 +287,7 @@ def make_presence(settings: Settings, *, embedded: Path | None = None) -> Presen
         retention=settings.retention,
         resolution=settings.resolution,
         buffered=settings.buffered and _threads_run(),
+        history=settings.history,
         timeout=settings.timeout,
     )
 

@@ -441,9 +441,9 @@ class Hub:
                 one for one in part if isinstance(one, Written) and one.result >= _SWEPT_AT_MOST
             ]
             listed += [
-                (feed.scope, one.listed)
-                for one in part[-1:]
-                if isinstance(one, Written) and one.listed is not None
+                (feed.scope, one)
+                for one in part
+                if isinstance(one, Written) and (one.history or one.listed is not None)
             ]
             feed.sweep = len(full) == count
             feed.sweeps = min(2 * count, _SWEEPS_AT_ONCE) if feed.sweep else 1
@@ -452,8 +452,10 @@ class Hub:
             for feed in feeds:
                 if feed.sweep:
                     self._look_soon(feed.scope.keys[keys.EVENTS], feed)
-        for scope, count in listed:
-            yield from self._memory.list_again(scope, count)
+        for scope, written in listed:
+            more = self._memory.after(scope, written)
+            if more is not None:
+                yield from more
 
     def _start_over(self, over: Sequence[tuple[Feed, list[Watch]]]) -> Plan[None]:
         """Give watches a snapshot to start over from."""

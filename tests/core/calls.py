@@ -1,11 +1,13 @@
 """Every public method that asks the store, called as one would; and something for it to find."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from herenow import Sighting
 from tests.core.sides import Side, enter
 
+LONG_AGO, SOON = datetime(1970, 1, 1, tzinfo=UTC), datetime.now(UTC) + timedelta(days=1)
 Call = Callable[[Side], Any]
 WRITES: dict[str, Call] = {
     "mark_online": lambda p: p.mark_online("new"),
@@ -32,6 +34,8 @@ READS: dict[str, Call] = {
     "peak": lambda p: p.peak(),
     "snapshot": lambda p: p.snapshot(),
     "explain": lambda p: p.explain("alice"),
+    "history": lambda p: p.history(LONG_AGO, SOON),
+    "unique_users": lambda p: p.unique_users(),
     "rooms": lambda p: p.rooms(),
     "room_counts": lambda p: p.room_counts(["site", "elsewhere"]),
 }

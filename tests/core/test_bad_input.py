@@ -192,7 +192,7 @@ def test_any_two_rooms_have_no_key_in_common(cluster: Cluster) -> None:
     def check(one: str, other: str, prefix: str) -> None:
         keys = room_keys(prefix, one)
         assert len(slots(cluster, keys)) == 1
-        assert len({*keys, rooms_key(prefix)}) == 11
+        assert len({*keys, rooms_key(prefix)}) == 12
         if one != other:
             assert not {*keys} & {*room_keys(prefix, other)}
 

@@ -59,6 +59,8 @@ READING = {
     "get_active_users",
     "lookup",
     "peak",
+    "history",
+    "unique_users",
     "snapshot",
     "explain",
     "rooms",

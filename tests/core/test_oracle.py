@@ -6,6 +6,7 @@ A few examples for each server in `make test`; the whole matrix in `make test-lo
 import asyncio
 import os
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import hypothesis.strategies as st
@@ -41,6 +42,10 @@ ages = st.none() | st.sampled_from([1, 100, 299_999, 300_000, 1_000_000, 2_500_0
 sightings = st.fixed_dictionaries(
     {"name": users, "kind": kinds, "session": sessions, "away": aways, "info": infos, "age": ages}
 )
+
+
+def when(ms: int) -> datetime:
+    return datetime.fromtimestamp(ms / 1000, UTC)
 
 
 class Blocking:
@@ -137,6 +142,8 @@ class Machine(RuleBasedStateMachine):
     def forget(self, name: str) -> None:
         self.forgot = True  # its holes are for watchers: what is told no longer alternates
         self.presence.forget(name)
+        if self.touched:
+            self.oracle.sample(self.now)
         self.oracle.forget(name)
 
     @rule(seconds=st.sampled_from([30, 60, 300, 600]))
@@ -148,6 +155,7 @@ class Machine(RuleBasedStateMachine):
 
     def written(self, *, joined: bool) -> None:
         self.touched = True
+        self.oracle.came_late(self.now)
         if joined:
             self.oracle.record(self.now)
 
@@ -229,6 +237,37 @@ class Machine(RuleBasedStateMachine):
             peak = self.presence.peak(kind)
             assert peak.count == count
             assert (peak.at and round(peak.at.timestamp() * 1000)) == at
+
+    @invariant()
+    def same_history(self) -> None:
+        if not hasattr(self, "oracle") or not self.touched:
+            return
+        now, oracle = self.now, self.oracle
+        first, this = oracle.since // 60_000, now // 60_000
+        if this < first or this < (oracle.minute or 0):
+            return  # the clock was set back, and nobody has written since
+        counted = {  # nobody has written since
+            minute: oracle.counts(minute * 60_000)
+            for minute in range((oracle.minute or 0) + 1, this + 1)
+        }
+        nothing = dict.fromkeys((*KINDS, "people"), 0)
+        found = self.presence.history(when(0), when(now + 1))
+        assert [one.at for one in found] == [when(m * 60_000) for m in range(first, this + 1)]
+        for one in found:
+            minute = round(one.at.timestamp()) // 60
+            most = {kind: getattr(one.counts, kind) for kind in KINDS} | {"people": one.people}
+            told = (counted.get(minute, nothing), oracle.minutes.get(minute, nothing))
+            assert most == {what: max(one[what] for one in told) for what in nothing}, minute
+        back = max(oracle.minutes, default=0) > this  # minutes to come are told with their hour
+        for step, size in () if back else (("hour", 60), ("day", 1440)):
+            wider = self.presence.history(when(0), when(now + 1), step)
+            assert [one.people for one in wider] == [
+                max(one.people for one in found if round(one.at.timestamp()) // 60 // size == at)
+                for at in range(first // size, this // size + 1)
+            ]
+        for kind in KINDS:
+            ours = self.presence.unique_users(kind=kind, include_hidden=kind == "hidden")
+            assert ours == len(oracle.seen_on.get((now // 86_400_000, kind), ())), kind
 
     def teardown(self) -> None:
         if not hasattr(self, "oracle"):

@@ -369,5 +369,7 @@ def everything(server: Server) -> Iterator[bytes]:
             yield from client.zrange(key, 0, -1)
         elif kind == b"hash":
             yield from [text for pair in client.hgetall(key).items() for text in pair]
+        elif kind == b"string":  # a HyperLogLog, of hashes
+            yield client.get(key)
         else:
             yield from [value for _, fields in client.xrange(key) for value in fields.values()]

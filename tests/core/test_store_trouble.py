@@ -17,7 +17,7 @@ from redis.retry import Retry
 
 import herenow
 from herenow import StoreError, StoreTimeout, StoreUnavailable, breaker
-from herenow.keys import ROOM_KEYS, room_keys, rooms_key
+from herenow.keys import ROOM_KEYS, room_keys, rooms_key, uniques_keys
 from tests.conftest import SERVER, Clock
 from tests.core.calls import APART, ASKS_NOTHING, READS, WRITES, Call, stock
 from tests.core.sides import SIDES, Side, assert_whole, contents, opened
@@ -302,6 +302,8 @@ def test_a_read_only_replica(name: str, own: Server) -> None:
 
 KEYS = dict(zip(ROOM_KEYS, room_keys("herenow:", "site"), strict=True))
 KEYS["rooms"] = rooms_key("herenow:")
+DAY = int(time.time()) // 86_400
+UNIQUES = [uniques_keys("herenow:", "site", day)[0] for day in (DAY - 1, DAY, DAY + 1)]
 
 
 # A plain mark looks only at what it needs; a sweep has no need of the list of rooms.
@@ -322,6 +324,7 @@ def test_a_wrong_type_is_told_and_nothing_is_changed(name: str, server: Server, 
         server.control.flushall()
         with opened(name, server.unix_url, resolution=0) as side:
             stock(side)
+        server.control.hset(KEYS["samples"], "1", "1 1 0 0 0")
         assert server.control.delete(raw) == 1, key
         if name == "sync":
             server.control.set(raw, "x")
@@ -342,7 +345,7 @@ def test_a_wrong_type_is_told_and_nothing_is_changed(name: str, server: Server, 
 @pytest.mark.parametrize("call", READS.values(), ids=READS)
 def test_a_wrong_type_is_told_by_reads(name: str, server: Server, call: Call) -> None:
     server.control.flushall()
-    for key in KEYS.values():
+    for key in (*KEYS.values(), *UNIQUES):
         server.control.set(key, "x", ex=3600)
     with (
         opened(name, server.unix_url) as side,

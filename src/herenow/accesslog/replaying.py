@@ -32,8 +32,8 @@ from herenow.core import Core
 from herenow.execution import Engine
 from herenow.models import Counts
 from herenow.names import Kind
-from herenow.operations import Operation, answer, marking, online, upkeep
-from herenow.operations.marking import Mark
+from herenow.operations import Operation, answer, history, marking, online, upkeep
+from herenow.operations.marking import Mark, Written
 from herenow.operations.scope import Scope
 from herenow.operations.timeline import timeline
 
@@ -101,6 +101,8 @@ class Teller:
     def _run(self, calls: list[list[Operation[Any]]]) -> list[Counts]:
         operations = [timeline(self.scope, steps) for steps in calls]
         answers = [one for outcome in self._engine.batch(operations) for one in answer(outcome)]
+        due = [one.history for one in answers if isinstance(one, Written) and one.history]
+        self._engine.run(history.after(self.scope, due))
         return [one for one in answers if isinstance(one, Counts)]
 
     def _take(self) -> None:

@@ -57,6 +57,7 @@ def open_store(
         retention=settings.retention,
         resolution=0,
         buffered=False,
+        history=None,
         prefix=settings.prefix,
         clock=clock,
     )

@@ -1,6 +1,6 @@
 -- Leave: end one session of a user, or everything of hers.
 --
--- KEYS and ARGV 1-5: see parts/room.lua. ARGV: 6 user, 7 'all' | 'session', 8 the session
+-- KEYS and ARGV 1-8: see parts/room.lua. ARGV: 9 user, 10 'all' | 'session', 11 the session
 -- Reply: {1 when this made her offline, ... (see close())}
 --#include parts/room.lua
 --#include parts/sessions.lua
@@ -35,9 +35,9 @@ end
 
 settle()
 sweep(10)
-local records = load({ARGV[6]})
+local records = load({ARGV[9]})
 local left
-if ARGV[7] == 'all' then left = leave(records[1], now) else left = end_session(records[1], ARGV[8]) end
+if ARGV[10] == 'all' then left = leave(records[1], now) else left = end_session(records[1], ARGV[11]) end
 save(records)
 trim()
 return close(left and 1 or 0)

@@ -1,6 +1,6 @@
 -- Sweep: expire whoever's window is over, at most 250 a call, so that it never holds the store long.
 --
--- KEYS and ARGV 1-5: see parts/room.lua.
+-- KEYS and ARGV 1-8: see parts/room.lua.
 -- Reply: {how many left, ... (see close()), when the next is due in ms or -1}, or {-1} for a room that is not there
 --
 -- Where the clock was set back, scores lie in the future: they become now, sessions too.

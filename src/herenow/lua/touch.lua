@@ -1,7 +1,7 @@
 -- Touch: record sightings of up to 1,000 users; whoever was offline joins.
 --
--- KEYS and ARGV 1-5: see parts/room.lua.
--- ARGV: 6 'plain' | 'aged' | 'strict' | 'lenient', 7... one sighting each:
+-- KEYS and ARGV 1-8: see parts/room.lua.
+-- ARGV: 9 'plain' | 'aged' | 'strict' | 'lenient', 10... one sighting each:
 --   plain:   the user alone, each once: a member's or nobody's kind, the unnamed session, now
 --   aged:    two each, the user and the age in ms; else as plain, but as often as she was seen
 --   else:    user \t age in ms or '' \t kind or '' \t session \t away ('1', '0', '') \t info or '' \t replaces or ''
@@ -11,18 +11,27 @@
 -- The first lines are the lean path, for one plain mark: what a web site does at every request. It
 -- reads and writes just what the rest would where nobody is due and no session says anything, in a
 -- room of members alone or a mixed one. It answers one number where the window is the one told.
-if ARGV[6] == 'plain' and #ARGV == 7 and ARGV[3] == '' and ARGV[5] == '' then
-  local call, user = redis.call, ARGV[7]
+if ARGV[9] == 'plain' and #ARGV == 10 and ARGV[3] == '' and ARGV[5] == '' and ARGV[7] == '' then
+  local call, user = redis.call, ARGV[10]
   local clock = call('TIME')
   local now = tonumber(ARGV[1]) or clock[1] * 1000 + math.floor(clock[2] / 1000)
-  local room = call('HMGET', KEYS[1], 'window', 'renewed', 'mixed')
-  if room[1] and math.abs(clock[1] - room[2]) < 3600 then
+  local room = call('HMGET', KEYS[1], 'window', 'renewed', 'mixed', 'minute', 'counted')
+  local minute = room[4]
+  local function count_today()
+    if call('PFADD', KEYS[12], user) == 1 and call('PTTL', KEYS[12]) < 0 then
+      call('PEXPIRE', KEYS[12], call('HGET', KEYS[1], 'history') + 172800000)
+    end
+  end
+  -- with history, the minute being sampled, and its day's uniques given
+  if room[1] and math.abs(clock[1] - room[2]) < 3600 and (not minute
+    or minute + 0 == math.floor(now / 60000) and ARGV[8] == tostring(math.floor(minute / 1440))) then
     local mixed, cut = room[3], now - room[1]
     local seen = call('ZSCORE', KEYS[2], user)
     local same = room[1] == ARGV[2]
     if seen and tonumber(seen) > cut and not (mixed and call('HEXISTS', KEYS[8], user) == 1) then
+      if minute and tonumber(seen) < tonumber(room[5]) then count_today() end
       call('ZADD', KEYS[2], now, user)
-      return same and 0 or {0, tonumber(room[1]), 0, -1, -1, 0}
+      return same and 0 or {0, tonumber(room[1]), 0, -1, -1, 0, 0}
     end
     local function due_or_in(key)
       return call('ZCOUNT', key, '-inf', cut) > 0 or call('ZSCORE', key, user)
@@ -30,18 +39,25 @@ if ARGV[6] == 'plain' and #ARGV == 7 and ARGV[3] == '' and ARGV[5] == '' then
     if not seen and call('XLEN', KEYS[10]) > 0 and call('ZCOUNT', KEYS[2], '-inf', cut) == 0
       and not (mixed and (due_or_in(KEYS[3]) or due_or_in(KEYS[4]) or due_or_in(KEYS[5])
       or call('ZSCORE', KEYS[7], user))) then
-      local stored = call('HMGET', KEYS[1], 'seq', 'listed', 'peak:people', 'peak:member')
+      local stored = call('HMGET', KEYS[1], 'seq', 'listed', 'peak:people', 'peak:member', 'top')
       local members, others, bots = call('ZCARD', KEYS[2]), 0, 0
       if stored[1] and members > 0 then
         if mixed then
           others, bots = call('ZCARD', KEYS[3]) + call('ZCARD', KEYS[4]), call('ZCARD', KEYS[5])
         end
+        if minute then count_today() end
         call('ZREM', KEYS[6], user)
         call('ZADD', KEYS[2], now, user)
         members = members + 1
         local people = members + others
         local seq, total, before, listed = stored[1] + 1, people + bots, tonumber(stored[2] or 0), -1
-        call('HSET', KEYS[1], 'seq', seq)
+        if minute then
+          local most, most_members, rest = string.match(stored[5], '^(%d+) (%d+)(.*)$')
+          call('HSET', KEYS[1], 'seq', seq, 'joined', now,
+            'top', math.max(most, people) .. ' ' .. math.max(most_members, members) .. rest)
+        else
+          call('HSET', KEYS[1], 'seq', seq, 'joined', now)
+        end
         if people > tonumber(stored[3] or 0) then
           call('HSET', KEYS[1], 'peak:people', people, 'peak:people:at', now)
         end
@@ -56,7 +72,7 @@ if ARGV[6] == 'plain' and #ARGV == 7 and ARGV[3] == '' and ARGV[5] == '' then
         call('XADD', KEYS[10], string.format('%.0f-0', seq), 'at', now, 'told', 1, 'events', 'jm\t' .. user)
 --#include parts/ring.lua
         ring(seq)
-        return listed < 0 and same and 1 or {1, tonumber(room[1]), 0, listed, -1, 0}
+        return listed < 0 and same and 1 or {1, tonumber(room[1]), 0, listed, -1, 0, 0}
       end
     end
   end
@@ -65,6 +81,7 @@ end
 --#include parts/room.lua
 --#include parts/sessions.lua
 --#include parts/users.lua
+--#include parts/early.lua
 --#include parts/lane.lua
 
 local MOST_SESSIONS = 32
@@ -114,6 +131,7 @@ local function remember(record, sighting)
   local newest = math.max(record.member_last or 0, record.hidden_last or 0)
   local kind = sighting.kind ~= '' and sighting.kind or record.hidden_last and 'h' or 'm'
   if record.kind or newest > sighting.at or sighting.at <= now - retention then return end
+  sighted(kind, record.user, sighting.at)
   if kind == 'm' then
     record.member_last, record.hidden_last = sighting.at, nil
   elseif kind == 'h' then
@@ -132,7 +150,10 @@ local function see(record, sighting, replaced)
   local at, newest = sighting.at, not (sighting.aged and record.seen and record.seen > sighting.at)
   local saw = see_session(record, sighting, newest)
   if not saw then return nil end
-  if replaced and not (sighting.aged and replaced.seen and replaced.seen > at) then leave(replaced, at) end
+  if replaced and not (sighting.aged and replaced.seen and replaced.seen > at) then
+    local kind = replaced.kind
+    if leave(replaced, at) and at < now then early[#early + 1] = {from = at, kind = kind, by = -1} end
+  end
   local joined = record.kind == nil
   if joined then
     record.kind = sighting.kind ~= '' and sighting.kind or record.hidden_last and 'h' or 'm'
@@ -156,6 +177,12 @@ local function see(record, sighting, replaced)
     if was ~= '' or saw.changed then say('u', record, at, saw, was) end
     counted = counted or was ~= ''
   end
+  local before = record.before
+  sighted(record.kind, record.user, at, before.kind == record.kind and before.seen or nil)
+  if joined and at < now then
+    -- one whose window was over before now, but not when she was seen, was online all the time
+    early[#early + 1] = {from = math.max(at, before.kind and before.seen + window or 0), kind = record.kind, by = 1}
+  end
   if saw.list then record.sessions = pack_sessions(saw.list) end
   counted = counted or joined
   return joined and 1 or 0
@@ -165,20 +192,20 @@ end
 local function parse()
   local batch = {user = {}, age = {}, kind = {}, session = {}, away = {}, info = {}, replaces = {}, times = {}}
   local times = batch.times
-  if ARGV[6] == 'aged' then
+  if ARGV[9] == 'aged' then
     batch.aged = true
-    for i = 7, #ARGV, 2 do
-      local n, user = (i - 5) / 2, ARGV[i]
+    for i = 10, #ARGV, 2 do
+      local n, user = (i - 8) / 2, ARGV[i]
       batch.user[n], batch.age[n] = user, ARGV[i + 1] ~= '0' and ARGV[i + 1] or ''
       times[user] = (times[user] or 0) + 1
     end
     return batch
   end
-  for i = 7, #ARGV do
+  for i = 10, #ARGV do
     local user, age, kind, session, away, info, replaces =
       string.match(ARGV[i], '^([^\t]*)\t(%d*)\t(%a?)\t([^\t]*)\t([01]?)\t([^\t]*)\t([^\t]*)$')
     if not user then user, age, kind, session, away, info, replaces = ARGV[i], '', '', '', '', '', '' end
-    local n = i - 6
+    local n = i - 9
     batch.user[n], batch.age[n], batch.kind[n], batch.session[n] = user, age, kind, session
     batch.away[n], batch.info[n], batch.replaces[n] = away, info, replaces
     times[user] = (times[user] or 0) + 1
@@ -195,16 +222,17 @@ local function sighting_of(batch, i)
 end
 
 settle()
-local most = math.max(10, math.min(SWEPT_AT_MOST, #ARGV - 6))
+local most = math.max(10, math.min(SWEPT_AT_MOST, #ARGV - 9))
 local swept_clean = sweep(most) < most
 local told_by_sweep = #told
 local joined, refused = 0, {}
 
-if ARGV[6] == 'plain' and swept_clean
+if ARGV[9] == 'plain' and swept_clean
   and card[ONLINE.h] + card[ONLINE.g] + card[ONLINE.b] + card[LAST.h] + card[SESSIONS] == 0 then
   -- Members alone, and whoever is in the set is online: where the first one is, one ZADD tells whether
   -- all of them were; where she is not, most are new.
-  local moment, users, values = int(now), {unpack(ARGV, 7)}, {}
+  local moment, users, values = int(now), {unpack(ARGV, 10)}, {}
+  local all_today = all_counted('m')
   for i = 1, #users do
     values[2 * i - 1], values[2 * i] = moment, users[i]
   end
@@ -226,6 +254,7 @@ if ARGV[6] == 'plain' and swept_clean
     end
     call('ZADD', ONLINE.m, unpack(values))
   end
+  if kept > 0 then seen_today.m = all_today and joiners or users end
   joined = #joiners
   if joined > 0 then
     card[ONLINE.m], grown[ONLINE.m], counted = card[ONLINE.m] + joined, true, true
@@ -252,12 +281,13 @@ else
     local came = see(records[index[sighting.user]], sighting, records[index[sighting.replaces]])
     if came then joined = joined + came else refused[#refused + 1] = i - 1 end
   end
-  if #refused > 0 and ARGV[6] ~= 'lenient' then
+  if #refused > 0 and ARGV[9] ~= 'lenient' then
     while #told > told_by_sweep do table.remove(told) end
-    counted = false
+    counted, seen_today, uncounted = false, {m = {}, h = {}, g = {}, b = {}}, {}
     close(0)
     return redis.error_reply('HERENOW a user has at most ' .. MOST_SESSIONS .. ' sessions')
   end
+  count_early()
   save(records)
   lane.write()
   joined = joined + lane.joined

@@ -8,12 +8,35 @@ from typing import Any, Final, NamedTuple, TypeVar, cast
 
 from herenow import lua, names
 from herenow.models import Sighting
-from herenow.operations import Operation
-from herenow.operations.scope import LETTERS, Scope
+from herenow.operations import Operation, texts
+from herenow.operations.scope import KIND_OF, LETTERS, Scope
 
 M = TypeVar("M")
 MOST_AT_ONCE: Final = 1000
 """How many sightings one script call takes: it holds the store for about a millisecond."""
+
+
+class Due(NamedTuple):
+    """What a room's history wants done: hours filed, users counted.
+
+    ``kept`` is for how many milliseconds the room keeps it, 0 for none; ``hour`` the first to be filed,
+    None for none; ``before`` the hour now; ``uncounted`` the users that were seen of a kind on a day.
+    """
+
+    kept: int
+    hour: int | None
+    before: int
+    uncounted: dict[tuple[int, names.Kind], list[str]]
+
+
+def _read_due(reply: Any) -> Due | None:
+    if not reply:
+        return None
+    kept, hour, before, *flat = reply
+    uncounted: dict[tuple[int, names.Kind], list[str]] = {}
+    for day, kind, user in zip(flat[::3], texts(flat[1::3]), texts(flat[2::3]), strict=True):
+        uncounted.setdefault((int(day), KIND_OF[kind]), []).append(user)
+    return Due(kept, None if hour < 0 else hour, before, uncounted)
 
 
 class Written(NamedTuple):
@@ -23,7 +46,8 @@ class Written(NamedTuple):
     milliseconds, None when it is the one that the operation told; ``listed`` what the list of rooms
     should say now, None where it is right;
     ``window_before`` the window that a named one has just replaced; ``pending`` that a named one is
-    not stored yet; ``rest`` the indexes of the sightings that were refused, or a sweep's next due.
+    not stored yet; ``history`` what is to be done for it, None for nothing; ``rest`` the indexes of the
+    sightings that were refused, or a sweep's next due.
     """
 
     result: int
@@ -32,6 +56,7 @@ class Written(NamedTuple):
     listed: int | None
     window_before: int | None
     pending: bool
+    history: Due | None
     rest: tuple[int, ...]
 
 
@@ -39,7 +64,7 @@ def read_written(reply: Any) -> Written:
     """Read what close() of lua/parts/room.lua answers, or the one number of a lean path."""
     if isinstance(reply, int):
         return _LEAN[reply]
-    result, window, mixed, listed, before, pending, *rest = reply
+    result, window, mixed, listed, before, pending, due, *rest = reply
     return Written(
         result,
         window,
@@ -47,11 +72,12 @@ def read_written(reply: Any) -> Written:
         None if listed < 0 else listed,
         None if before < 0 else before,
         pending == 1,
+        _read_due(due),
         tuple(rest),
     )
 
 
-_LEAN: Final = tuple(Written(came, None, False, None, None, False, ()) for came in (0, 1))
+_LEAN: Final = tuple(Written(came, None, False, None, None, False, None, ()) for came in (0, 1))
 
 
 class Mark(NamedTuple):
@@ -144,20 +170,21 @@ def touch_encoded(
     scope: Scope, sightings: Sequence[str], *, naming: bool = False
 ) -> Operation[Written]:
     """Record what `encode_all` gave."""
-    args = (*scope.writing(naming=naming), "strict", *sightings)
-    return Operation(lua.load("touch"), scope.keys, args, read_written)
+    keys, args = scope.writing(naming=naming)
+    return Operation(lua.load("touch"), keys, (*args, "strict", *sightings), read_written)
 
 
 def mark_plain(scope: Scope, user: str) -> Operation[Written]:
     """Mark one user and say nothing more, on the lean path of `touch` where that will do."""
-    args = (scope.now(), scope.window, "", scope.retention, "", "plain", user)
-    return Operation(lua.load("touch"), scope.keys, args, read_written)
+    keys, args = scope.writing(naming=False)
+    return Operation(lua.load("touch"), keys, (*args, "plain", user), read_written)
 
 
 def touch_users(scope: Scope, users: Sequence[str], *, naming: bool = False) -> Operation[Written]:
     """Mark users, and say nothing more of any of them."""
-    args = (*scope.writing(naming=naming), "plain", *dict.fromkeys(users))
-    return Operation(lua.load("touch"), scope.keys, args, read_written)
+    keys, args = scope.writing(naming=naming)
+    args = (*args, "plain", *dict.fromkeys(users))
+    return Operation(lua.load("touch"), keys, args, read_written)
 
 
 def touch(
@@ -182,8 +209,8 @@ def touch(
     else:
         how = "lenient" if lenient else "strict"
         sightings = [*map(_encode, marks, ages)]
-    args = (*scope.writing(naming=naming), how, *sightings)
-    return Operation(lua.load("touch"), scope.keys, args, read_written)
+    keys, args = scope.writing(naming=naming)
+    return Operation(lua.load("touch"), keys, (*args, how, *sightings), read_written)
 
 
 def _encode(mark: Mark, age: int) -> str:
@@ -203,5 +230,5 @@ def leave(
     """End one session of a user, or (None) everything of hers."""
     name = names.clean_user(user)
     what = ("all", "") if session is None else ("session", names.clean_session(session))
-    args = (*scope.writing(naming=naming), name, *what)
-    return Operation(lua.load("leave"), scope.keys, args, read_written)
+    keys, args = scope.writing(naming=naming)
+    return Operation(lua.load("leave"), keys, (*args, name, *what), read_written)

@@ -27,8 +27,9 @@ KIND_OF: Final[dict[str, names.Kind]] = {
 class Scope:
     """One room, as one process names it.
 
-    ``window`` and ``retention`` in milliseconds hold where the room has none stored; a named one is
-    to be stored there (see `naming`).
+    ``window``, ``retention`` and ``history`` (how long it is kept, 0 for none) in milliseconds hold where
+    the room has none stored; a named one is to be stored there (see `naming`). ``day`` tells the day,
+    counted from 1970, whose uniques a write at some moment is to be given; None for a room without.
     """
 
     room: str
@@ -38,26 +39,36 @@ class Scope:
     window_named: bool
     retention: int
     retention_named: bool
+    history: int
+    history_named: bool
     clock: Callable[[], float] | None
+    day: Callable[["Scope", Argument], int | None]
 
     @property
     def named(self) -> bool:
-        """Whether this process has a window or a retention to store in the room."""
-        return self.window_named or self.retention_named
+        """Whether this process has a window, a retention or a history to store in the room."""
+        return self.window_named or self.retention_named or self.history_named
 
     def now(self) -> Argument:
         """The moment to use, in milliseconds, or "" for the store's own."""
         return "" if self.clock is None else names.clock_milliseconds(self.clock())
 
-    def writing(self, *, naming: bool) -> tuple[Argument, ...]:
-        """Begin the ARGV of a script that writes; ``naming`` also stores what is named."""
-        return (
-            self.now(),
+    def writing(self, *, naming: bool) -> tuple[tuple[bytes, ...], tuple[Argument, ...]]:
+        """Give the KEYS of a script that writes, and begin its ARGV; ``naming`` stores what is named."""
+        now = self.now()
+        day = self.day(self, now)
+        head = (
+            now,
             self.window,
             "1" if naming and self.window_named else "",
             self.retention,
             "1" if naming and self.retention_named else "",
+            self.history,
+            "1" if naming and self.history_named else "",
         )
+        if day is None:
+            return self.keys, (*head, "")
+        return (*self.keys, *keys.uniques_keys(self.prefix, self.room, day)), (*head, day)
 
     def looking(self, window: object = None) -> tuple[Argument, ...]:
         """Begin the ARGV of a script that reads, within ``window`` seconds or the room's."""
@@ -73,7 +84,10 @@ def make_scope(
     window_named: bool,
     retention: int,
     retention_named: bool,
+    history: int,
+    history_named: bool,
     clock: Callable[[], float] | None,
+    day: Callable[[Scope, Argument], int | None],
 ) -> Scope:
     """Make the scope of a room whose name is clean."""
     return Scope(
@@ -84,7 +98,10 @@ def make_scope(
         window_named,
         retention,
         retention_named,
+        history,
+        history_named,
         clock,
+        day,
     )
 
 

@@ -14,10 +14,16 @@ def timeline(scope: Scope, steps: Sequence[Operation[Any]]) -> Operation[list[An
     It holds the store for as long as all of them take, and is atomic as they are together.
     """
     args: list[Argument] = []
+    which = [*scope.keys]
+    places: dict[tuple[bytes, ...], int] = {(): 0}
     for step in steps:
-        args += (step.script.name, len(step.args), *step.args)
+        uniques = step.keys[len(scope.keys) :]
+        if uniques not in places:
+            places[uniques] = len(which)
+            which += uniques
+        args += (step.script.name, len(step.args), places[uniques], *step.args)
 
     def read(reply: Any) -> list[Any]:
         return [step.read(one) for step, one in zip(steps, reply, strict=True)]
 
-    return Operation(lua.load("timeline"), scope.keys, tuple(args), read)
+    return Operation(lua.load("timeline"), tuple(which), tuple(args), read)

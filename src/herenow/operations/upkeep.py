@@ -17,12 +17,15 @@ def sweep(scope: Scope, *, naming: bool = False) -> Operation[Written | None]:
     def read(reply: Any) -> Written | None:
         return None if len(reply) == 1 else read_written(reply)
 
-    return Operation(lua.load("sweep"), scope.keys, scope.writing(naming=naming), read)
+    return Operation(lua.load("sweep"), *scope.writing(naming=naming), read)
 
 
 def forget(scope: Scope, user: object) -> Operation[bool]:
     """Erase one user from one room; whether there was anything of hers."""
-    return Operation(lua.load("forget"), scope.keys, (names.clean_user(user),), bool)
+    keys, args = scope.writing(naming=False)
+    return Operation(
+        lua.load("forget"), keys, (*args, names.clean_user(user)), lambda reply: bool(reply[0])
+    )
 
 
 def day_key(prefix: str, day: object, offered: str) -> Operation[str]:

@@ -66,10 +66,12 @@ function lane.take(batch)
         record = record .. '\t' .. int(at)
       end
       told[#told + 1], came[#came + 1] = record, user
+      if at < now then joined_early(user, becomes, at) end
     else
       simple = false
     end
     if simple then
+      sighted(becomes, user, at, seen[i])
       local n = #values
       values[n + 1], values[n + 2] = aged and at or moment, user
       if line then

@@ -1,12 +1,15 @@
 -- The room, opened and closed: what every script that writes begins and ends with.
 --
--- KEYS, always all ten of a room:
+-- KEYS, always all ten of a room, and those of its history:
 --   1 meta hash | 2 online:member 3 online:hidden 4 online:guest 5 online:bot  zset: user -> last seen, ms
 --   6 last:member 7 last:hidden  zset: user -> last seen | 8 sessions  hash: user -> packed sessions
 --   9 left  zset: user -> when she was said to leave | 10 events  stream
+--   11 samples  hash: minute -> maxima, not yet filed under their hours
+--   12... uniques:<day>:member, hidden, guest, bot  HyperLogLogs; only where the caller takes history to be on
 -- ARGV, always first:
 --   1 the clock in ms, or '' for the store's | 2 window in ms | 3 '1' when this window was named
---   4 retention in ms | 5 '1' when this retention was named | 6... the script's own
+--   4 retention in ms | 5 '1' when this retention was named | 6 for how many ms history is kept, 0 for none
+--   7 '1' when that was named | 8 the day of the uniques, counted from 1970, or '' | 9... the script's own
 --
 -- Reading every key's size first refuses a wrong type before anything is written, and tells which
 -- kinds need no look. Times are ms; a user is online while seen > cut. Numbers become strings by
@@ -34,23 +37,41 @@ local clock = call('TIME')
 local store_now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local now = tonumber(ARGV[1]) or store_now
 local stored = call('HMGET', META, 'window', 'retention', 'seq', 'mixed', 'renewed', 'listed',
-  'peak:people', PEAKS.m, PEAKS.h, PEAKS.g, PEAKS.b)
+  'peak:people', PEAKS.m, PEAKS.h, PEAKS.g, PEAKS.b, 'history', 'minute', 'top', 'joined', 'counted', 'unfiled',
+  'since')
 local window = tonumber(stored[1]) or tonumber(ARGV[2])
 local retention = tonumber(stored[2]) or tonumber(ARGV[4])
 local cut = now - window
-local named = {}         -- window and retention to store, when they are new
+local named = {}         -- window, retention and history to store, when they are new
 local told = {}          -- event records of this call
 local told_too = 0       -- how many more there are where one of them holds several, a line each
 local grown = {}         -- keys that were added to: they may be new, and want a TTL
 local counted = false    -- somebody joined or changed kind: compare the peaks
 local pending = 0        -- 1: a longer window waits until those expired by the old one are swept
 
+local swept_out = {}     -- who was swept, in the order in which they expired: {user, kind, score}
+
 local card = {[EVENTS] = call('XLEN', EVENTS), [SESSIONS] = call('HLEN', SESSIONS)}
 for i = 2, 9 do
   if i ~= 8 then card[KEYS[i]] = call('ZCARD', KEYS[i]) end
 end
+call('HLEN', KEYS[11])
+for i = 12, #KEYS do call('STRLEN', KEYS[i]) end
 
 --#include parts/ring.lua
+--#include parts/minutes.lua
+--#include parts/sampling.lua
+
+-- How many were online at a moment: compare the peaks, and the maxima of its minute.
+local peaks = {people = tonumber(stored[7]) or 0}
+for i, kind in ipairs(KINDS) do peaks[kind] = tonumber(stored[7 + i]) or 0 end
+local peaked = {}        -- which of them are new, and when
+local function record(counts, at)
+  for what, number in pairs(peaks) do
+    if counts[what] > number then peaks[what], peaked[what] = counts[what], at end
+  end
+  if minute then sampled(math.floor(at / MINUTE), counts) end
+end
 
 local function add(key, values)
   if #values > 0 then
@@ -99,6 +120,7 @@ local function sweep(most)
     local user = found[i]
     told[#told + 1] = 't' .. first .. '\t' .. user .. '\t' .. int(head[first] + window)
     users[#users + 1] = user
+    swept_out[#swept_out + 1] = {user, first, head[first]}
     if left then
       left[i], left[i + 1] = found[i + 1], user
     end
@@ -155,15 +177,8 @@ local function settle()
     retention = tonumber(ARGV[4])
     named.retention = ARGV[4]
   end
+  settle_history()
   return swept
-end
-
-local function count()
-  local counts = {}
-  for _, kind in ipairs(KINDS) do
-    counts[kind] = card[ONLINE[kind]] > 0 and call('ZCOUNT', ONLINE[kind], '(' .. int(cut), '+inf') or 0
-  end
-  return counts
 end
 
 -- The counter of a room that has none begins at the time; after what the stream has where meta alone was
@@ -173,8 +188,27 @@ local function first_number()
   return math.max(store_now, last and tonumber(string.match(last[1], '^%d+')) or 0)
 end
 
--- Write the events, the peaks, the settings and the TTLs; answer what every writing script answers:
--- {result, window, mixed, what the list of rooms should say or -1, window before or -1, pending}
+-- Give what may be new its time to live, or (`all`) all of them.
+local function renew(all)
+  local ttl, longer = retention + window + 7200000, math.max(retention, kept) + window + 7200000
+  for i = 1, 11 do
+    local key = KEYS[i]
+    if all or grown[key] and call('PTTL', key) < 0 then
+      call('PEXPIRE', key, int((key == META or key == SAMPLES) and longer or ttl))
+    end
+  end
+end
+
+-- Write the minutes that are over, and nothing else: the end of a script that changes the sets and tells nobody.
+local function keep_minutes()
+  if not stored[1] then return end
+  write_minutes(function(field, value) call('HSET', META, field, value) end)
+  renew(false)
+end
+
+-- Write the events, the peaks, the history, the settings and the TTLs; answer what every writing script answers:
+-- {result, window, mixed, what the list of rooms should say or -1, window before or -1, pending,
+-- what is to be done for the history (see parts/sampling.lua)}
 local function close(result)
   local fields, listed = {}, -1
   local function set(field, value)
@@ -183,6 +217,7 @@ local function close(result)
   end
   if not stored[1] or named.window then set('window', int(window)) end
   if not stored[2] or named.retention then set('retention', int(retention)) end
+  if not stored[12] or named.history then set('history', int(kept)) end
   if #told > 0 then
     local number = #told + told_too
     local seq = (tonumber(stored[3]) or first_number()) + number
@@ -195,21 +230,19 @@ local function close(result)
   end
   local seconds = tonumber(clock[1])
   local due = not stored[5] or math.abs(seconds - tonumber(stored[5])) >= 3600
-    or named.window or named.retention
+    or named.window or named.retention or named.history
   if #told > 0 or due then
-    local counts = count()
-    local people = counts.m + counts.h + counts.g
+    local counts = count(now)
     if counted then
-      local function compare(at, field, number)
-        if number > (tonumber(stored[at]) or 0) then
-          set(field, number)
-          set(field .. ':at', int(now))
-        end
-      end
-      compare(7, 'peak:people', people)
-      for i, kind in ipairs(KINDS) do compare(7 + i, PEAKS[kind], counts[kind]) end
+      record(counts, now)
+      set('joined', int(now))
     end
-    local total, before = people + counts.b, tonumber(stored[6]) or 0
+    for what, at in pairs(peaked) do
+      local field = PEAKS[what] or 'peak:people'
+      set(field, peaks[what])
+      set(field .. ':at', int(at))
+    end
+    local total, before = counts.people + counts.b, tonumber(stored[6]) or 0
     -- hourly in any case: who was to tell the list may have died
     if due or math.abs(total - before) * 8 >= math.max(before, 1) and total ~= before then
       set('listed', total)
@@ -224,15 +257,11 @@ local function close(result)
     if stored[4] and not mixed then call('HDEL', META, 'mixed') end
   end
   if mixed and not stored[4] then set('mixed', 1) end
+  local history = write_history(set)
   if #fields > 0 then call('HSET', META, unpack(fields)) end
-  local ttl = int(retention + window + 7200000)
-  if due then
-    for _, key in ipairs(KEYS) do call('PEXPIRE', key, ttl) end
-  else
-    for key in pairs(grown) do
-      if call('PTTL', key) < 0 then call('PEXPIRE', key, ttl) end
-    end
-  end
+  renew(due)
   local was = named.window and stored[1] and tonumber(stored[1]) or -1
-  return {result, window, mixed and 1 or 0, listed, was, pending}
+  return {result, window, mixed and 1 or 0, listed, was, pending, history}
 end
+
+open_minute()

@@ -1,0 +1,141 @@
+-- History, kept up by every script that writes: the largest number online within each minute, and who was
+-- seen on each day. Part of parts/room.lua.
+--
+-- `minute` in meta is the minute being sampled, counted from 1970, and `top` its maxima so far. Whoever writes
+-- first in another minute closes those before it, by how many were online at the start of each, before
+-- anything is changed; who joins or changes kind within a minute counts, and compares. Closed minutes stand in
+-- samples, until they are filed under their hours (file.lua): a script can't name a key by the store's clock.
+-- The same holds for the day's uniques: they are given where the caller knows the day, else the reply names who
+-- is still to be counted (uniques_add.lua). A minute in which nobody was online is not stored.
+local DAY = 86400000
+local SAMPLES = KEYS[11]
+local UNIQUES = {m = KEYS[12], h = KEYS[13], g = KEYS[14], b = KEYS[15]}
+local kept = tonumber(stored[12]) or tonumber(ARGV[6])  -- for how many ms; 0: there is no history here
+local minute = tonumber(stored[13])
+local top = stored[14] and unpack_maxima(stored[14])
+local this_minute, today = math.floor(now / MINUTE), math.floor(now / DAY)
+local counted_from = math.max(tonumber(stored[16]) or now, today * DAY)  -- who was seen since is among the day's uniques
+local closed, closed_some = {}, false  -- minute -> maxima
+local began = nil        -- the moment where history begins with this call
+local seen_today = {m = {}, h = {}, g = {}, b = {}}
+local uncounted = {}     -- day, kind, user, ...
+
+local function close_minute(at, counts)
+  closed[at] = closed[at] and larger(closed[at], counts) or counts
+  closed_some = true
+end
+
+local function begin_history()
+  minute, top, began, counted_from = this_minute, count(now), now, now
+end
+
+-- Before anything is written: close the minutes since the last one.
+local function open_minute()
+  if kept == 0 or minute == this_minute then return end
+  if not minute then return begin_history() end
+  close_minute(minute, top)
+  if this_minute > minute then
+    count_minutes(math.max(minute + 1, math.floor((now - kept) / MINUTE)), this_minute, close_minute)
+  else -- the clock was set back: these minutes come again, and the larger number counts
+    close_minute(this_minute, count(now))
+  end
+  minute, top = this_minute, closed[this_minute] or count(now)
+  closed[this_minute] = nil
+end
+
+-- Turn history on or off, or keep it for another time.
+local function settle_history()
+  if ARGV[7] ~= '1' or stored[12] == ARGV[6] then return end
+  kept = tonumber(ARGV[6])
+  named.history = ARGV[6]
+  if kept > 0 and not minute then
+    begin_history()
+  elseif kept == 0 and minute then
+    close_minute(minute, top)
+    minute, top = nil, nil
+  end
+end
+
+local function sampled(at, counts)
+  if at == minute then
+    top = larger(top, counts)
+  elseif closed[at] then
+    close_minute(at, counts)
+  end
+end
+
+-- Somebody was seen; `seen` is her score of before in the set of this kind, if she was in it.
+local function sighted(kind, user, at, seen)
+  if kept == 0 then return end
+  if at < today * DAY then
+    local n = #uncounted
+    uncounted[n + 1], uncounted[n + 2], uncounted[n + 3] = int(math.floor(at / DAY)), kind, user
+  elseif not seen or seen < counted_from then
+    local list = seen_today[kind]
+    list[#list + 1] = user
+  end
+end
+
+-- Whether everybody in the set has been counted today.
+local function all_counted(kind)
+  return kept == 0 or call('ZCOUNT', ONLINE[kind], '-inf', '(' .. int(counted_from)) == 0
+end
+
+local function write_uniques()
+  if kept == 0 then return end
+  for _, kind in ipairs(KINDS) do
+    local users = seen_today[kind]
+    if #users > 0 and tonumber(ARGV[8]) == today then
+      if call('PFADD', UNIQUES[kind], unpack(users)) == 1 and call('PTTL', UNIQUES[kind]) < 0 then
+        call('PEXPIRE', UNIQUES[kind], int(kept + 2 * DAY))
+      end
+    else
+      for _, user in ipairs(users) do
+        local n = #uncounted
+        uncounted[n + 1], uncounted[n + 2], uncounted[n + 3] = int(today), kind, user
+      end
+    end
+  end
+end
+
+-- Write the closed minutes, and the fields of meta that tell of history by set().
+local function write_minutes(set)
+  local unfiled, minutes = tonumber(stored[17]), {}
+  for at, counts in pairs(closed) do
+    if counts.people + counts.b > 0 then minutes[#minutes + 1] = at end
+  end
+  for i = 1, #minutes, 1000 do
+    local part, fields = {unpack(minutes, i, math.min(i + 999, #minutes))}, {}
+    local before = call('HMGET', SAMPLES, unpack(part))
+    for j, at in ipairs(part) do
+      local counts = before[j] and larger(unpack_maxima(before[j]), closed[at]) or closed[at]
+      fields[2 * j - 1], fields[2 * j] = at, pack_maxima(counts)
+      unfiled = math.min(unfiled or math.huge, math.floor(at / 60))
+    end
+    call('HSET', SAMPLES, unpack(fields))
+    grown[SAMPLES] = true
+  end
+  if unfiled ~= tonumber(stored[17]) then set('unfiled', unfiled) end
+  if minute then
+    local packed = pack_maxima(top)
+    if packed ~= stored[14] then set('top', packed) end
+    if minute ~= tonumber(stored[13]) then
+      set('minute', minute)
+      set('counted', int(counted_from))
+    end
+    if began or stored[18] and tonumber(stored[18]) > now then set('since', int(now)) end
+  elseif stored[13] then
+    call('HDEL', META, 'minute', 'top')
+  end
+  return unfiled
+end
+
+-- Write it all; answer what the caller is to do: 0, or
+-- {for how many ms history is kept, the first hour to be filed or -1, the hour now, uncounted...}
+local function write_history(set)
+  local unfiled, hour = write_minutes(set), math.floor(this_minute / 60)
+  write_uniques()
+  local to_file = closed_some and unfiled and unfiled < hour and unfiled or -1
+  if to_file < 0 and #uncounted == 0 and (kept > 0) == (#KEYS > 11) then return 0 end
+  return {kept, to_file, hour, unpack(uncounted)}
+end

@@ -1,0 +1,210 @@
+"""History: the most online in each minute, hour and day; how many different users; outages.
+
+The store keeps minutes, and the maxima of each hour beside them. Those of days are made here. What a
+writing script can't do itself, for it is given no key by the store's own clock, is done after it:
+`file` and `count` (see lua/parts/sampling.lua).
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final, NamedTuple
+
+from herenow import keys, lua, names
+from herenow.models import Counts, Sample
+from herenow.operations import Operation, Plan, answer, text, texts
+from herenow.operations.marking import Due
+from herenow.operations.scope import Scope, moment
+
+_MINUTE: Final = 60_000
+_HOUR: Final = 60 * _MINUTE
+_DAY: Final = 24 * _HOUR
+_HOURS_AT_ONCE: Final = 24 * 31
+_HOURS_FILED_AT_ONCE: Final = 48
+_USERS_AT_ONCE: Final = 1000
+
+
+class _Maxima(NamedTuple):
+    people: int = 0
+    member: int = 0
+    hidden: int = 0
+    guest: int = 0
+    bot: int = 0
+
+
+def _unpack(packed: Any) -> _Maxima:
+    return _Maxima(*map(int, text(packed).split()))
+
+
+class _Curve:
+    """Maxima and gaps by the minute that a step begins with, merged as they are read."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+        self.maxima: dict[int, _Maxima] = {}
+        self.gaps: dict[int, int] = {}
+
+    def add(self, minute: int, maxima: _Maxima) -> None:
+        start = minute - minute % self.step
+        before = self.maxima.get(start)
+        self.maxima[start] = maxima if before is None else _Maxima(*map(max, before, maxima))
+
+    def add_gaps(self, hour: int, letters: str) -> None:
+        for i, letter in enumerate(letters):
+            if letter == "1":
+                start = (hour * 60 + i) - (hour * 60 + i) % self.step
+                self.gaps[start] = self.gaps.get(start, 0) + 1
+
+    def sample(self, start: int) -> Sample:
+        people, *of_kinds = self.maxima.get(start, _Maxima())
+        return Sample(moment(start * _MINUTE), people, Counts(*of_kinds), self.gaps.get(start, 0))
+
+
+# ------------------------------------------------------------ reading
+
+
+class _Recent(NamedTuple):
+    now: int
+    since: int | None
+    kept: int
+    minutes: list[tuple[int, _Maxima]]
+
+
+def _recent(scope: Scope) -> Operation[_Recent]:
+    def read(reply: Any) -> _Recent:
+        now, since, kept, *flat = reply
+        minutes = [
+            (int(minute), _unpack(packed))
+            for minute, packed in zip(flat[::2], flat[1::2], strict=True)
+        ]
+        return _Recent(now, None if int(since) < 0 else int(since), int(kept), minutes)
+
+    which = (*scope.keys[: keys.ONLINE["bot"] + 1], scope.keys[keys.SAMPLES])
+    return Operation(lua.load("recent"), which, scope.looking(), read)
+
+
+def _filed(scope: Scope, hours: Sequence[int], step: int) -> Operation[list[Any]]:
+    which = tuple(keys.samples_key(scope.prefix, scope.room, hour) for hour in hours)
+    return Operation(lua.load("samples"), which, ("minute" if step == 1 else "hour",), list)
+
+
+def read(scope: Scope, start: object, end: object, step: object) -> Plan[list[Sample]]:
+    """Read the samples from ``start`` to before ``end``: one round trip, and one more for filed hours."""
+    minutes = names.clean_step(step)
+    first, last = names.clean_moment(start, "a start"), names.clean_moment(end, "an end")
+    if last < first:
+        raise ValueError("a history ends after it starts")
+    [outcome] = yield [_recent(scope)]
+    recent: _Recent = answer(outcome)
+    if recent.since is None:
+        return []
+    begin = max(first, recent.since, recent.now - recent.kept) // _MINUTE
+    if first < begin * _MINUTE:
+        begin -= begin % minutes
+    else:
+        begin = first // _MINUTE - first // _MINUTE % minutes
+    stop = -(-min(last, recent.now + 1) // _MINUTE)
+    curve = _Curve(minutes)
+    for minute, maxima in recent.minutes:
+        curve.add(minute, maxima)
+    if stop <= begin:
+        return []
+    hours = range(begin // 60, (stop - 1) // 60 + 1)
+    parts = [hours[i : i + _HOURS_AT_ONCE] for i in range(0, len(hours), _HOURS_AT_ONCE)]
+    outcomes = yield [_filed(scope, part, minutes) for part in parts]
+    for part, outcome in zip(parts, outcomes, strict=True):
+        for hour, (gaps, *flat) in zip(part, answer(outcome), strict=True):
+            if gaps:
+                curve.add_gaps(hour, text(gaps))
+            for field, packed in zip(texts(flat[::2]), flat[1::2], strict=True):
+                curve.add(hour * 60 if field == "top" else int(field), _unpack(packed))
+    return [curve.sample(at) for at in range(begin, stop, minutes)]
+
+
+def uniques(scope: Scope, days: object, kind: object, *, include_hidden: bool) -> Plan[int]:
+    """Count the different users of the last ``days`` days, today among them."""
+    which = names.clean_kind(kind)
+    wanted = names.clean_days(days, which)
+    kinds: list[names.Kind] = [which]
+    if include_hidden and which == "member":
+        kinds.append("hidden")
+    if which == "hidden" and not include_hidden:
+        return 0
+    now = scope.now()
+    today = scope.day(scope, now)
+    if today is None:  # this process knows of no history here; the store may
+        today = int(now or 0) // _DAY
+    while True:
+        [outcome] = yield [_uniques(scope, now, today, wanted, kinds)]
+        found, today_there = answer(outcome)
+        if found >= 0:
+            return int(found)
+        today = today_there
+
+
+def _uniques(
+    scope: Scope, now: Any, today: int, days: int, kinds: Sequence[names.Kind]
+) -> Operation[list[int]]:
+    first = today - days
+    which = tuple(
+        keys.uniques_keys(scope.prefix, scope.room, day)[keys.ONLINE[kind] - 1]
+        for day in range(first, today + 2)
+        for kind in kinds
+    )
+    return Operation(lua.load("uniques"), which, (now, first, len(kinds), days), list)
+
+
+# ------------------------------------------------------------ what is done after a write
+
+
+def after(scope: Scope, dues: Sequence[Due]) -> Plan[None]:
+    """Do what a room's history wants done. What fails is told again by a later write, hours at least."""
+    operations: list[Operation[Any]] = [
+        _count(scope, day, kind, users[i : i + _USERS_AT_ONCE], due.kept)
+        for due in dues
+        for (day, kind), users in due.uncounted.items()
+        for i in range(0, len(users), _USERS_AT_ONCE)
+    ]
+    hour = min((due.hour for due in dues if due.hour is not None), default=None)
+    before = max((due.before for due in dues), default=0)
+    while operations or hour is not None:
+        if hour is not None:
+            operations.append(_file(scope, hour, before))
+        outcomes = yield operations
+        operations = []
+        if hour is not None:
+            following = outcomes[-1]
+            hour = following if isinstance(following, int) and following > hour else None
+
+
+def _count(
+    scope: Scope, day: int, kind: names.Kind, users: Iterable[str], kept: int
+) -> Operation[int]:
+    key = keys.uniques_keys(scope.prefix, scope.room, day)[keys.ONLINE[kind] - 1]
+    return Operation(lua.load("uniques_add"), (key,), (kept + 2 * _DAY, *users), int)
+
+
+def _file(scope: Scope, first: int, now: int) -> Operation[int | None]:
+    last = min(now, first + _HOURS_FILED_AT_ONCE)
+    which = [keys.samples_key(scope.prefix, scope.room, hour) for hour in range(first, last)]
+    return Operation(
+        lua.load("file"),
+        (scope.keys[keys.META], scope.keys[keys.SAMPLES], *which),
+        (first, now),
+        lambda reply: None if reply < 0 else int(reply),
+    )
+
+
+def outage(scope: Scope, start: object, end: object) -> Plan[int]:
+    """Record that the store was away from ``start`` to ``end``; how many minutes are gaps by it."""
+    first, last = names.clean_moment(start, "a start"), names.clean_moment(end, "an end")
+    if last < first:
+        raise ValueError("an outage ends after it starts")
+    ttl = (scope.history or _DAY) + 2 * _HOUR
+    hours = range(first // _HOUR, last // _HOUR + 1)
+    found = 0
+    for i in range(0, len(hours), _HOURS_AT_ONCE):
+        part = hours[i : i + _HOURS_AT_ONCE]
+        which = tuple(keys.samples_key(scope.prefix, scope.room, hour) for hour in part)
+        begin = max(first // _MINUTE, part[0] * 60)
+        [outcome] = yield [Operation(lua.load("outage"), which, (begin, last // _MINUTE, ttl), int)]
+        found += answer(outcome)
+    return found
