@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import herenow
 from herenow.accesslog import Figures, Log, Naming, replay, text_parser
 from herenow.accesslog.sorting import Sorter
 from herenow.cli.logstore import open_store
@@ -61,20 +62,28 @@ def test_a_log_of_nothing_is_no_error_and_says_so_by_its_exit_code(tmp_path: Pat
 
 
 @pytest.fixture
-def replayed(server: Server) -> Iterator[Callable[..., Figures]]:
-    """Replay bytes into a fresh room of a server."""
+def check(server: Server) -> Iterator[Callable[..., str]]:
+    """Replay bytes into a fresh room of a server, and compare all with the oracle; its prefix."""
     number = iter(range(10_000))
 
-    def go(data: bytes, window: float, run_length: int = 500_000) -> Figures:
-        lines = data.split(b"\n")
+    def go(data: bytes, window: float, run_length: int = 500_000) -> str:
+        lines, prefix = data.split(b"\n"), f"test{next(number)}:"
         log = Log(Sorter(run_length))
-        with (
-            log.sorter,
-            open_store(server.unix_url, f"test{next(number)}:", None, window, 30) as store,
-        ):
+        with log.sorter, open_store(server.unix_url, prefix, None, window, 30) as store:
             for i in range(0, len(lines), 7):
                 log.read([[one for one in lines[i : i + 7] if one]], text_parser())
-            return replay(log, store.core, store.engine, Naming(None))
+            found = replay(log, store.core(), store.engine, Naming(None))
+        compare(found, data, window)
+        if found.first is not None and found.last is not None:
+            end = found.last + timedelta(minutes=1)
+            with herenow.Presence(
+                server.unix_url, prefix=prefix, clock=found.last.timestamp
+            ) as presence:
+                samples = presence.history(found.first.replace(second=0), end)
+            most = {f"{one.at:%Y-%m-%dT%H:%M:%S}Z": one.people for one in samples if one.people}
+            assert most == oracle.most_of_minutes(data, window)
+            assert max(most.values()) == found.exact_peak.count
+        return prefix
 
     yield go
     server.control.flushall()
@@ -85,6 +94,8 @@ def compare(found: Figures, data: bytes, window: float) -> None:
     said = document(found)
     said["series"] = [[f"{at:%Y-%m-%dT%H:%M:%S}Z", count] for at, count in minutes(found)]
     assert {name: said[name] for name in expected} == expected
+    estimated = found.uniques_estimated
+    assert estimated is None or abs(estimated - found.uniques) <= 2 + found.uniques // 20
 
 
 EPOCH = datetime(1999, 12, 31, 23, 50, tzinfo=UTC)
@@ -111,14 +122,14 @@ def written(events: list[tuple[int, str, float]]) -> bytes:
 )
 @given(events=sightings, window=st.sampled_from([1, 7, 60, 61, 119, 300, 900]))
 def test_whatever_is_written_gives_the_oracles_figures(
-    replayed: Callable[..., Figures], events: list[tuple[int, str, float]], window: int
+    check: Callable[..., str], events: list[tuple[int, str, float]], window: int
 ) -> None:
     data = written(events)
-    compare(replayed(data, window, run_length=11), data, window)
+    check(data, window, run_length=11)
 
 
 def test_a_busy_log_gives_the_oracles_figures_and_events(
-    replayed: Callable[..., Figures], server: Server
+    check: Callable[..., str], server: Server
 ) -> None:
     dice = random.Random(7)
     events = []
@@ -129,10 +140,10 @@ def test_a_busy_log_gives_the_oracles_figures_and_events(
             at += int(dice.expovariate(1 / (30 if visit % 2 else 150)))
     dice.shuffle(events)
     data = written(events)
-    for number, window in enumerate((30, 300)):
-        compare(replayed(data, window), data, window)
+    for window in (30, 300):
+        prefix = check(data, window)
         # nobody left by the store's books who was there all along
-        entries: Any = server.control.xrange(f"test{number}:{{site}}:events")
+        entries: Any = server.control.xrange(f"{prefix}{{site}}:events")
         told = [one for _, entry in entries for one in entry[b"events"].split(b"\n")]
         assert sum(one.startswith(b"j") for one in told) == comings(events, window)
 

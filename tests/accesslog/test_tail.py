@@ -111,8 +111,9 @@ def test_at_first_it_may_skip_what_is_there(
     log: Path, server: Server, sees: Callable[..., None]
 ) -> None:
     log.write_bytes(line("a") + line("half")[:20])
-    with tailing(log, server.unix_url, "--from-end"):
-        time.sleep(1.0)
+    with tailing(log, server.unix_url, "--from-end") as running:
+        assert running.stderr is not None
+        assert b"following" in running.stderr.readline()
         add(log, line("half")[20:] + line("b"))
         sees("half", "b")
 
@@ -120,7 +121,8 @@ def test_at_first_it_may_skip_what_is_there(
 def test_a_store_that_is_away_is_waited_for(log: Path, server: Server) -> None:
     log.write_bytes(line("a"))
     with tailing(log, "redis://127.0.0.1:1/0") as running:
-        time.sleep(1.0)
+        assert running.stderr is not None
+        assert b"waiting for the store" in running.stderr.readline()
         assert running.poll() is None
         running.send_signal(signal.SIGTERM)
         assert running.wait(20) == 0

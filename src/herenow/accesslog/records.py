@@ -23,6 +23,8 @@ class Log:
     lines: int = 0
     malformed: int = 0
     skipped: int = 0
+    earliest: int | None = None
+    """The first moment of all, in milliseconds."""
 
     def read(
         self,
@@ -54,6 +56,9 @@ class Log:
                     keep(head + kind + found[0] + b"\n")
                 else:
                     self.skipped += 1
+            if records:
+                earliest = int(min(records)[:15])
+                self.earliest = min(earliest, self.earliest or earliest)
             self.sorter.extend(records)
 
 

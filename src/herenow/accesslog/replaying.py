@@ -31,7 +31,7 @@ from herenow.accesslog.sorting import Sorter
 from herenow.core import Core
 from herenow.execution import Engine
 from herenow.models import Counts
-from herenow.names import Kind
+from herenow.names import MAX_DAYS, Kind
 from herenow.operations import Operation, answer, history, marking, online, upkeep
 from herenow.operations.marking import Mark, Written
 from herenow.operations.scope import Scope
@@ -103,6 +103,10 @@ class Teller:
         answers = [one for outcome in self._engine.batch(operations) for one in answer(outcome)]
         due = [one.history for one in answers if isinstance(one, Written) and one.history]
         self._engine.run(history.after(self.scope, due))
+        listed = [one for one in answers if isinstance(one, Written) and one.listed is not None]
+        more = listed and self.core.memory.after(self.scope, listed[-1]._replace(history=None))
+        if more:
+            self._engine.run(more)
         return [one for one in answers if isinstance(one, Counts)]
 
     def _take(self) -> None:
@@ -389,4 +393,14 @@ def replay(
         uniques=people,
         uniques_per_day=each,
         bots=bots,
+        uniques_estimated=_estimate(engine, teller, done),
     )
+
+
+def _estimate(engine: Engine, teller: Teller, done: Pass) -> int | None:
+    """What the store's HyperLogLogs say of all members; None for more days than it counts over."""
+    days = done.last // _DAY - done.first // _DAY + 1
+    if done.last < 0 or days > MAX_DAYS:
+        return None
+    scope = teller.at(done.last)
+    return engine.run(history.uniques(scope, days, "member", include_hidden=False))

@@ -1,9 +1,11 @@
 """The store that a log is told to: its room, opened without throttle or buffer, and the key for hosts."""
 
+import hmac
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,28 +14,50 @@ from herenow.core import Core
 from herenow.execution import Engine
 from herenow.presence import opener
 
+if TYPE_CHECKING:
+    from herenow.settings import Settings
+
 _KEY_SECONDS = 400 * 86_400
 
 
 @dataclass(frozen=True)
 class LogStore:
-    """A room of a store, as a log needs it."""
+    """A room of a store, as a log needs it; ``window`` in seconds, None for the stored one."""
 
-    core: Core
+    settings: "Settings"
     engine: Engine
-    prefix: str
+    room: str | None
+    window: float | None
+
+    def core(self, history: float | None = None) -> Core:
+        """Make a core whose ``site`` is the room; ``history`` says for how many seconds it keeps one."""
+        core = Core(
+            window=self.window,
+            retention=self.settings.retention,
+            resolution=0,
+            buffered=False,
+            history=history,
+            prefix=self.settings.prefix,
+            clock=None,
+        )
+        if self.room is not None:
+            core.site = core.room(self.room, self.window, history)
+        return core
 
     def refuse_unless_new(self) -> None:
         """Refuse a room that has anything in it: what is replayed would mix with it."""
-        if self.engine.client.exists(*self.core.site.keys):
+        scope = self.core().site
+        if self.engine.client.exists(*scope.keys):
             raise click.UsageError(
-                f"room {self.core.site.room!r} is not new there, and a log would mix with what it "
+                f"room {scope.room!r} is not new there, and a log would mix with what it "
                 "holds: name another one by --room, or another --prefix"
             )
 
     def hosts_key(self) -> bytes:
-        """The key that hosts are hashed with: one a store and prefix, made at the first use."""
-        client, name = self.engine.client, keys.hosts_key(self.prefix)
+        """The key that hosts are hashed with: by HERENOW_SECRET, else one that the store keeps."""
+        if self.settings.secret is not None:
+            return hmac.digest(self.settings.secret.encode(), b"herenow hosts", "sha256")
+        client, name = self.engine.client, keys.hosts_key(self.settings.prefix)
         client.set(name, secrets.token_hex(32), nx=True, ex=_KEY_SECONDS)
         client.expire(name, _KEY_SECONDS)
         return bytes.fromhex(client.get(name).decode())
@@ -46,25 +70,13 @@ def open_store(
     room: str | None,
     window: float | None,
     timeout: float | None,
-    clock: Callable[[], float] | None = None,
 ) -> Iterator[LogStore]:
-    """Open a room by its URL; ``window`` in seconds, None for the stored one."""
+    """Open a room by its URL."""
     from herenow.cli.options import settings_for
 
     settings = settings_for(url, prefix)
-    core = Core(
-        window=window,
-        retention=settings.retention,
-        resolution=0,
-        buffered=False,
-        history=None,
-        prefix=settings.prefix,
-        clock=clock,
-    )
-    if room is not None:
-        core.site = core.room(room, window)
     engine = Engine(opener(settings.url, timeout or settings.timeout, asynchronous=False))
     try:
-        yield LogStore(core, engine, settings.prefix)
+        yield LogStore(settings, engine, room, window)
     finally:
         engine.close()

@@ -17,6 +17,7 @@ from herenow.accesslog import replay as replay_log
 from herenow.accesslog.files import STDIN
 from herenow.cli.options import duration_option, json_option, prefix_option, room_option
 from herenow.cli.program import NO, YES
+from herenow.visitors import bot_name
 
 if TYPE_CHECKING:
     from herenow.accesslog.formats import Parser
@@ -25,6 +26,7 @@ _THROWAWAY: Final = "embedded:///?temporary=1"
 _BATCH_TIMEOUT: Final = 60.0
 """Seconds: a round trip carries some hundred milliseconds of work here, and nobody waits for a page."""
 _TELL_EVERY: Final = 10.0
+_HISTORY: Final = 31 * 86_400.0
 
 
 def fields_of(text: str) -> dict[str, str]:
@@ -71,13 +73,10 @@ def kinds(bots: str, exclude: tuple[str, ...], kind: str) -> Callable[[Line], by
     return kind_of
 
 
-@lru_cache(maxsize=65_536)
 def is_bot(agent: bytes) -> bool:
     """Tell a bot by its user agent; an empty one is a bot."""
-    from crawleruseragents import is_crawler
-
     text = agent.decode("latin-1").strip()
-    return text in ("", "-") or bool(is_crawler(text))
+    return bot_name("" if text == "-" else text) is not None
 
 
 def log_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -170,7 +169,8 @@ def replay(
                 log.read(read_lines(logs, advance), parser, kind_of)
             counted = log.lines - log.malformed - log.skipped
             with _progress("replayed", counted, lambda: log.lines) as advance:
-                figures = replay_log(log, store.core, store.engine, Naming(key), advance)
+                core = store.core(history=_history(log))
+                figures = replay_log(log, core, store.engine, Naming(key), advance)
     except OSError as error:
         raise click.FileError(error.filename or "the log", error.strerror or str(error)) from None
     seconds = time.monotonic() - started
@@ -192,6 +192,12 @@ def replay(
             file=sys.stderr,
         )
     return YES if figures.first is not None else NO
+
+
+def _history(log: Log) -> float:
+    """For how many seconds the room keeps its history: it is to be there when it is asked for."""
+    since = time.time() if log.earliest is None else min(log.earliest / 1000, time.time())
+    return time.time() - since + _HISTORY
 
 
 def _size(logs: tuple[str, ...]) -> int | None:

@@ -103,12 +103,13 @@ class _Marker:
         stop: threading.Event,
     ) -> None:
         self._store, self._parser, self._kind_of = store, parser, kind_of
+        self._core = store.core()
         self._log, self._stop = log, stop
         self.lines = self.malformed = 0
 
     def places(self) -> str | None:
         """Where the last one who followed this log was."""
-        return self._store.engine.call(read_to(self._store.core.site, self._log))
+        return self._store.engine.call(read_to(self._core.site, self._log))
 
     def run(self, follower: Follower) -> None:
         """Follow until it is to stop."""
@@ -153,16 +154,16 @@ class _Marker:
         self.insist(partial(self._send, many, places))
 
     def _send(self, part: list[tuple[Mark, int]], places: str) -> None:
-        store = self._store
+        scope = self._core.site
 
         def make(naming: bool) -> Operation[Any]:
             now = time.time() * 1000
             ages = [max(0, round(now - ms)) for _, ms in part]
             marks = [mark for mark, _ in part]
-            return follow(store.core.site, marks, ages, self._log, places, naming=naming)
+            return follow(scope, marks, ages, self._log, places, naming=naming)
 
-        plan = store.core.memory.write([(store.core.site, make)])
-        for outcome in store.engine.run(plan):
+        plan = self._core.memory.write([(scope, make)])
+        for outcome in self._store.engine.run(plan):
             answer(outcome)
 
     def insist(self, call: Callable[[], T]) -> T | None:
