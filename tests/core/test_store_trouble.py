@@ -325,6 +325,7 @@ def test_a_wrong_type_is_told_and_nothing_is_changed(name: str, server: Server, 
         with opened(name, server.unix_url, resolution=0) as side:
             stock(side)
         server.control.hset(KEYS["samples"], "1", "1 1 0 0 0")
+        server.control.expire(KEYS["samples"], 3600)
         assert server.control.delete(raw) == 1, key
         if name == "sync":
             server.control.set(raw, "x")

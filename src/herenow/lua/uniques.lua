@@ -7,4 +7,5 @@ local today = math.floor((tonumber(ARGV[1]) or redis.call('TIME')[1] * 1000) / 8
 local kinds, days = tonumber(ARGV[3]), tonumber(ARGV[4])
 local first = (today - days + 1 - tonumber(ARGV[2])) * kinds + 1
 if first < 1 or first + days * kinds - 1 > #KEYS then return {-1, today} end
-return {redis.call('PFCOUNT', unpack(KEYS, first, first + days * kinds - 1)), today}
+-- of a single key PFCOUNT would write down what it found: the first stands there twice
+return {redis.call('PFCOUNT', KEYS[first], unpack(KEYS, first, first + days * kinds - 1)), today}
