@@ -31,7 +31,7 @@ class Entry(NamedTuple):
 
 _ASK: Final = "Ask"
 _LOGS: Final = "Access logs"
-
+_STORE: Final = "Look after the store"
 _TRY: Final = "Try"
 
 COMMANDS: Final[dict[str, Entry]] = {
@@ -39,11 +39,15 @@ COMMANDS: Final[dict[str, Entry]] = {
         "herenow.cli.demo:demo", "A forum that shows who is online, to try.", _TRY, "all"
     ),
     "online": Entry("herenow.cli.online:online", "Who is online now, or how many.", _ASK),
+    "seen": Entry("herenow.cli.seen:seen", "When users were last seen.", _ASK),
+    "why": Entry("herenow.cli.why:why", "Why a user is, or is not, online.", _ASK),
+    "rooms": Entry("herenow.cli.rooms:rooms", "The rooms that somebody is in.", _ASK),
     "watch": Entry("herenow.cli.watch:watch", "A room as it lives: counts, events.", _ASK),
     "replay": Entry(
         "herenow.cli.replay:replay", "Replay access logs: who was online, when.", _LOGS
     ),
     "tail": Entry("herenow.cli.tail:tail", "Follow an access log that is being written.", _LOGS),
+    "forget": Entry("herenow.cli.forget:forget", "Erase a user everywhere.", _STORE),
 }
 """In the order of ``--help``, which groups them by their part."""
 

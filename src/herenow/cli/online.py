@@ -41,15 +41,15 @@ def online(
     window: float | None,
     limit: int | None,
     include_hidden: bool,
-    as_json: bool,
+    in_json: bool,
 ) -> int:
     """Show who is online, newest first: a user a line.
 
     On a terminal with when each was last seen, and what each shows. Exit code 1 when nobody is.
     """
-    if count or as_json:
+    if count or in_json:
         number = presence.count_online_users(window, kind, include_hidden=include_hidden)
-        if not as_json:
+        if not in_json:
             show_lines([number])
             return YES if number else NO
         document = {"room": presence.name, "kind": kind, "count": number}

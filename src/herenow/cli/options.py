@@ -61,7 +61,7 @@ room_option: Final = click.option(
     callback=checked(names.clean_room),
     help="The room; else the site.",
 )
-json_option: Final = click.option("--json", "as_json", is_flag=True, help="JSON, one document.")
+json_option: Final = click.option("--json", "in_json", is_flag=True, help="JSON, one document.")
 hidden_option: Final = click.option(
     "--include-hidden", is_flag=True, help="Show hidden members too, and what they hide."
 )

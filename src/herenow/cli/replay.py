@@ -141,7 +141,7 @@ def replay(
     url: str | None,
     prefix: str | None,
     room: str | None,
-    as_json: bool,
+    in_json: bool,
     html: str | None,
 ) -> int:
     """Replay access logs, plain or gzip (- is standard input): who was on the site, and when.
@@ -178,7 +178,7 @@ def replay(
 
     if html is not None:
         Path(html).write_text(report.page(figures, logs), encoding="utf-8")
-    if as_json:
+    if in_json:
         report.write_json(figures)
     else:
         report.show(figures)
