@@ -119,3 +119,22 @@ def mixed_join_against_ping(stage: Stage) -> Measured:
 @row("first sighting, mixed room, was online, vs PING", "x PING", must=2.5, aim=1.8)
 def mixed_stay_against_ping(stage: Stage) -> Measured:
     return times_as_long(stage.fight(_stays(stage, _mixed(stage)), stage.ping()))
+
+
+# What history costs: the same marks in a room that keeps one, and in one that does not.
+
+
+def _plain_and_kept(stage: Stage) -> tuple[herenow.Presence, herenow.Presence]:
+    return stage.room("kept", 1000, history=True), stage.room("members", 1000)
+
+
+@row("with history, was online, vs without", "x its time", must=1.1, aim=1.05)
+def history_stay(stage: Stage) -> Measured:
+    kept, plain = _plain_and_kept(stage)
+    return times_as_long(stage.fight(_stays(stage, kept), _stays(stage, plain)))
+
+
+@row("with history, joins, vs without", "x its time", must=1.1, aim=1.05)
+def history_join(stage: Stage) -> Measured:
+    kept, plain = _plain_and_kept(stage)
+    return times_as_long(stage.fight(_joins(stage, kept), _joins(stage, plain)))

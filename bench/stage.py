@@ -107,10 +107,10 @@ class Stage:
     def open(self, **options: Any) -> herenow.Presence:
         return herenow.Presence(self.url, **{"window": WINDOW, "timeout": 60} | options)
 
-    def room(self, name: str, online: int) -> herenow.Presence:
+    def room(self, name: str, online: int, *, history: bool = False) -> herenow.Presence:
         """Get a room that so many members are in, without `resolution`; filled the first time."""
         if name not in self._rooms:
-            self._rooms[name] = room = self.presence.room(name)
+            self._rooms[name] = room = self.presence.room(name, history=history)
             for part in parts(self.users(online), 10_000):
                 room.mark_online_many(part)
         return self._rooms[name]

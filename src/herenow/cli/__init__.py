@@ -42,6 +42,7 @@ COMMANDS: Final[dict[str, Entry]] = {
     "seen": Entry("herenow.cli.seen:seen", "When users were last seen.", _ASK),
     "why": Entry("herenow.cli.why:why", "Why a user is, or is not, online.", _ASK),
     "rooms": Entry("herenow.cli.rooms:rooms", "The rooms that somebody is in.", _ASK),
+    "history": Entry("herenow.cli.history:history", "The curve of a day, a week, a month.", _ASK),
     "watch": Entry("herenow.cli.watch:watch", "A room as it lives: counts, events.", _ASK),
     "replay": Entry(
         "herenow.cli.replay:replay", "Replay access logs: who was online, when.", _LOGS

@@ -179,10 +179,7 @@ local function see(record, sighting, replaced)
   end
   local before = record.before
   sighted(record.kind, record.user, at, before.kind == record.kind and before.seen or nil)
-  if joined and at < now then
-    -- one whose window was over before now, but not when she was seen, was online all the time
-    early[#early + 1] = {from = math.max(at, before.kind and before.seen + window or 0), kind = record.kind, by = 1}
-  end
+  if joined and at < now then joined_early(record.user, record.kind, at, before.kind and before.seen) end
   if saw.list then record.sessions = pack_sessions(saw.list) end
   counted = counted or joined
   return joined and 1 or 0

@@ -6,12 +6,14 @@
 local early = {}  -- {from, kind, by}: one more, or (who was replaced) one less
 local swept_seen
 
-local function joined_early(user, kind, at)
+-- `seen` is her score in the set where she still stands. Where her window was over before now, but not when she
+-- was seen, she was online all the time.
+local function joined_early(user, kind, at, seen)
   if not swept_seen then
     swept_seen = {}
     for _, one in ipairs(swept_out) do swept_seen[one[1]] = one[3] end
   end
-  local was = swept_seen[user]
+  local was = seen or swept_seen[user]
   early[#early + 1] = {from = math.max(at, was and was + window or 0), kind = kind, by = 1}
 end
 
@@ -25,6 +27,19 @@ local function count_early()
     if one.from ~= other.from then return one.from < other.from end
     return one.by < other.by
   end)
+  -- at the starts of minutes since then, before what is counted within them
+  if minute and stored[13] then
+    for at = math.max(tonumber(stored[13]), math.floor(early[1].from / MINUTE)) + 1, this_minute do
+      local counts = at == this_minute and top or closed[at] or {people = 0, m = 0, h = 0, g = 0, b = 0}
+      local more = {people = counts.people, m = counts.m, h = counts.h, g = counts.g, b = counts.b}
+      for _, one in ipairs(early) do
+        if one.from > at * MINUTE then break end
+        more[one.kind] = more[one.kind] + one.by
+        if one.kind ~= 'b' then more.people = more.people + one.by end
+      end
+      if at == this_minute then top = larger(top, more) else closed[at], closed_some = larger(counts, more), true end
+    end
+  end
   -- one count serves all moments between which nobody expires
   local gone, extra, base, base_until = {m = 0, h = 0, g = 0, b = 0}, {m = 0, h = 0, g = 0, b = 0}, nil, nil
   local place = 1
@@ -52,18 +67,6 @@ local function count_early()
       for _, kind in ipairs(KINDS) do counts[kind] = math.max(0, base[kind] + gone[kind] + extra[kind]) end
       counts.people = counts.m + counts.h + counts.g
       record(counts, at)
-    end
-  end
-  if minute and stored[13] then
-    for at = math.max(tonumber(stored[13]), math.floor(early[1].from / MINUTE)) + 1, this_minute do
-      local counts = at == this_minute and top or closed[at] or {people = 0, m = 0, h = 0, g = 0, b = 0}
-      local more = {people = counts.people, m = counts.m, h = counts.h, g = counts.g, b = counts.b}
-      for _, one in ipairs(early) do
-        if one.from > at * MINUTE then break end
-        more[one.kind] = more[one.kind] + one.by
-        if one.kind ~= 'b' then more.people = more.people + one.by end
-      end
-      if at == this_minute then top = larger(top, more) else closed[at], closed_some = larger(counts, more), true end
     end
   end
 end

@@ -59,7 +59,7 @@ end
 local function sampled(at, counts)
   if at == minute then
     top = larger(top, counts)
-  elseif closed[at] then
+  elseif stored[13] and at >= tonumber(stored[13]) and at < minute then
     close_minute(at, counts)
   end
 end
