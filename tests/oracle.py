@@ -43,6 +43,7 @@ class Oracle:
         self.seen_on: dict[tuple[int, str], set[str]] = {}
         self.minute: int | None = None
         self.opened: int | None = None
+        self.changed = False
         self.since = self.last_join = 0
         self.before: dict[str, tuple[str, int]] = {}
         self.late: list[tuple[int, int, str]] = []
@@ -63,7 +64,7 @@ class Oracle:
     def sample(self, now: int) -> None:
         """Count at the start of each minute since the last write, before anything changes."""
         self.before = {n: (u.kind, u.seen) for n, u in self.users.items() if u.kind}
-        self.late = []
+        self.late, self.changed = [], False
         this = now // 60_000
         if self.minute is None:
             self.since = now
@@ -176,6 +177,7 @@ class Oracle:
         came = not user.kind
         if came:
             user.kind, user.seen, user.real = kind or usual, at, None
+            self.changed = True
             if user.kind != "hidden":
                 user.shown = None
             if at < now:
@@ -189,6 +191,7 @@ class Oracle:
                     (at if user.kind == "member" else user.shown) if kind == "hidden" else None
                 )
                 user.kind = kind
+                self.changed = True
         self.sight(name, user.kind or "", at)
         user.tabs = tabs
         if set(tabs) == {""} and not tabs[""].away and not tabs[""].info:
@@ -237,7 +240,7 @@ class Oracle:
     def record(self, now: int) -> None:
         """Compare the peaks, after somebody joined or changed kind."""
         self.compare(self.counts(now), now)
-        self.last_join = now
+        self.last_join = now if self.changed else self.last_join
 
     def compare(self, counts: dict[str, int], at: int) -> None:
         for kind, count in counts.items():

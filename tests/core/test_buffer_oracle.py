@@ -82,6 +82,7 @@ class Machine(RuleBasedStateMachine):
         self.oracle.begin(self.now)
         for key, moment in waiting.items():
             self.take_effect(key, self.told(key, moment))
+        self.oracle.came_late(self.now)
         self.oracle.record(self.now)
         waiting.clear()
 
@@ -116,6 +117,7 @@ class Machine(RuleBasedStateMachine):
         if name == "plain":
             self.oracle.begin(self.now)
             assert came == self.take_effect(sighting, round(sighting.age * 1000))
+            self.oracle.came_late(self.now)
             self.oracle.record(self.now)
             return
         assert came is None

@@ -74,7 +74,7 @@ class Machine(RuleBasedStateMachine):
         self.clock = Clock(START / 1000)
         self.presence = type(self).opener(None, self.clock)
         self.oracle = Oracle(300_000, RETENTION)
-        self.touched = self.forgot = False
+        self.touched = self.forgot = self.set_back = False
 
     @property
     def now(self) -> int:
@@ -170,6 +170,7 @@ class Machine(RuleBasedStateMachine):
     def set_the_clock_back(self, ms: int) -> None:
         self.sweep()
         self.clock.now = (self.now - ms) / 1000
+        self.set_back = True
 
     # what must hold
 
@@ -246,6 +247,8 @@ class Machine(RuleBasedStateMachine):
         first, this = oracle.since // 60_000, now // 60_000
         if this < first or this < (oracle.minute or 0):
             return  # the clock was set back, and nobody has written since
+        if self.set_back:
+            return  # minutes that come twice are not promised: see Presence.history
         counted = {  # nobody has written since
             minute: oracle.counts(minute * 60_000)
             for minute in range((oracle.minute or 0) + 1, this + 1)

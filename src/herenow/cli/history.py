@@ -41,7 +41,7 @@ def _moment(value: object) -> datetime:
     type=click.Choice(_STEPS),
     help="Else minutes up to 6 hours, hours up to 14 days, days.",
 )
-@click.option("--csv", "as_csv", is_flag=True, help="CSV, a line a step, with a header.")
+@click.option("--csv", "in_csv", is_flag=True, help="CSV, a line a step, with a header.")
 @with_presence()
 @json_option
 def history(
@@ -51,15 +51,15 @@ def history(
     first: datetime | None,
     to: datetime | None,
     step: names.Step | None,
-    as_csv: bool,
-    as_json: bool,
+    in_csv: bool,
+    in_json: bool,
 ) -> int:
     """Draw the most that were online in each minute, hour or day.
 
     A curve of people, all but bots; --csv and --json tell each kind, and how many minutes are not known.
     Into a pipe: a time and a number a line. Exit code 1 where there is no history.
     """
-    if as_csv and as_json:
+    if in_csv and in_json:
         raise click.UsageError("--csv or --json, not both")
     if last is not None and first is not None:
         raise click.UsageError("--last or --from, not both")
@@ -67,9 +67,9 @@ def history(
     start = first or end - timedelta(seconds=last or _DAY)
     step = step or _fitting(end - start)
     samples = presence.history(start, end, step)
-    if as_json:
+    if in_json:
         show_json({"room": presence.name, "step": step, "samples": samples})
-    elif as_csv:
+    elif in_csv:
         _show_csv(samples)
     elif samples and on_terminal():
         _show(presence, samples, step)
