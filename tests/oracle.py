@@ -44,6 +44,7 @@ class Oracle:
         self.minute: int | None = None
         self.opened: int | None = None
         self.changed = False
+        self.until_now = window
         self.since = self.last_join = 0
         self.before: dict[str, tuple[str, int]] = {}
         self.late: list[tuple[int, int, str]] = []
@@ -65,6 +66,7 @@ class Oracle:
         """Count at the start of each minute since the last write, before anything changes."""
         self.before = {n: (u.kind, u.seen) for n, u in self.users.items() if u.kind}
         self.late, self.changed = [], False
+        self.until_now = self.window
         this = now // 60_000
         if self.minute is None:
             self.since = now
@@ -102,7 +104,7 @@ class Oracle:
         def at(moment: int) -> dict[str, int]:
             found = dict.fromkeys(KINDS, 0)
             for kind, seen in self.before.values():
-                found[kind] += moment - seen < self.window
+                found[kind] += moment - seen < self.until_now
             for when, by, kind in late:
                 found[kind] += by if when <= moment else 0
             return found | {"people": sum(found.values()) - found["bot"]}
@@ -182,8 +184,8 @@ class Oracle:
                 user.shown = None
             if at < now:
                 before = self.before.get(name)
-                over = before[1] + self.window if before else at
-                self.late.append((max(at, over) if over <= now else at, 1, user.kind))
+                over = before[1] + self.until_now if before else at
+                self.late.append((max(at, over), 1, user.kind))
         else:
             user.seen = at if age is None else max(user.seen, at)
             if newest and kind and kind != user.kind:

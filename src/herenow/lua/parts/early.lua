@@ -14,14 +14,19 @@ local function joined_early(user, kind, at, seen)
     for _, one in ipairs(swept_out) do swept_seen[one[1]] = one[3] end
   end
   local was = seen or swept_seen[user]
-  early[#early + 1] = {from = math.max(at, was and was + window or 0), kind = kind, by = 1}
+  early[#early + 1] = {from = math.max(at, was and was + window_before or 0), kind = kind, by = 1}
 end
 
 -- Count at each of these moments; call it when all is swept, and nothing is saved.
 local function count_early()
   if #early == 0 then return end
+  local named_window = window
+  window = window_before
   local known = math.max(tonumber(stored[15]) or 0, (tonumber(stored[13]) or 0) * MINUTE)
-  if known > now then return end
+  if known > now then
+    window = named_window
+    return
+  end
   for _, one in ipairs(early) do one.from = math.min(math.max(one.from, known), now) end
   table.sort(early, function(one, other)
     if one.from ~= other.from then return one.from < other.from end
@@ -58,7 +63,7 @@ local function count_early()
         base, base_until = count(at), math.huge
         for _, kind in ipairs(KINDS) do
           if card[ONLINE[kind]] > 0 then
-            local next_over = call('ZRANGEBYSCORE', ONLINE[kind], '(' .. int(at - window), int(cut), 'WITHSCORES', 'LIMIT', 0, 1)
+            local next_over = call('ZRANGEBYSCORE', ONLINE[kind], '(' .. int(at - window), int(now - window), 'WITHSCORES', 'LIMIT', 0, 1)
             if next_over[2] then base_until = math.min(base_until, next_over[2] + window) end
           end
         end
@@ -69,4 +74,5 @@ local function count_early()
       record(counts, at)
     end
   end
+  window = named_window
 end

@@ -42,6 +42,7 @@ local stored = call('HMGET', META, 'window', 'retention', 'seq', 'mixed', 'renew
 local window = tonumber(stored[1]) or tonumber(ARGV[2])
 local retention = tonumber(stored[2]) or tonumber(ARGV[4])
 local cut = now - window
+local window_before = window  -- that held until now, where another is named
 local named = {}         -- window, retention and history to store, when they are new
 local told = {}          -- event records of this call
 local told_too = 0       -- how many more there are where one of them holds several, a line each
