@@ -10,7 +10,7 @@ client library is, at the first use.
 
 from typing import TYPE_CHECKING, Any
 
-from herenow.errors import StoreError, StoreTimeout, StoreUnavailable
+from herenow.errors import StoreError, StoreTimeout, StoreUnavailable, TooManySessions
 from herenow.models import (
     Counts,
     Event,
@@ -30,6 +30,7 @@ from herenow.visitors import Visitor
 
 if TYPE_CHECKING:
     from herenow.aio import AsyncPresence
+    from herenow.tokens import sign_token
 
 __version__ = "0.1.0.dev0"
 
@@ -50,8 +51,10 @@ __all__ = [
     "StoreError",
     "StoreTimeout",
     "StoreUnavailable",
+    "TooManySessions",
     "UserPresence",
     "Visitor",
+    "sign_token",
 ]
 
 
@@ -60,4 +63,8 @@ def __getattr__(name: str) -> Any:
         from herenow.aio import AsyncPresence
 
         return AsyncPresence
+    if name == "sign_token":
+        from herenow.tokens import sign_token
+
+        return sign_token
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -298,6 +298,15 @@ class AsyncPresence:
         await self.flush()
         return await self._engine.run(plan)
 
+    async def room_peaks(
+        self,
+        rooms: Iterable[object],
+        kind: names.Kind | None = None,
+        *,
+        include_hidden: bool = False,  # noqa: ARG002
+    ) -> dict[str, Peak]:
+        return await self._engine.run(self._core.room_peaks(rooms, kind))
+
     # upkeep
 
     async def sweep(self) -> int:
@@ -360,3 +369,16 @@ class AsyncPresence:
 for _name, _member in vars(AsyncPresence).items():
     if not _name.startswith("_") and not _member.__doc__:
         _member.__doc__ = getattr(Presence, _name).__doc__
+
+
+def asynchronous(presence: Presence) -> AsyncPresence:
+    """Make an AsyncPresence of its own for the store, and with the settings, of a Presence.
+
+    Raises ValueError where that was made from a client, or has a store that is nobody else's.
+    """
+    store, given = presence._made_of  # noqa: SLF001 - its sister
+    if not isinstance(store, str) or "temporary" in store:
+        raise ValueError(
+            "this needs an AsyncPresence, or a Presence made from the URL of a store that others can open"
+        )
+    return AsyncPresence(store, **given)

@@ -15,7 +15,7 @@ from herenow import names
 from herenow.buffer import Buffer, Entry, by_room
 from herenow.errors import StoreError
 from herenow.memory import Memory, Write
-from herenow.models import Counts, Room, UserPresence
+from herenow.models import Counts, Peak, Room, UserPresence
 from herenow.operations import (
     Argument,
     Operation,
@@ -323,6 +323,12 @@ class Core:
         many = names.clean_many(wanted, "rooms is a list of rooms")
         scopes = [self.room(name) for name in many]
         outcomes = (yield [online.counts(scope) for scope in scopes]) if scopes else []
+        return {scope.room: answer(one) for scope, one in zip(scopes, outcomes, strict=True)}
+
+    def room_peaks(self, wanted: Iterable[object], kind: object) -> Plan[dict[str, Peak]]:
+        """Read the records of several rooms: one round trip a node."""
+        scopes = [self.room(name) for name in names.clean_many(wanted, "rooms is a list of rooms")]
+        outcomes = (yield [online.peak(scope, kind) for scope in scopes]) if scopes else []
         return {scope.room: answer(one) for scope, one in zip(scopes, outcomes, strict=True)}
 
     def rooms(self, limit: object, *, include_hidden: bool) -> Plan[list[Room]]:

@@ -1,8 +1,13 @@
 """What can go wrong with the store.
 
-Bad arguments are a plain ``ValueError`` that names the rule, raised before anything is sent. Trouble
-with the store is one of the three classes here, whatever client library it came from.
+Bad arguments are a ``ValueError`` that names the rule, raised before anything is sent; one rule only the
+store can tell broken, and has a class of its own. Trouble with the store is one of three classes here,
+whatever client library it came from.
 """
+
+
+class TooManySessions(ValueError):
+    """A user has 32 sessions, and this would be another."""
 
 
 class StoreError(Exception):

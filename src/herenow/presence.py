@@ -105,15 +105,17 @@ class Presence:
         clock: Callable[[], float] | None = None,
         timeout: Seconds = DEFAULT_TIMEOUT,
     ) -> None:
-        self._core = Core(
-            window=window,
-            retention=retention,
-            resolution=resolution,
-            buffered=buffered,
-            history=history,
-            prefix=prefix,
-            clock=clock,
-        )
+        settings: dict[str, Any] = {
+            "window": window,
+            "retention": retention,
+            "resolution": resolution,
+            "buffered": buffered,
+            "history": history,
+            "prefix": prefix,
+            "clock": clock,
+        }
+        self._made_of = (store, {**settings, "timeout": timeout})
+        self._core = Core(**settings)
         seconds = names.milliseconds(timeout, "a timeout") / 1000
         self._engine = Engine(
             opener(store, seconds, asynchronous=False), same_store(store, seconds, "sync")
@@ -422,6 +424,16 @@ class Presence:
         plan = self._core.room_counts(rooms)
         self.flush()
         return self._engine.run(plan)
+
+    def room_peaks(
+        self,
+        rooms: Iterable[object],
+        kind: names.Kind | None = None,
+        *,
+        include_hidden: bool = False,  # noqa: ARG002
+    ) -> dict[str, Peak]:
+        """The records of several rooms, as `peak` gives one. One round trip a node."""
+        return self._engine.run(self._core.room_peaks(rooms, kind))
 
     # upkeep
 

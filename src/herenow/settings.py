@@ -21,6 +21,7 @@ from herenow import connection, names
 from herenow.core import DEFAULT_TIMEOUT, DEFAULT_WINDOW
 from herenow.errors import StoreUnavailable
 from herenow.presence import Presence
+from herenow.tokens import clean_secret
 
 _log: Final = logging.getLogger("herenow")
 _PREFIX: Final = "HERENOW_"
@@ -31,6 +32,10 @@ _YES: Final = ("1", "true", "yes", "on")
 _NO: Final = ("0", "false", "no", "off")
 _SECRET_LENGTH: Final = 16
 _MOST: Final = 10_000_000
+_VISIBLE: Final = re.compile(r"[!-~]{1,1024}")
+_ORIGIN: Final = re.compile(r"https?://[a-z0-9.\-\[\]:]+")
+_ADDRESS: Final = re.compile(r"https?://[^\s/?#]+(/[^\s?#]*)?")
+_RATE: Final = re.compile(r"([1-9][0-9]{0,8})/(second|minute|hour)")
 _PATH: Final = re.compile(r"/[^\s<>?#]*")  # < begins a variable part in the frameworks' rules
 
 
@@ -102,11 +107,40 @@ def _page(value: object) -> str | None:
         ) from None
 
 
-def _secret(value: object) -> str:
-    if isinstance(value, str) and len(value) >= _SECRET_LENGTH:
+def _api_key(value: object) -> str:
+    if isinstance(value, str) and len(value) >= _SECRET_LENGTH and _VISIBLE.fullmatch(value):
         return value
-    # not repeated. A short one is guessed, and then every guest's address too
-    raise ValueError(f"a secret is a str of at least {_SECRET_LENGTH} characters, kept to yourself")
+    raise ValueError(  # not repeated
+        f"an API key is at least {_SECRET_LENGTH} visible ASCII characters, kept to your servers"
+    )
+
+
+def _origins(value: object) -> tuple[str, ...]:
+    listed = value.split(",") if isinstance(value, str) else value
+    if isinstance(listed, list | tuple | set | frozenset):
+        origins = tuple(one.strip() if isinstance(one, str) else one for one in listed)
+        if all(isinstance(one, str) and _ORIGIN.fullmatch(one) for one in origins):
+            return origins
+    raise ValueError(
+        f"origins, as a list or with commas between, as https://example.org, not {value!r}"
+    )
+
+
+def _rate(value: object) -> str | None:
+    if isinstance(value, str) and (match := _RATE.fullmatch(value.strip())):
+        return f"{int(match[1])}/{match[2]}"
+    try:
+        if not _boolean(value):
+            return None
+    except ValueError:
+        pass
+    raise ValueError(f"a rate as 20/second or 600/minute, or false for none, not {value!r}")
+
+
+def _address(value: object) -> str:
+    if isinstance(value, str) and _ADDRESS.fullmatch(value.rstrip("/")):
+        return value.rstrip("/")
+    raise ValueError(f"an address as https://example.org/presence, not {value!r}")
 
 
 def _paths(value: object) -> tuple[str, ...]:
@@ -127,8 +161,11 @@ def _number(value: object) -> int:
     return number
 
 
-def _setting(default: Any, read: Callable[[object], Any], shown: str, meaning: str) -> Any:
-    return field(default=default, metadata={"read": read, "shown": shown, "meaning": meaning})
+def _setting(
+    default: Any, read: Callable[[object], Any], shown: str, meaning: str, of: str = "all"
+) -> Any:
+    metadata = {"read": read, "shown": shown, "meaning": meaning, "of": of}
+    return field(default=default, metadata=metadata)
 
 
 # ------------------------------------------------------------ the list
@@ -208,10 +245,37 @@ class Settings:
     )
     secret: str | None = _setting(
         None,
-        _secret,
+        clean_secret,
         "none",
-        "names guests: each day's key is made from it; without one the store keeps a random key a "
-        "day; at least 16 characters",
+        "names guests (each day's key is made from it; without one the store keeps a random key a "
+        "day) and signs tokens; at least 16 characters",
+    )
+    api_key: str | None = _setting(
+        None,
+        _api_key,
+        "none",
+        "what servers show to the service, which gives them every right; at least 16 characters",
+        of="service",
+    )
+    cors: tuple[str, ...] = _setting(
+        (),
+        _origins,
+        "none",
+        "the origins whose pages may ask the service: `https://example.org, https://example.net`",
+        of="service",
+    )
+    rate_limit: str | None = _setting(
+        "20/second",
+        _rate,
+        "20/second",
+        "how often one token may ask the service, and an address ten times as often; false for no limit",
+        of="service",
+    )
+    service_url: str | None = _setting(
+        None,
+        _address,
+        "none",
+        "where browsers find the service, as `https://example.org/presence`",
     )
     max_guests: int = _setting(
         50_000,

@@ -14,7 +14,7 @@ from types import ModuleType
 from typing import Any, Final, Protocol
 
 from herenow import breaker, forking
-from herenow.errors import StoreError, StoreTimeout, StoreUnavailable
+from herenow.errors import StoreError, StoreTimeout, StoreUnavailable, TooManySessions
 
 _log: Final = logging.getLogger("herenow")
 _AGAIN: Final = 60.0
@@ -215,7 +215,8 @@ class Store:
             return error
         said = str(error)
         if _OUR_RULE in said:
-            return ValueError(said.partition(_OUR_RULE)[2])
+            rule = said.partition(_OUR_RULE)[2]
+            return (TooManySessions if rule.endswith("sessions") else ValueError)(rule)
         if self._is(error, "TimeoutError") or isinstance(error, TimeoutError):
             return StoreTimeout(f"the store did not answer in time: {said}")
         away = isinstance(error, OSError) or said.startswith(_AWAY)

@@ -90,7 +90,7 @@ NAMES: dict[str, tuple[tuple[Any, ...], Any]] = {
     "health": ((), None),
     "room": (("a room",), None),
 }
-PROPERTIES = {"presence", "visitor", "guest_or_bot", "init_app"}
+PROPERTIES = {"presence", "visitor", "guest_or_bot", "init_app", "token"}
 
 
 def test_every_name_is_tried() -> None:

@@ -189,7 +189,17 @@ def shown(default: str) -> str:
     return f"`{default}`" if default != "none" else "none"
 
 
-@pytest.mark.parametrize("name", NAMES)
+OF_A_SITE = [one.name for one in fields(Settings) if one.metadata["of"] == "all"]
+
+
+@pytest.mark.parametrize("name", ["api_key", "cors", "rate_limit"])
+def test_what_the_service_alone_does_is_no_setting_of_a_site(name: str) -> None:
+    given: dict[str, Any] = {name: "anything"}
+    with pytest.raises(ValueError, match=f"{name} is a setting of the service"):
+        HereNow(**given)
+
+
+@pytest.mark.parametrize("name", OF_A_SITE)
 def test_every_setting_does_something(name: str, tmp_path: Path) -> None:
     values = {
         "url": "redis://localhost:1/3",
@@ -204,6 +214,7 @@ def test_every_setting_does_something(name: str, tmp_path: Path) -> None:
         "enabled": False,
         "exclude": "/healthz",
         "secret": "sixteen letters!",
+        "service_url": "https://example.org/presence",
         "max_guests": 5,
         "max_rooms": 6,
     }
@@ -232,6 +243,7 @@ def test_every_setting_does_something(name: str, tmp_path: Path) -> None:
             on,
             site.excluded("/healthz"),
             site.keys._secret,
+            site.service_url,
             site.guests._most,
             site.rooms._most,
         )
@@ -239,7 +251,7 @@ def test_every_setting_does_something(name: str, tmp_path: Path) -> None:
     changed = [
         one != other for one, other in zip(seen(), seen(**{name: values[name]}), strict=True)
     ]
-    assert changed.index(True) == NAMES.index(name)
+    assert changed.index(True) == OF_A_SITE.index(name)
     assert changed.count(True) == 1
 
 

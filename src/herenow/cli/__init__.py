@@ -31,6 +31,7 @@ class Entry(NamedTuple):
 
 _ASK: Final = "Ask"
 _LOGS: Final = "Access logs"
+_SERVICE: Final = "The service"
 _STORE: Final = "Look after the store"
 _TRY: Final = "Try"
 
@@ -48,6 +49,10 @@ COMMANDS: Final[dict[str, Entry]] = {
         "herenow.cli.replay:replay", "Replay access logs: who was online, when.", _LOGS
     ),
     "tail": Entry("herenow.cli.tail:tail", "Follow an access log that is being written.", _LOGS),
+    "serve": Entry(
+        "herenow.cli.serve:serve", "JSON, live events, metrics, over HTTP.", _SERVICE, "all"
+    ),
+    "token": Entry("herenow.cli.token:token", "Sign a token for the service.", _SERVICE, "all"),
     "forget": Entry("herenow.cli.forget:forget", "Erase a user everywhere.", _STORE),
 }
 """In the order of ``--help``, which groups them by their part."""

@@ -6,6 +6,7 @@ belongs to one lies in its ``app.extensions["herenow"]``.
 """
 
 from collections.abc import Callable, Iterable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, Final
 from weakref import WeakSet
@@ -37,7 +38,10 @@ def by_default(request: Request) -> object:
     raise NotImplementedError
 
 
-_OF_THE_SITE: Final = {"online_url", "enabled", "exclude", "secret", "max_guests", "max_rooms"}
+_OF_THE_SITE: Final = {
+    "online_url", "enabled", "exclude", "secret", "service_url", "max_guests", "max_rooms",
+}  # fmt: skip
+_OF_THE_SERVICE: Final = {one.name for one in fields(Settings) if one.metadata["of"] == "service"}
 
 
 class Site:
@@ -50,6 +54,8 @@ class Site:
         self.trouble = Trouble(enabled=settings.enabled)
         self.by_default = here.identify is by_default
         self.has_rooms = here.rooms_of is not None
+        self.secret = settings.secret
+        self.service_url = settings.service_url
         self.excludes = bool(settings.exclude)
         self.excluded = visitors.excluding(settings.exclude)
         self.keys = visitors.DayKeys(settings.secret, presence.day_key)
@@ -107,6 +113,11 @@ class HereNow(Calm):
         if rooms is not None and not callable(rooms):
             raise ValueError("rooms is a function from a request to the names of rooms")
         own = sorted(settings.keys() - _OF_THE_SITE)
+        theirs = sorted(settings.keys() & _OF_THE_SERVICE)
+        if theirs:
+            raise ValueError(
+                f"{theirs[0]} is a setting of the service: a site does nothing with it"
+            )
         if presence is not None and own:
             raise ValueError(f"presence has its own {own[0]}: give the one or the other")
         super().__init__(self._reached, lambda: self._site().trouble, names)
@@ -167,6 +178,28 @@ class HereNow(Calm):
         """
         visit = self._visit()
         return None if visit is None else visit.stranger()
+
+    def token(self, rooms: Iterable[object] | None = None, expires: float = 3600.0) -> str:
+        """Sign a token by which a page asks herenow's service as the visitor of this request.
+
+        It holds for ``rooms``, else for `site` and the rooms of this request, for ``expires`` seconds.
+        She may see who is there, and mark herself; whoever is nobody may only see. Asks no store. Raises
+        ValueError where HERENOW_SECRET is not set, which the service must share.
+        """
+        from herenow.tokens import sign_token
+
+        site, visitor = self._site(), self.visitor
+        if site.secret is None:
+            raise ValueError("HERENOW_SECRET is not set: tokens are signed with it")
+        if rooms is None:
+            rooms = [
+                "site",
+                *(site.rooms_of(visits.real(request)) if has_request_context() else ()),
+            ]
+        who: dict[str, Any] = {}
+        if visitor is not None:
+            who = {"user": visitor.user, "kind": visitor.kind}
+        return sign_token(**who, rooms=rooms, expires=expires, secret=site.secret)
 
     # which app
 

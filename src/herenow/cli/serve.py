@@ -1,0 +1,103 @@
+"""``herenow serve``: the service, for pages and programs that are not Python."""
+
+import ipaddress
+import sys
+from dataclasses import replace
+from typing import Final
+
+import click
+
+from herenow.cli.options import prefix_option, settings_for, url_option
+from herenow.cli.program import YES
+
+_STOP_WITHIN: Final = 2
+_MOST_OF_A_HEAD: Final = 65_536
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen at.")
+@click.option(
+    "--port",
+    default=8000,
+    show_default=True,
+    type=click.IntRange(0, 65535),
+    help="0 is a free one.",
+)
+@click.option(
+    "--proxy",
+    metavar="ADDRESSES",
+    help="Proxies whose X-Forwarded-For is believed, with commas between; else none.",
+)
+@click.option("--access-log", is_flag=True, help="A line a request on stderr; never a token.")
+@url_option
+@prefix_option
+def serve(
+    host: str,
+    port: int,
+    proxy: str | None,
+    url: str | None,
+    prefix: str | None,
+    *,
+    access_log: bool,
+) -> int:
+    """Serve who is online over HTTP: JSON, live events, metrics, a dashboard.
+
+    Pages show tokens (HERENOW_SECRET signs them: see `herenow token`), servers HERENOW_API_KEY. With
+    neither it is open to this machine, and listens nowhere else. `/openapi.json` describes it.
+    """
+    import uvicorn
+
+    from herenow.service import create_app
+    from herenow.settings import make_presence
+
+    settings = settings_for(url, prefix, buffered=False, resolution=0)
+    if settings.secret is None and settings.api_key is None:
+        if not _is_loopback(host):
+            raise ValueError(
+                f"HERENOW_SECRET and HERENOW_API_KEY are not set: nobody may ask at {host}; "
+                "set one, or listen at 127.0.0.1"
+            )
+        print("herenow: open to this machine, for HERENOW_SECRET is not set", file=sys.stderr)
+    presence = make_presence(replace(settings, buffered=False))
+    config = uvicorn.Config(
+        create_app(presence, warn=False),
+        host=host,
+        port=port,
+        http="h11",  # the one whose request heads are bounded
+        h11_max_incomplete_event_size=_MOST_OF_A_HEAD,
+        ws="none",
+        lifespan="on",
+        log_level="info" if access_log else "warning",
+        log_config=_LOG_CONFIG,
+        access_log=access_log,
+        proxy_headers=proxy is not None,
+        forwarded_allow_ips=proxy or "",
+        server_header=False,
+        timeout_graceful_shutdown=_STOP_WITHIN,
+    )
+    listening = config.bind_socket()
+    listening.listen(config.backlog)  # who is told the address may come at once
+    name, number = listening.getsockname()[:2]
+    shown = f"[{name}]" if ":" in name else name
+    print(f"herenow serves at http://{shown}:{number}/ (Ctrl-C ends it)", flush=True)
+    uvicorn.Server(config).run(sockets=[listening])
+    return YES
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+_LOG_CONFIG: Final = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(message)s"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "loggers": {
+        "uvicorn": {"handlers": ["stderr"], "propagate": False},
+        "herenow": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},
+    },
+}

@@ -1,0 +1,229 @@
+"""The service as an ASGI application: Starlette's routing around `endpoints`.
+
+For each request, in this order: the guard's sizes, the address's limit, the credential, the token's
+limit, path and query and body, the right to call it with them, and then the handler. Every error is a
+problem (`problems`), whoever makes it.
+"""
+
+import asyncio
+import logging
+import warnings
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+from typing import Any, Final
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from herenow.aio import AsyncPresence, asynchronous
+from herenow.errors import StoreError, TooManySessions
+from herenow.presence import Presence
+from herenow.service import parameters, problems
+from herenow.service.access import COOKIE, Access, Gate
+from herenow.service.endpoints import ENDPOINTS, Call, Endpoint
+from herenow.service.guard import TAKEN, Guard
+from herenow.service.openapi import describe
+from herenow.service.problems import ProblemError
+from herenow.service.rates import Rates
+from herenow.settings import read_settings
+
+_log: Final = logging.getLogger("herenow")
+_BODY_WITHIN: Final = 10.0
+_SAFE: Final = ("GET", "HEAD")
+
+
+class Service(Starlette):
+    """The ASGI application that `create_app` makes; `aclose` ends it where no lifespan does."""
+
+    def __init__(
+        self,
+        presence: AsyncPresence,
+        *,
+        secret: str | None,
+        api_key: str | None,
+        cors: Sequence[str],
+        rate_limit: str | None,
+    ) -> None:
+        self.presence = presence
+        self.gate = Gate(secret, api_key)
+        self.rates = Rates(rate_limit)
+        self.openapi = describe(ENDPOINTS)
+        super().__init__(
+            routes=[
+                Route(one.path, _Handler(self, one).answer, methods=[one.method])
+                for one in ENDPOINTS
+            ],
+            middleware=[
+                Middleware(Guard),
+                Middleware(
+                    CORSMiddleware,
+                    allow_origins=list(cors),
+                    allow_methods=["GET", "PUT", "POST", "DELETE"],
+                    allow_headers=["Authorization", "Content-Type", "Last-Event-ID"],
+                    max_age=3600,
+                ),
+            ],
+            exception_handlers={
+                ProblemError: _problem,
+                StoreError: _store_problem,
+                HTTPException: _http_problem,
+                Exception: _unforeseen,
+            },
+            lifespan=_lifespan,
+        )
+        self.router.redirect_slashes = False  # a room's name may end in a slash
+
+    async def limit(self, access: Access) -> None:
+        """Count a call of a token; a 429 for one too many. The key and this machine have no limit."""
+        if access.key not in ("api", "open"):
+            await self.rates.token(access.key)
+
+    async def aclose(self) -> None:
+        """End what it began, and close its connection to the store."""
+        await self.presence.aclose()
+
+
+def create_app(
+    presence: AsyncPresence | Presence,
+    *,
+    secret: str | None = None,
+    api_key: str | None = None,
+    cors: Iterable[str] | str | None = None,
+    rate_limit: str | None = None,
+    warn: bool = True,
+) -> Service:
+    """Make the service for a Presence, as an ASGI application; mount it where you like.
+
+    A `Presence` made from a URL is asked through an `AsyncPresence` of its own. ``secret`` is what
+    tokens are signed with (`herenow.sign_token`), ``api_key`` what servers show; else HERENOW_SECRET and
+    HERENOW_API_KEY. With neither, it answers to its own machine alone, and warns. ``cors`` are the
+    origins whose pages may ask, ``rate_limit`` how often one token may (see the settings of these names).
+    ``warn`` False says nothing of that. Asks no store yet. Raises ValueError for a bad setting.
+    """
+    given = {"secret": secret, "api_key": api_key, "cors": cors, "rate_limit": rate_limit}
+    settings = read_settings({name: one for name, one in given.items() if one is not None}, {})
+    if isinstance(presence, Presence):
+        presence = asynchronous(presence)
+    if warn and settings.secret is None and settings.api_key is None:
+        warnings.warn(
+            "no HERENOW_SECRET, no HERENOW_API_KEY: the service is open to this machine, and to no other",
+            stacklevel=2,
+        )
+    return Service(
+        presence,
+        secret=settings.secret,
+        api_key=settings.api_key,
+        cors=settings.cors,
+        rate_limit=settings.rate_limit,
+    )
+
+
+@asynccontextmanager
+async def _lifespan(app: Any) -> AsyncIterator[None]:
+    yield
+    await app.aclose()
+
+
+class _Handler:
+    """One endpoint as Starlette calls it."""
+
+    def __init__(self, service: Service, endpoint: Endpoint) -> None:
+        self._service = service
+        self._endpoint = endpoint
+
+    async def answer(self, request: Request) -> Response:
+        service, endpoint = self._service, self._endpoint
+        if endpoint.scope is not None or endpoint.body is not None:
+            await service.rates.address(None if request.client is None else request.client.host)
+        access = _NOBODY
+        if endpoint.scope is not None:
+            access = service.gate.admit(
+                request.scope,
+                query=request.scope[TAKEN] if endpoint.stream else None,
+                cookie=request.cookies.get(COOKIE) if request.method in _SAFE else None,
+            )
+            await service.limit(access)
+        values = await _values(endpoint, request)
+        endpoint.check(access, values)
+        try:
+            answer = await endpoint.handler(Call(service, request, access, values))
+        except TooManySessions as error:
+            raise ProblemError(409, str(error)) from None
+        except ValueError as error:
+            raise ProblemError(400, str(error)) from None
+        if isinstance(answer, Response):
+            return answer
+        status, content = answer if isinstance(answer, tuple) else (HTTPStatus.OK, answer)
+        return JSONResponse(content, status, problems.HEADERS)
+
+
+_NOBODY: Final = Access("read", rooms=frozenset())
+
+
+async def _values(endpoint: Endpoint, request: Request) -> dict[str, Any]:
+    values = {
+        one.name: _path_value(one, request.path_params[one.name])
+        for one in endpoint.path_parameters
+    }
+    values |= parameters.read_query(request.scope["query_string"], endpoint.query)
+    if endpoint.body is not None:
+        raw = await _body(request, endpoint)
+        values |= parameters.read_body(raw, endpoint.body)
+    return values
+
+
+def _path_value(one: parameters.Parameter, raw: str) -> Any:
+    try:
+        return one.read(parameters.decode(raw))
+    except ValueError as error:
+        raise ProblemError(400, f"{one.name}: {error}") from None
+
+
+async def _body(request: Request, endpoint: Endpoint) -> bytes:
+    kind = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
+    if kind not in ("application/json", *(("text/plain",) if endpoint.plain else ())):
+        raise ProblemError(415, "the body is application/json")
+    said = request.headers.get("content-length", "")
+    too_large = ProblemError(413, f"the body has at most {endpoint.max_body} bytes")
+    if said.isdecimal() and int(said[:20]) > endpoint.max_body:
+        raise too_large
+    raw = bytearray()
+    try:
+        async with asyncio.timeout(_BODY_WITHIN):
+            async for part in request.stream():
+                raw += part
+                if len(raw) > endpoint.max_body:
+                    raise too_large
+    except TimeoutError:
+        raise ProblemError(408, f"the body did not come within {_BODY_WITHIN:g} s") from None
+    except ClientDisconnect:
+        raise ProblemError(400, "the body ended early") from None
+    return bytes(raw)
+
+
+# ------------------------------------------------------------ errors
+
+
+def _problem(_: Request, error: Any) -> Response:
+    return problems.respond(error)
+
+
+def _store_problem(request: Request, error: Any) -> Response:
+    _log.debug("%s: %s", request.url.path, error)
+    return problems.respond(problems.of_store(error))
+
+
+def _http_problem(_: Request, error: Any) -> Response:
+    detail = {404: "there is no such path", 405: "this path has other verbs"}
+    told = detail.get(error.status_code, str(error.detail))
+    return problems.respond(ProblemError(error.status_code, told, error.headers))
+
+
+def _unforeseen(_: Request, __: Exception) -> Response:
+    return problems.respond(ProblemError(500, "something went wrong here; the log tells what"))

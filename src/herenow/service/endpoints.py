@@ -1,0 +1,319 @@
+"""Endpoints: every route of the service, and what each does. The one table that all else is made from.
+
+An `Endpoint` says its verb and path, who may call it, in which rooms, what it takes and what it gives.
+`app` makes the routes of it, checks access and parameters before a handler runs, and `openapi` describes
+it; so a handler only asks herenow, and no route can be without its check.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Final
+
+from starlette.responses import Response
+
+from herenow import names
+from herenow.aio import AsyncPresence
+from herenow.models import Counts
+from herenow.service import parameters as said
+from herenow.service import shapes
+from herenow.service.access import Access
+from herenow.service.parameters import Parameter
+from herenow.service.problems import ProblemError, forbidden
+from herenow.tokens import Scope
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from herenow.service.app import Service
+
+Values = Mapping[str, Any]
+MAX_SAMPLES: Final = 11_000
+"""A week of minutes, and a day."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request, let in and read."""
+
+    service: "Service"
+    request: "Request"
+    access: Access
+    values: Values
+
+    @property
+    def presence(self) -> AsyncPresence:
+        """The store's."""
+        return self.service.presence
+
+    @property
+    def room(self) -> AsyncPresence:
+        """The room that was named."""
+        return self.service.presence.room(self.values["room"])
+
+    @property
+    def hidden(self) -> bool:
+        """Whether hidden members are to be among those listed: an admin asked for it."""
+        wanted = bool(self.values.get("hidden") or self.values.get("kind") == "hidden")
+        if wanted and not self.access.sees_hidden():
+            raise forbidden("hidden members are shown to the scope admin alone")
+        return wanted
+
+    @property
+    def numbers(self) -> bool:
+        """Whether numbers tell of the hidden."""
+        return self.access.sees_hidden()
+
+    @property
+    def record(self) -> names.Kind | None:
+        """Of what the record is told: of all people, or where the hidden may not show, of members."""
+        return None if self.numbers else "member"
+
+
+Handler = Callable[[Call], Awaitable[Any]]
+"""Gives JSON, JSON with a status, or a whole response."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A verb of a route. ``scope`` None: anybody's. ``rooms``: which it touches; None is none, or all."""
+
+    method: str
+    path: str
+    handler: Handler
+    summary: str
+    scope: Scope | None = "read"
+    answers: Mapping[int, str | None] = field(default_factory=lambda: {200: None})
+    query: tuple[Parameter, ...] = ()
+    body: tuple[Parameter, ...] | None = None
+    rooms: Callable[[Values], Iterable[str]] | None = None
+    every_room: bool = False
+    own: bool = False
+    """Whether its user may only be the caller, unless that is an admin."""
+    max_body: int = 16_384
+    stream: bool = False
+    plain: bool = False
+    """Whether a body may come as text/plain, as a beacon's does."""
+
+    @property
+    def path_parameters(self) -> tuple[Parameter, ...]:
+        """The parameters in the path."""
+        return tuple(one for one in (said.ROOM, said.USER) if f"{{{one.name}}}" in self.path)
+
+    def check(self, access: Access, values: Values) -> None:
+        """Raise a 403 for whoever may not call it."""
+        if self.scope is None:
+            return
+        access.need(self.scope)
+        if self.every_room:
+            access.need_every_room()
+        if self.rooms is not None:
+            access.need_rooms(self.rooms(values))
+        if self.own:
+            access.need_self(values["user"])
+
+
+def in_room(values: Values) -> tuple[str, ...]:
+    """The one room that is named."""
+    return (values["room"],)
+
+
+# ------------------------------------------------------------ reading
+
+
+async def rooms(call: Call) -> Any:
+    """The busiest rooms; of a token for some rooms, those of them that somebody is in."""
+    limit = call.values["limit"]
+    mine = call.access.rooms
+    if mine is None:
+        listed = await call.presence.rooms(limit, include_hidden=call.numbers)
+        found = [(one.name, one.counts) for one in listed]
+    else:
+        counted = await call.presence.room_counts(sorted(mine))
+        found = sorted(counted.items(), key=lambda one: -_shown(one[1], hidden=call.numbers))
+        found = [one for one in found if _shown(one[1], hidden=call.numbers)][:limit]
+    peaks = await call.presence.room_peaks([name for name, _ in found], call.record)
+    told = [
+        shapes.room_json(name, counts, peaks[name], hidden=call.numbers) for name, counts in found
+    ]
+    return {"rooms": told}
+
+
+def _shown(counts: Counts, *, hidden: bool) -> int:
+    return counts.member + counts.guest + counts.bot + (counts.hidden if hidden else 0)
+
+
+async def room(call: Call) -> Any:
+    """One room."""
+    counts, peak = await asyncio.gather(call.room.counts(), call.room.peak(call.record))
+    return shapes.room_json(call.values["room"], counts, peak, hidden=call.numbers)
+
+
+async def users(call: Call) -> Any:
+    """A page of who is online."""
+    page = await call.room.page_online_users(
+        call.values["limit"],
+        call.values["cursor"],
+        call.values["window"],
+        call.values["kind"],
+        include_hidden=call.hidden,
+    )
+    return shapes.page_json(page)
+
+
+async def user(call: Call) -> Any:
+    """What is known of a user."""
+    name = call.values["user"]
+    found = await call.room.lookup([name], include_hidden=call.hidden)
+    return shapes.user_json(found[name])
+
+
+async def lookup(call: Call) -> Any:
+    """What is known of several users, in the order that they were named."""
+    wanted = call.values["users"]
+    found = await call.room.lookup(set(wanted), include_hidden=call.hidden)
+    return {"users": [shapes.user_json(found[one]) for one in wanted]}
+
+
+async def counts(call: Call) -> Any:
+    """The counts of several rooms."""
+    counted = await call.presence.room_counts(set(call.values["rooms"]))
+    return {
+        "counts": {
+            name: shapes.counts_json(one, hidden=call.numbers) for name, one in counted.items()
+        }
+    }
+
+
+async def history(call: Call) -> Any:
+    """The most online in each minute, hour or day."""
+    step: names.Step = call.values["step"]
+    end = call.values["end"] or datetime.now(UTC) + timedelta(minutes=1)
+    start = call.values["start"] or end - timedelta(days=1)
+    if (end - start) / timedelta(minutes=names.STEPS[step]) > MAX_SAMPLES:
+        raise ProblemError(
+            400, f"a history has at most {MAX_SAMPLES} samples: name a longer step, or less time"
+        )
+    samples = await call.room.history(start, end, step)
+    told = [shapes.sample_json(one, hidden=call.numbers) for one in samples]
+    return {"room": call.values["room"], "step": step, "samples": told}
+
+
+async def uniques(call: Call) -> Any:
+    """How many different users there were."""
+    days, kind = call.values["days"], call.values["kind"]
+    number = await call.room.unique_users(days, kind, include_hidden=call.hidden)
+    return {"room": call.values["room"], "days": days, "kind": kind, "count": number}
+
+
+async def why(call: Call) -> Any:
+    """Why a user is, or is not, online."""
+    found = await call.room.explain(call.values["user"], include_hidden=True)
+    return shapes.why_json(found)
+
+
+# ------------------------------------------------------------ marking
+
+
+async def mark(call: Call) -> Any:
+    """Mark a user online; what is known of her then."""
+    values, name = call.values, call.values["user"]
+    kind = call.access.kind_for(values["kind"])
+    came = await call.room.mark_online(
+        name, kind, values["session"], values["away"], values["info"]
+    )
+    found = await call.room.lookup([name], include_hidden=True)
+    return (HTTPStatus.CREATED if came else HTTPStatus.OK), shapes.user_json(found[name])
+
+
+async def leave(call: Call) -> Any:
+    """Mark a user, or one session of hers, offline."""
+    left = await call.room.mark_offline(call.values["user"], call.values["session"])
+    return {"left": left}
+
+
+async def forget(call: Call) -> Any:
+    """Erase a user in every room."""
+    return {"rooms": await call.presence.forget(call.values["user"])}
+
+
+async def beacon(call: Call) -> Any:
+    """Mark the token's user, or end her session, for a page that can't set headers any more."""
+    values = call.values
+    access = call.service.gate.believe(values["token"])
+    await call.service.limit(access)
+    access.need("mark")
+    access.need_rooms(in_room(values))
+    if access.user is None:
+        raise forbidden("a beacon needs a token that names its user")
+    if values["leave"]:
+        await call.room.mark_offline(access.user, values["session"])
+    else:
+        kind = access.kind_for(None)
+        await call.room.mark_online(access.user, kind, values["session"], values["away"])
+    return Response(status_code=HTTPStatus.NO_CONTENT)
+
+
+# ------------------------------------------------------------ the service itself
+
+
+async def alive(_: Call) -> Any:
+    """That the process answers."""
+    return {"ok": True}
+
+
+async def ready(call: Call) -> Any:
+    """Whether the store answers, by one PING."""
+    health = await call.presence.health()
+    status = HTTPStatus.OK if health.ok else HTTPStatus.SERVICE_UNAVAILABLE
+    return status, {"ok": health.ok}
+
+
+async def described(call: Call) -> Any:
+    """The description of all this."""
+    return call.service.openapi
+
+
+_ROOM: Final = "/v1/rooms/{room}"
+_USERS: Final = f"{_ROOM}/users"
+_USER: Final = f"{_USERS}/{{user}}"
+
+ENDPOINTS: Final[tuple[Endpoint, ...]] = (
+    Endpoint("GET", "/v1/rooms", rooms, "The rooms that somebody is in, busiest first",
+             answers={200: "Rooms"}, query=(said.LIMIT,)),
+    Endpoint("GET", _ROOM, room, "A room: how many, and the most ever",
+             answers={200: "Room"}, rooms=in_room),
+    Endpoint("GET", _USERS, users, "Who is online, newest first",
+             answers={200: "Page"}, rooms=in_room,
+             query=(said.LIMIT, said.CURSOR, said.WINDOW, said.KIND, said.HIDDEN)),
+    Endpoint("GET", _USER, user, "What is known of a user",
+             answers={200: "UserPresence"}, rooms=in_room, query=(said.HIDDEN,)),
+    Endpoint("PUT", _USER, mark, "Mark a user online; 201 where this made her so", "mark",
+             answers={200: "UserPresence", 201: "UserPresence"}, rooms=in_room, own=True,
+             body=(said.MARK_KIND, said.MARK_SESSION, said.MARK_AWAY, said.MARK_INFO)),
+    Endpoint("DELETE", _USER, leave, "Mark a user, or one session of hers, offline", "mark",
+             answers={200: "Left"}, rooms=in_room, own=True, query=(said.SESSION,)),
+    Endpoint("POST", f"{_ROOM}/lookup", lookup, "What is known of several users",
+             answers={200: "Users"}, rooms=in_room, query=(said.HIDDEN,), body=(said.USERS,),
+             max_body=262_144),
+    Endpoint("POST", "/v1/counts", counts, "The counts of several rooms",
+             answers={200: "RoomCounts"}, rooms=lambda values: values["rooms"],
+             body=(said.ROOMS,), max_body=131_072),
+    Endpoint("GET", f"{_ROOM}/history", history, "The most online in each minute, hour or day",
+             answers={200: "History"}, rooms=in_room, query=(said.START, said.END, said.STEP)),
+    Endpoint("GET", f"{_ROOM}/uniques", uniques, "How many different users there were",
+             answers={200: "Uniques"}, rooms=in_room, query=(said.DAYS, said.KIND, said.HIDDEN)),
+    Endpoint("DELETE", "/v1/users/{user}", forget, "Erase a user, in every room", "admin",
+             answers={200: "Forgotten"}, every_room=True),
+    Endpoint("GET", "/v1/users/{user}/why", why, "Why a user is, or is not, online", "admin",
+             answers={200: "Why"}, rooms=in_room, query=(said.OF_ROOM,)),
+    Endpoint("POST", "/v1/beacon", beacon, "Mark oneself, or leave, by a token in the body", None,
+             answers={204: None}, plain=True,
+             body=(said.TOKEN, said.BEACON_ROOM, said.MARK_SESSION, said.MARK_AWAY, said.LEAVE)),
+    Endpoint("GET", "/healthz", alive, "That the process answers", None, answers={200: "Alive"}),
+    Endpoint("GET", "/readyz", ready, "Whether the store answers", None,
+             answers={200: "Alive", 503: "Alive"}),
+    Endpoint("GET", "/openapi.json", described, "This description", None),
+)  # fmt: skip

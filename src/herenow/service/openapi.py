@@ -1,0 +1,122 @@
+"""The OpenAPI 3.1 description of the service, made from its endpoints: it can't say anything else."""
+
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Any, Final
+
+from herenow import __version__
+from herenow.service.endpoints import Endpoint
+from herenow.service.parameters import Parameter
+from herenow.service.problems import TYPE
+from herenow.service.shapes import SCHEMAS, reference
+
+Json = dict[str, Any]
+_ABOUT: Final = "Who is online right now, exactly. Times are UTC, ids are opaque, cursors too."
+_ALWAYS: Final = (400, 413, 414, 429, 431)
+_SECURED: Final = (401, 403)
+
+
+def describe(endpoints: Sequence[Endpoint]) -> Json:
+    """Describe them."""
+    paths: dict[str, Json] = {}
+    for one in endpoints:
+        paths.setdefault(one.path, {})[one.method.lower()] = _operation(one)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "herenow",
+            "version": __version__,
+            "description": _ABOUT,
+            "license": {"name": "MIT", "identifier": "MIT"},
+        },
+        "paths": paths,
+        "components": {
+            "schemas": SCHEMAS,
+            "securitySchemes": {
+                "bearer": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "The API key, or a token of `herenow.sign_token`.",
+                },
+                "query": {
+                    "type": "apiKey",
+                    "in": "query",
+                    "name": "token",
+                    "description": "For EventSource, which can't set headers.",
+                },
+            },
+        },
+    }
+
+
+def _operation(one: Endpoint) -> Json:
+    statuses = [*_ALWAYS, *(_SECURED if one.scope or one.method == "POST" else ())]
+    if one.body is not None:
+        statuses += [408, 415]
+    if one.path.startswith("/v1"):
+        statuses.append(503)
+    if one.own and one.method == "PUT":
+        statuses.append(409)
+    answers = {
+        str(status): _answer(status, schema, stream=one.stream)
+        for status, schema in one.answers.items()
+    }
+    told: Json = {
+        "summary": one.summary,
+        "operationId": f"{one.handler.__name__}_{one.method.lower()}",
+        "responses": answers
+        | {str(status): _problem(status) for status in sorted(set(statuses) - set(one.answers))},
+    }
+    parameters = [_parameter(each, "path") for each in one.path_parameters]
+    parameters += [_parameter(each, "query") for each in one.query]
+    if parameters:
+        told["parameters"] = parameters
+    if one.body is not None:
+        told["requestBody"] = _body(one)
+    if one.scope is not None:
+        told["description"] = f"Needs the scope {one.scope}."
+        ways: list[Json] = [{"bearer": []}]
+        if one.stream:
+            ways.append({"query": []})
+        told["security"] = ways
+    return told
+
+
+def _parameter(one: Parameter, where: str) -> Json:
+    schema: Json = one.schema
+    if one.most > 1:
+        schema = {"type": "array", "items": one.schema, "maxItems": one.most}
+    told: Json = {"name": one.name, "in": where, "description": one.about, "schema": schema}
+    if where == "path" or one.required:
+        told["required"] = True
+    return told
+
+
+def _body(one: Endpoint) -> Json:
+    fields = one.body or ()
+    required = [each.name for each in fields if each.required]
+    schema: Json = {
+        "type": "object",
+        "properties": {each.name: {**each.schema, "description": each.about} for each in fields},
+        "additionalProperties": False,
+    }
+    if required:
+        schema["required"] = required
+    content = {"application/json": {"schema": schema}}
+    return {"required": bool(required), "content": content}
+
+
+def _answer(status: int, schema: str | None, *, stream: bool) -> Json:
+    told: Json = {"description": HTTPStatus(status).phrase}
+    if stream:
+        told["content"] = {"text/event-stream": {"schema": {"type": "string"}}}
+    elif schema is not None:
+        told["content"] = {"application/json": {"schema": reference(schema)}}
+    elif status == HTTPStatus.OK:
+        told["content"] = {"application/json": {"schema": {"type": "object"}}}
+    return told
+
+
+def _problem(status: int) -> Json:
+    content = {TYPE: {"schema": reference("Problem")}}
+    return {"description": HTTPStatus(status).phrase, "content": content}

@@ -1,0 +1,229 @@
+"""Who may do what: every route × verb × scope × room. A route that is not in this table fails.
+
+The user of the table is alice, its room is site.
+"""
+
+import json
+import time
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+
+import herenow
+from herenow.service.endpoints import ENDPOINTS
+from herenow.tokens import Token, _signer, read_token, sign_token
+from tests.service.conftest import API_KEY, SECRET, bearer, token
+
+CREDENTIALS: dict[str, Callable[[], Any]] = {
+    "none": lambda: None,
+    "forged": lambda: herenow.sign_token("alice", secret="another-secret-0123456789"),
+    "changed": lambda: "e30" + token(scope="admin")[3:],
+    "late": lambda: _signer(SECRET).dumps({"s": "admin", "t": int(time.time()) - 1}),
+    "read": token,
+    "read elsewhere": lambda: token(rooms=["elsewhere"]),
+    "alice": lambda: token("alice", rooms=["site"]),
+    "alice elsewhere": lambda: token("alice", rooms=["elsewhere"]),
+    "bob": lambda: token("bob"),
+    "admin here": lambda: token(scope="admin", rooms=["site"]),
+    "admin elsewhere": lambda: token(scope="admin", rooms=["elsewhere"]),
+    "admin": lambda: token(scope="admin"),
+    "key": lambda: API_KEY,
+}
+NOBODY = ("none", "forged", "changed", "late")
+
+
+def row(*may: str, refused: int = 403, **others: int) -> dict[str, int]:
+    """Who may (200), who is refused, and who is not believed at all."""
+    said = dict.fromkeys(CREDENTIALS, refused)
+    said |= dict.fromkeys(NOBODY, 401) | dict.fromkeys(may, 200)
+    return said | {name.replace("_", " "): status for name, status in others.items()}
+
+
+ADMINS = ("admin here", "admin", "key")
+READ = row("read", "alice", "bob", *ADMINS)
+OWN = row("alice", *ADMINS)
+PUBLIC = dict.fromkeys(CREDENTIALS, 200)
+TABLE: dict[tuple[str, str], dict[str, int]] = {
+    ("GET", "/v1/rooms"): row(*(name for name in CREDENTIALS if name not in NOBODY)),
+    ("GET", "/v1/rooms/{room}"): READ,
+    ("GET", "/v1/rooms/{room}/users"): READ,
+    ("GET", "/v1/rooms/{room}/users/{user}"): READ,
+    ("PUT", "/v1/rooms/{room}/users/{user}"): OWN,
+    ("DELETE", "/v1/rooms/{room}/users/{user}"): OWN,
+    ("POST", "/v1/rooms/{room}/lookup"): READ,
+    ("POST", "/v1/counts"): READ,
+    ("GET", "/v1/rooms/{room}/history"): READ,
+    ("GET", "/v1/rooms/{room}/uniques"): READ,
+    ("DELETE", "/v1/users/{user}"): row("admin", "key"),
+    ("GET", "/v1/users/{user}/why"): row(*ADMINS),
+    # the credential is in its body; whoever comes without one has said nothing
+    ("POST", "/v1/beacon"): row("alice", "bob", none=400),
+    ("GET", "/healthz"): PUBLIC,
+    ("GET", "/readyz"): PUBLIC,
+    ("GET", "/openapi.json"): PUBLIC,
+}
+BODIES: dict[str, Any] = {
+    "/v1/rooms/{room}/lookup": {"users": ["alice"]},
+    "/v1/counts": {"rooms": ["site"]},
+}
+
+
+def test_every_route_is_in_the_table() -> None:
+    assert {(one.method, one.path) for one in ENDPOINTS} == set(TABLE)
+
+
+@pytest.mark.parametrize("method, path", TABLE)
+async def test_a_credential_opens_what_the_table_says(
+    api: httpx.AsyncClient, method: str, path: str
+) -> None:
+    found = {}
+    for name, make in CREDENTIALS.items():
+        found[name] = await _status(api, method, path, make())
+    assert found == TABLE[method, path]
+
+
+async def _status(api: httpx.AsyncClient, method: str, path: str, credential: str | None) -> int:
+    address = path.format(room="site", user="alice")
+    body = BODIES.get(path)
+    headers = {"Authorization": "", **bearer(credential)}
+    if path == "/v1/beacon":
+        body = {} if credential is None else {"token": credential}
+    if not headers["Authorization"]:
+        api = httpx.AsyncClient(transport=api._transport, base_url=api.base_url)
+        headers = {}
+    answer = await api.request(method, address, json=body, headers=headers)
+    if answer.status_code >= 400:
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert answer.json()["status"] == answer.status_code
+    if answer.status_code == 401:
+        assert answer.headers["www-authenticate"].startswith("Bearer")
+    return 200 if answer.is_success else answer.status_code
+
+
+async def test_a_token_marks_its_user_as_its_own_kind_alone(api: httpx.AsyncClient) -> None:
+    async def put(credential: str, user: str, **body: Any) -> int:
+        answer = await api.put(
+            f"/v1/rooms/site/users/{user}", json=body, headers=bearer(credential)
+        )
+        return answer.status_code
+
+    guest = token("guest-1", kind="guest")
+    assert await put(guest, "guest-1") == 201
+    assert (await api.get("/v1/rooms/site/users/guest-1")).json()["kind"] == "guest"
+    assert await put(guest, "guest-1", kind="member") == 403
+    assert await put(guest, "guest-1", kind="hidden") == 403
+    alice = token("alice")
+    assert await put(alice, "alice", kind="hidden") == 201
+    assert await put(alice, "alice", kind="bot") == 403
+    assert await put(alice, "alice", kind="member") == 200
+
+
+async def test_a_token_of_two_rooms_is_refused_for_a_third_among_them(
+    api: httpx.AsyncClient,
+) -> None:
+    headers = bearer(token(rooms=["a", "b"]))
+    assert (await api.post("/v1/counts", json={"rooms": ["a", "b"]}, headers=headers)).is_success
+    refused = await api.post("/v1/counts", json={"rooms": ["a", "c"]}, headers=headers)
+    assert refused.status_code == 403
+
+
+async def test_rooms_lists_a_tokens_own_rooms_alone(api: httpx.AsyncClient) -> None:
+    for room in ("a", "b", "c"):
+        await api.put(f"/v1/rooms/{room}/users/alice", json={})
+    answer = await api.get("/v1/rooms", headers=bearer(token(rooms=["b", "empty"])))
+    assert [one["room"] for one in answer.json()["rooms"]] == ["b"]
+
+
+HIDING = ("/v1/rooms", "/v1/rooms/site", "/v1/rooms/site/users", "/v1/rooms/site/users/carol")
+
+
+async def test_a_hidden_member_shows_nowhere_without_admin(api: httpx.AsyncClient) -> None:
+    """To others hiding is leaving: all that they can read is the same."""
+    seen = []
+    for how in ("hidden", "left"):
+        await api.delete("/v1/users/carol")
+        await api.put("/v1/rooms/site/users/alice", json={})
+        await api.put("/v1/rooms/site/users/carol", json={})
+        if how == "hidden":
+            await api.put("/v1/rooms/site/users/carol", json={"kind": "hidden"})
+        else:
+            await api.delete("/v1/rooms/site/users/carol")
+        headers = bearer(token())
+        answers = [(await api.get(path, headers=headers)).json() for path in HIDING]
+        answers.append(
+            (
+                await api.post("/v1/rooms/site/lookup", json={"users": ["carol"]}, headers=headers)
+            ).json()
+        )
+        answers.append(
+            (await api.post("/v1/counts", json={"rooms": ["site"]}, headers=headers)).json()
+        )
+        answers.append((await api.get("/v1/rooms/site/history", headers=headers)).json())
+        text = json.dumps(answers)
+        assert "hidden" not in text
+        seen.append([json.dumps(one, default=str) for one in map(_without_times, answers)])
+    assert seen[0] == seen[1]
+
+
+def _without_times(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {
+            name: _without_times(one)
+            for name, one in value.items()
+            if name not in ("at", "last_seen", "online_until", "peak", "samples")
+        }
+    if isinstance(value, list):
+        return [_without_times(one) for one in value]
+    return value
+
+
+@pytest.mark.parametrize("query", ["?hidden=true", "?kind=hidden"])
+async def test_the_hidden_are_shown_to_admins_alone(api: httpx.AsyncClient, query: str) -> None:
+    await api.put("/v1/rooms/site/users/carol", json={"kind": "hidden"})
+    path = f"/v1/rooms/site/users{query}"
+    assert (await api.get(path, headers=bearer(token("carol")))).status_code == 403
+    assert [one["user"] for one in (await api.get(path)).json()["users"]] == ["carol"]
+    assert (await api.get("/v1/rooms/site")).json()["counts"]["hidden"] == 1
+
+
+async def test_a_token_in_the_query_opens_no_route_but_a_stream(api: httpx.AsyncClient) -> None:
+    api.headers.pop("Authorization")
+    assert (await api.get("/v1/rooms", params={"token": token()})).status_code == 401
+
+
+# ------------------------------------------------------------ tokens
+
+
+def test_a_token_says_what_was_signed() -> None:
+    said = read_token(
+        token("älice", rooms=["doc:1", "site"], kind="guest", expires=60), secret=SECRET
+    )
+    assert said == Token("mark", "älice", "guest", frozenset({"doc:1", "site"}), said.until)
+    assert 58 < said.until - time.time() < 62
+
+
+@pytest.mark.parametrize(
+    "how, rule",
+    [
+        ({"user": ""}, "not empty"),
+        ({"user": "a", "scope": "write"}, "a scope is one of read, mark, admin"),
+        ({"scope": "mark"}, "names its user"),
+        ({"rooms": []}, "1 to 100 rooms"),
+        ({"rooms": "site"}, "a list"),
+        ({"rooms": [f"r{i}" for i in range(101)]}, "1 to 100 rooms"),
+        (
+            {"rooms": ["".join(uuid.uuid4().hex for _ in range(4)) for _ in range(100)]},
+            "at most 4096 characters",
+        ),
+        ({"expires": 0}, "more than 0"),
+        ({"kind": "owner"}, "a kind is one of"),
+        ({"secret": "short"}, "at least 16 characters"),
+    ],
+)
+def test_what_a_token_can_not_say_is_refused(how: dict[str, Any], rule: str) -> None:
+    with pytest.raises(ValueError, match=rule) as refused:
+        sign_token(**{"secret": SECRET, **how})
+    assert "short" not in str(refused.value)

@@ -1,0 +1,218 @@
+"""`herenow serve` and `herenow token`, as whoever runs them meets them; the application where mounted."""
+
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from jsonschema_rs import Draft202012Validator
+from starlette.routing import Route
+
+import herenow
+from herenow.service import create_app
+from herenow.service.endpoints import ENDPOINTS
+from herenow.service.openapi import describe
+from tests.cli.conftest import Call, call, place
+from tests.servers import Server
+from tests.service.conftest import API_KEY, SECRET, Process, Serve, bearer, token
+
+__all__ = ["call", "place"]  # fixtures
+USERS = "/v1/rooms/site/users"
+
+
+def test_it_serves_an_embedded_store_and_ends_at_once(place: Path, call: Call) -> None:
+    none = {"HERENOW_URL": "", "HERENOW_SECRET": "", "HERENOW_API_KEY": ""}
+    running = Process(place, "", (), {**none, "XDG_STATE_HOME": str(place / "state")})
+    try:
+        assert httpx.put(f"{running.address}{USERS}/alice", json={}).status_code == 201
+        assert httpx.get(f"{running.address}/readyz").json() == {"ok": True}
+        assert "open to this machine" in running.log.read_text()
+        assert call("online").out == "alice\n"  # the same store as the other commands'
+        began = time.monotonic()
+        assert running.stop(signal.SIGTERM) == -signal.SIGTERM  # as whoever sent it wanted
+        assert time.monotonic() - began < 2
+    finally:
+        running.stop(signal.SIGKILL)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Host": "example.org"},  # another name that leads here (DNS rebinding)
+        {"X-Forwarded-For": "192.0.2.1"},
+        {"Forwarded": "for=192.0.2.1"},
+        {"Origin": "https://example.org"},
+    ],
+)
+def test_an_open_service_is_open_to_its_own_machine_alone(
+    serve: Serve, headers: dict[str, str]
+) -> None:
+    address = serve(HERENOW_SECRET="", HERENOW_API_KEY="")
+    assert httpx.get(f"{address}/v1/rooms").status_code == 200
+    assert httpx.get(f"{address}/v1/rooms", headers=headers).status_code == 401
+
+
+def test_it_refuses_to_start_for_others_without_a_secret(call: Call) -> None:
+    done = call("serve", "--host", "0.0.0.0", "--port", "0", HERENOW_URL="redis://localhost:1")
+    assert done.code == 2
+    assert "HERENOW_SECRET" in done.err
+
+
+def test_proxies_are_believed_where_they_are_named(serve: Serve) -> None:
+    """An address may ask ten times as often as a token: with 1/minute, ten times."""
+    limit = {"HERENOW_RATE_LIMIT": "1/minute"}
+    plain, behind = serve(**limit), serve("--proxy", "127.0.0.1", **limit)
+    for address, refused in ((plain, True), (behind, False)):
+        codes = [
+            httpx.get(
+                f"{address}/v1/rooms",
+                headers={**bearer(API_KEY), "X-Forwarded-For": f"192.0.2.{i}"},
+            ).status_code
+            for i in range(12)
+        ]
+        assert (429 in codes) is refused
+
+
+def test_a_token_that_asks_too_often_is_told_when_to_come_back(serve: Serve) -> None:
+    address = serve(HERENOW_RATE_LIMIT="2/minute")
+    mine, hers = bearer(token("alice")), bearer(token("bob"))
+    codes = [httpx.get(f"{address}/v1/rooms", headers=mine).status_code for _ in range(3)]
+    assert codes == [200, 200, 429]
+    answer = httpx.get(f"{address}/v1/rooms", headers=mine)
+    assert 1 <= int(answer.headers["retry-after"]) <= 60
+    assert httpx.get(f"{address}/v1/rooms", headers=hers).status_code == 200
+
+
+def test_a_store_that_is_down_is_a_503_and_comes_back(server: Server, serve: Serve) -> None:
+    address = serve(HERENOW_TIMEOUT="0.2")
+    headers = bearer(API_KEY)
+    assert httpx.put(f"{address}{USERS}/alice", json={}, headers=headers).status_code == 201
+    server.kill()
+    try:
+        answer = httpx.get(f"{address}{USERS}", headers=headers)
+        assert answer.status_code == 503
+        assert answer.json()["detail"] == "the store does not answer"
+        assert int(answer.headers["retry-after"]) >= 1
+        assert httpx.get(f"{address}/healthz").status_code == 200
+        assert httpx.get(f"{address}/readyz").status_code == 503
+    finally:
+        server.restart()
+    until = time.monotonic() + 10
+    while httpx.get(f"{address}/readyz").status_code != 200:
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    assert httpx.put(f"{address}{USERS}/alice", json={}, headers=headers).is_success
+
+
+def test_pages_of_listed_origins_may_ask(serve: Serve) -> None:
+    address = serve(HERENOW_CORS="https://forum.example")
+    ask = {
+        "Access-Control-Request-Method": "PUT",
+        "Access-Control-Request-Headers": "authorization",
+    }
+    for origin, allowed in (("https://forum.example", True), ("https://other.example", False)):
+        before = httpx.options(f"{address}{USERS}/alice", headers={"Origin": origin, **ask})
+        assert before.is_success is allowed
+        answer = httpx.get(f"{address}/v1/rooms", headers={"Origin": origin, **bearer(token())})
+        assert ("access-control-allow-origin" in answer.headers) is allowed
+
+
+def test_token_signs_what_the_service_believes(serve: Serve, call: Call) -> None:
+    address = serve()
+    done = call("token", "alice", "--room", "site", "--expires", "5m", HERENOW_SECRET=SECRET)
+    headers = bearer(done.out.strip())
+    assert httpx.put(f"{address}{USERS}/alice", json={}, headers=headers).status_code == 201
+    assert httpx.put(f"{address}{USERS}/bob", json={}, headers=headers).status_code == 403
+    link = call("token", "--admin", "--service", address, HERENOW_SECRET=SECRET).out.strip()
+    assert link.startswith(f"{address}/#token=")
+    admin = bearer(link.partition("#token=")[2])
+    assert httpx.delete(f"{address}/v1/users/alice", headers=admin).json() == {"rooms": 1}
+    unset = call("token", "alice")
+    assert (unset.code, "HERENOW_SECRET is not set" in unset.err) == (2, True)
+
+
+# ------------------------------------------------------------ the application
+
+
+async def test_it_is_mounted_in_fastapi(server: Server) -> None:
+    presence = herenow.Presence(server.unix_url, resolution=0)
+    outer = FastAPI()
+    outer.mount("/presence", create_app(presence, api_key=API_KEY))
+    presence.room("doc/1").mark_online("alice")
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(app=outer), base_url="http://t/presence"
+    ) as client:
+        answer = await client.get("/v1/rooms/doc%2F1/users", headers=bearer(API_KEY))
+        assert [one["user"] for one in answer.json()["users"]] == ["alice"]
+        assert (await client.get("/v1/rooms")).status_code == 401
+        assert (await client.get("/nothing")).json()["detail"] == "there is no such path"
+    for route in outer.routes:
+        if getattr(route, "name", None) == "" and hasattr(route, "app"):
+            await route.app.aclose()
+    presence.close()
+
+
+def test_a_presence_of_a_client_has_no_twin(server: Server) -> None:
+    with pytest.raises(ValueError, match="needs an AsyncPresence"):
+        create_app(herenow.Presence("embedded://?temporary=1"), api_key=API_KEY)
+
+
+def test_without_secret_and_key_it_warns(server: Server) -> None:
+    with pytest.warns(UserWarning, match="open to this machine"):
+        create_app(herenow.AsyncPresence(server.unix_url))
+
+
+def test_the_description_is_that_of_the_routes(server: Server) -> None:
+    app = create_app(herenow.AsyncPresence(server.unix_url), api_key=API_KEY)
+    routes = {
+        (method, route.path)
+        for route in app.routes
+        if isinstance(route, Route)
+        for method in route.methods or ()
+        if method != "HEAD"
+    }
+    described = {
+        (method.upper(), path) for path, verbs in app.openapi["paths"].items() for method in verbs
+    }
+    assert described == routes == {(one.method, one.path) for one in ENDPOINTS}
+    ids = [
+        verb["operationId"] for verbs in app.openapi["paths"].values() for verb in verbs.values()
+    ]
+    assert len(ids) == len(set(ids))
+
+
+ANSWERS: list[tuple[str, str, Any]] = [
+    ("PUT", "/v1/rooms/{room}/users/{user}", {"session": "tab", "info": {"page": "/"}}),
+    ("GET", "/v1/rooms", None),
+    ("GET", "/v1/rooms/{room}", None),
+    ("GET", "/v1/rooms/{room}/users", None),
+    ("GET", "/v1/rooms/{room}/users/{user}", None),
+    ("POST", "/v1/rooms/{room}/lookup", {"users": ["alice", 7]}),
+    ("POST", "/v1/counts", {"rooms": ["site"]}),
+    ("GET", "/v1/rooms/{room}/history", None),
+    ("GET", "/v1/rooms/{room}/uniques", None),
+    ("GET", "/v1/users/{user}/why", None),
+    ("DELETE", "/v1/rooms/{room}/users/{user}", None),
+    ("DELETE", "/v1/users/{user}", None),
+    ("GET", "/healthz", None),
+    ("GET", "/readyz", None),
+]
+
+
+async def test_answers_are_of_the_described_shape(api: httpx.AsyncClient) -> None:
+    """With every right, and as a token sees it; no answer has a member that is not described."""
+    told = describe(ENDPOINTS)
+    for credential in (API_KEY, token("alice")):
+        for method, path, body in ANSWERS:
+            if credential != API_KEY and path.startswith("/v1/users"):
+                continue
+            address = path.format(room="site", user="alice")
+            answer = await api.request(method, address, json=body, headers=bearer(credential))
+            assert answer.is_success, answer.text
+            said = told["paths"][path][method.lower()]["responses"][str(answer.status_code)]
+            schema = said["content"]["application/json"]["schema"]
+            whole = {**schema, "components": told["components"]}
+            Draft202012Validator(whole).validate(answer.json())
