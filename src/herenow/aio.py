@@ -17,7 +17,7 @@ from herenow.aio_background import AsyncFlushing, AsyncOpenSession
 from herenow.aio_watchers import AsyncEvents, AsyncWatchers
 from herenow.core import DEFAULT_TIMEOUT, Core
 from herenow.errors import StoreError
-from herenow.execution import AsyncEngine
+from herenow.execution import AsyncEngine, Observe
 from herenow.models import (
     Counts,
     Explanation,
@@ -382,3 +382,8 @@ def asynchronous(presence: Presence) -> AsyncPresence:
             "this needs an AsyncPresence, or a Presence made from the URL of a store that others can open"
         )
     return AsyncPresence(store, **given)
+
+
+def observe(presence: AsyncPresence, tell: Observe | None) -> None:
+    """Have a function told of every round trip of it: the operations, their outcomes, the seconds."""
+    presence._engine.observe = tell  # noqa: SLF001 - of this module

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from time import monotonic, perf_counter
 from types import TracebackType
-from typing import Any, ClassVar, Self, TypeVar
+from typing import Any, ClassVar, Self, TypeAlias, TypeVar
 
 from herenow.breaker import Prober
 from herenow.errors import StoreError, StoreTimeout, StoreUnavailable
@@ -19,6 +19,8 @@ from herenow.operations import Operation, Outcome, Plan
 from herenow.store import Connected, Store
 
 T = TypeVar("T")
+Observe: TypeAlias = Callable[[Sequence[Operation[Any]], Sequence[Outcome], float], None]
+"""What was asked in one round trip, how each ended, and the seconds it took."""
 
 
 def _command(operation: Operation[Any]) -> tuple[Any, ...]:
@@ -228,6 +230,8 @@ class Engine(_Asking):
 class AsyncEngine(_Asking):
     """Runs operations on an async client; see `Engine`."""
 
+    observe: Observe | None = None
+    """Told of every round trip, where somebody measures."""
     _loop: Any = None
 
     async def probe(self) -> None:
@@ -261,6 +265,20 @@ class AsyncEngine(_Asking):
 
     async def call(self, operation: Operation[T]) -> T:
         """Run one operation: one round trip."""
+        if self.observe is None:
+            return await self._one(operation)
+        began = perf_counter()
+        outcome: Any = None
+        try:
+            outcome = await self._one(operation)
+        except Exception as error:
+            outcome = error
+            raise
+        finally:
+            self.observe([operation], [outcome], perf_counter() - began)
+        return outcome  # type: ignore[no-any-return]
+
+    async def _one(self, operation: Operation[T]) -> T:
         with _Call(self, operation.keys[0], watched=True):
             client = await self._open()
             try:
@@ -273,9 +291,20 @@ class AsyncEngine(_Asking):
 
     async def batch(self, operations: Sequence[Operation[Any]]) -> list[Outcome]:
         """Run several operations, in order: one round trip (a node)."""
-        try:
-            if len(operations) == 1:
+        if len(operations) == 1:
+            try:
                 return [await self.call(operations[0])]
+            except (StoreError, ValueError) as error:
+                return [error]
+        if self.observe is None:
+            return await self._several(operations)
+        began = perf_counter()
+        outcomes = await self._several(operations)
+        self.observe(operations, outcomes, perf_counter() - began)
+        return outcomes
+
+    async def _several(self, operations: Sequence[Operation[Any]]) -> list[Outcome]:
+        try:
             with _Call(self, operations[0].keys[0]) as call:
                 replies = await self._pipeline(_commands(operations))
                 missing = _missing(replies, self.store)

@@ -1,18 +1,14 @@
 """The demo in real Chromium: two browsers see each other, without a reload."""
 
-import shutil
 from collections.abc import Callable, Iterator
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
+from tests.browsers import chromium
 from tests.flask.conftest import Program
 from tests.flask.test_demo import DEMO, LINE
 
-ARGUMENTS = (
-    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-)
 AGENT = "Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0"  # headless Chromium says that it is a bot
 SOON = 15_000
 Arrive = Callable[..., Page]
@@ -20,13 +16,8 @@ Arrive = Callable[..., Page]
 
 @pytest.fixture
 def browser() -> Iterator[Browser]:
-    found = [shutil.which(one) for one in ("chromium", "chromium-browser", "google-chrome")]
-    with sync_playwright() as play:
-        browser = play.chromium.launch(
-            executable_path=next(filter(None, found)), args=list(ARGUMENTS)
-        )
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture

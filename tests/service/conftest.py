@@ -16,7 +16,8 @@ import pytest
 import herenow
 from herenow.service import Service, create_app
 from tests.cli.conftest import environment
-from tests.servers import Server
+from tests.conftest import SERVER
+from tests.servers import Server, binary, start_server
 
 SECRET = "only-for-tests-0123456789"
 API_KEY = "a-key-for-tests-0123456789"
@@ -49,6 +50,13 @@ async def api(service: Service) -> AsyncIterator[httpx.AsyncClient]:
         transport=transport, base_url="http://service.test", headers=bearer(API_KEY)
     ) as client:
         yield client
+
+
+@pytest.fixture
+def frail() -> Iterator[Server]:
+    """A server that the test may hang and kill."""
+    with start_server(binary(SERVER)) as own:
+        yield own
 
 
 Serve = Callable[..., str]

@@ -33,6 +33,7 @@ CREDENTIALS: dict[str, Callable[[], Any]] = {
     "key": lambda: API_KEY,
 }
 NOBODY = ("none", "forged", "changed", "late")
+NAMED = tuple(name for name in CREDENTIALS if name not in NOBODY)
 
 
 def row(*may: str, refused: int = 403, **others: int) -> dict[str, int]:
@@ -47,7 +48,7 @@ READ = row("read", "alice", "bob", *ADMINS)
 OWN = row("alice", *ADMINS)
 PUBLIC = dict.fromkeys(CREDENTIALS, 200)
 TABLE: dict[tuple[str, str], dict[str, int]] = {
-    ("GET", "/v1/rooms"): row(*(name for name in CREDENTIALS if name not in NOBODY)),
+    ("GET", "/v1/rooms"): row(*NAMED),
     ("GET", "/v1/rooms/{room}"): READ,
     ("GET", "/v1/rooms/{room}/users"): READ,
     ("GET", "/v1/rooms/{room}/users/{user}"): READ,
@@ -61,6 +62,10 @@ TABLE: dict[tuple[str, str], dict[str, int]] = {
     ("GET", "/v1/users/{user}/why"): row(*ADMINS),
     # the credential is in its body; whoever comes without one has said nothing
     ("POST", "/v1/beacon"): row("alice", "bob", none=400),
+    ("POST", "/v1/login"): row(*NAMED, key=403),
+    ("DELETE", "/v1/login"): PUBLIC,
+    ("GET", "/metrics"): row("admin", "key"),
+    ("GET", "/"): PUBLIC,
     ("GET", "/healthz"): PUBLIC,
     ("GET", "/readyz"): PUBLIC,
     ("GET", "/openapi.json"): PUBLIC,

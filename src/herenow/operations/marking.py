@@ -219,6 +219,18 @@ def _encode(mark: Mark, age: int) -> str:
     return f"{head}\t{info or ''}\t{replaces or ''}"
 
 
+def told(operation: Operation[Any]) -> int:
+    """How many sightings an operation tells: 0 for what is no touch."""
+    if operation.script.name != "touch":
+        return 0
+    number = len(operation.args) - _OWN_ARGUMENTS
+    return number // 2 if operation.args[_OWN_ARGUMENTS - 1] == "aged" else number
+
+
+_OWN_ARGUMENTS: Final = 9
+"""What stands before the sightings of a touch: what all writing scripts are told, and how it is said."""
+
+
 def chunks(marks: Sequence[M]) -> list[Sequence[M]]:
     """Split marks, or users, into what one script call takes."""
     return [marks[i : i + MOST_AT_ONCE] for i in range(0, len(marks), MOST_AT_ONCE)]

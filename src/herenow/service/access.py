@@ -31,6 +31,8 @@ class Access:
     kind: names.Kind = "member"
     rooms: frozenset[str] | None = None
     key: str = ""
+    until: float | None = None
+    """When the token ends, in Unix seconds; None for what is no token."""
 
     @property
     def admin(self) -> bool:
@@ -89,7 +91,7 @@ class Gate:
 
         ``scope`` is ASGI's; ``query`` and ``cookie`` a token that came that way, where the route lets it.
         """
-        given = _bearer(scope) or query or cookie
+        given = bearer(scope) or query or cookie
         if given is None:
             if self.open and is_local(scope):
                 return OPEN
@@ -112,10 +114,11 @@ class Gate:
             token = read_token(given, secret=self._secret)
         except BadTokenError as error:
             raise unauthorized(str(error), invalid=True) from None
-        return Access(token.scope, token.user, token.kind, token.rooms, given[-43:])
+        return Access(token.scope, token.user, token.kind, token.rooms, given[-43:], token.until)
 
 
-def _bearer(scope: Any) -> str | None:
+def bearer(scope: Any) -> str | None:
+    """Take the credential out of the Authorization header."""
     given = [value for name, value in scope["headers"] if name == b"authorization"]
     if not given:
         return None

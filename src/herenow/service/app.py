@@ -21,13 +21,14 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from herenow.aio import AsyncPresence, asynchronous
+from herenow.aio import AsyncPresence, asynchronous, observe
 from herenow.errors import StoreError, TooManySessions
 from herenow.presence import Presence
 from herenow.service import parameters, problems
 from herenow.service.access import COOKIE, Access, Gate
 from herenow.service.endpoints import ENDPOINTS, Call, Endpoint
 from herenow.service.guard import TAKEN, Guard
+from herenow.service.metrics import Metrics
 from herenow.service.openapi import describe
 from herenow.service.problems import ProblemError
 from herenow.service.rates import Rates
@@ -53,6 +54,8 @@ class Service(Starlette):
         self.presence = presence
         self.gate = Gate(secret, api_key)
         self.rates = Rates(rate_limit)
+        self.metrics = Metrics()
+        observe(presence, self.metrics.observe)
         self.openapi = describe(ENDPOINTS)
         super().__init__(
             routes=[

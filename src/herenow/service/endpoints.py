@@ -6,22 +6,24 @@ it; so a handler only asks herenow, and no route can be without its check.
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
 from herenow import names
 from herenow.aio import AsyncPresence
 from herenow.models import Counts
 from herenow.service import parameters as said
 from herenow.service import shapes
-from herenow.service.access import Access
+from herenow.service.access import COOKIE, Access, bearer
+from herenow.service.dashboard import page
 from herenow.service.parameters import Parameter
-from herenow.service.problems import ProblemError, forbidden
+from herenow.service.problems import HEADERS, ProblemError, forbidden
 from herenow.tokens import Scope
 
 if TYPE_CHECKING:
@@ -85,7 +87,8 @@ class Endpoint:
     handler: Handler
     summary: str
     scope: Scope | None = "read"
-    answers: Mapping[int, str | None] = field(default_factory=lambda: {200: None})
+    answers: Mapping[int, str | None] = field(default_factory=lambda: {200: "object"})
+    """By status the name of a schema, a media type, or None for no content."""
     query: tuple[Parameter, ...] = ()
     body: tuple[Parameter, ...] | None = None
     rooms: Callable[[Values], Iterable[str]] | None = None
@@ -271,6 +274,48 @@ async def ready(call: Call) -> Any:
     return status, {"ok": health.ok}
 
 
+async def metrics(call: Call) -> Any:
+    """What Prometheus scrapes."""
+    accept = call.request.headers.get("accept", "")
+    text, content_type = await call.service.metrics.expose(call.presence, accept)
+    return Response(text, headers={**HEADERS, "Content-Type": content_type})
+
+
+async def log_in(call: Call) -> Any:
+    """Trade the credential shown for a cookie that a page's scripts can't read."""
+    token = bearer(call.request.scope)
+    if token is None or call.access.until is None:
+        raise forbidden("a token is traded; the API key is for servers")
+    answer = JSONResponse({"scope": call.access.scope}, headers=HEADERS)
+    answer.set_cookie(
+        COOKIE,
+        token,
+        max_age=max(1, int(call.access.until - time.time())),
+        path=_root(call),
+        secure=call.request.url.scheme == "https",
+        httponly=True,
+        samesite="strict",
+    )
+    return answer
+
+
+async def log_out(call: Call) -> Any:
+    """Take the cookie away."""
+    answer = Response(status_code=HTTPStatus.NO_CONTENT)
+    answer.delete_cookie(COOKIE, path=_root(call))
+    return answer
+
+
+def _root(call: Call) -> str:
+    return call.request.scope.get("root_path", "") or "/"
+
+
+async def dashboard(_: Call) -> Any:
+    """The page that shows all this."""
+    content, headers = page()
+    return Response(content, headers=headers)
+
+
 async def described(call: Call) -> Any:
     """The description of all this."""
     return call.service.openapi
@@ -312,6 +357,12 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     Endpoint("POST", "/v1/beacon", beacon, "Mark oneself, or leave, by a token in the body", None,
              answers={204: None}, plain=True,
              body=(said.TOKEN, said.BEACON_ROOM, said.MARK_SESSION, said.MARK_AWAY, said.LEAVE)),
+    Endpoint("POST", "/v1/login", log_in, "Trade a token for a cookie, to read with",
+             answers={200: "Login"}),
+    Endpoint("DELETE", "/v1/login", log_out, "Take that cookie away", None, answers={204: None}),
+    Endpoint("GET", "/metrics", metrics, "What Prometheus scrapes", "admin",
+             answers={200: "text/plain"}, every_room=True),
+    Endpoint("GET", "/", dashboard, "The dashboard", None, answers={200: "text/html"}),
     Endpoint("GET", "/healthz", alive, "That the process answers", None, answers={200: "Alive"}),
     Endpoint("GET", "/readyz", ready, "Whether the store answers", None,
              answers={200: "Alive", 503: "Alive"}),

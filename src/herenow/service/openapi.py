@@ -57,10 +57,7 @@ def _operation(one: Endpoint) -> Json:
         statuses.append(503)
     if one.own and one.method == "PUT":
         statuses.append(409)
-    answers = {
-        str(status): _answer(status, schema, stream=one.stream)
-        for status, schema in one.answers.items()
-    }
+    answers = {str(status): _answer(status, what) for status, what in one.answers.items()}
     told: Json = {
         "summary": one.summary,
         "operationId": f"{one.handler.__name__}_{one.method.lower()}",
@@ -106,14 +103,15 @@ def _body(one: Endpoint) -> Json:
     return {"required": bool(required), "content": content}
 
 
-def _answer(status: int, schema: str | None, *, stream: bool) -> Json:
+def _answer(status: int, what: str | None) -> Json:
     told: Json = {"description": HTTPStatus(status).phrase}
-    if stream:
-        told["content"] = {"text/event-stream": {"schema": {"type": "string"}}}
-    elif schema is not None:
-        told["content"] = {"application/json": {"schema": reference(schema)}}
-    elif status == HTTPStatus.OK:
-        told["content"] = {"application/json": {"schema": {"type": "object"}}}
+    if what is None:
+        return told
+    if "/" in what:
+        told["content"] = {what: {"schema": {"type": "string"}}}
+    else:
+        schema = {"type": "object"} if what == "object" else reference(what)
+        told["content"] = {"application/json": {"schema": schema}}
     return told
 
 
