@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -29,7 +30,9 @@ def page(browser: Browser) -> Iterator[tuple[Page, list[str]]]:
 
 def put(address: str, user: str, **said: Any) -> None:
     """Mark somebody."""
-    answer = httpx.put(f"{address}/v1/rooms/site/users/{user}", json=said, headers=bearer(API_KEY))
+    answer = httpx.put(
+        f"{address}/v1/rooms/site/users/{quote(user, safe='')}", json=said, headers=bearer(API_KEY)
+    )
     assert answer.is_success
 
 
