@@ -1,7 +1,6 @@
-"""Watching rooms: who wants which events, which rooms are to be looked at, and when.
+"""Which rooms are to be looked at and when, and what a look gives to whom.
 
-A `Hub` belongs to one Presence or AsyncPresence and serves all its watches. It does no I/O: a driver
-(`watchers`, `aio_watchers`) listens to the doorbells of the rooms in `channels`, tells `ring`, and runs
+A `Hub` does no I/O: a driver listens to the doorbells of the rooms in `channels`, tells `ring`, and runs
 `look` of what is `due`. The stream is the truth: a bell only says that a look is worth it, so one that
 is not heard delays an event and loses none. A room is looked at
 
@@ -9,195 +8,36 @@ is not heard delays an event and loses none. A room is looked at
 - when its next user is due to expire, and then swept. Who watches the same room in other processes waits
   a little, each for another time: the first one sweeps, and its bell tells the others;
 - after every (re)connection of the doorbell, and now and then in any case.
-
-A `Watch` is at a place, the number of the last event it knows. What a look found is delivered to it
-where it follows without a gap: numbers that run on from its place to the counter, in the same history
-of the store. Otherwise the watch starts over from a snapshot, by a reset. A watch that is not read
-holds at most `MOST_WAITING` events; then it lets go of them, and starts over when it is read again.
-
-The service uses this through `AsyncPresence.watch`: any number of rooms and watches of one AsyncPresence
-share one doorbell connection a node, and one read a room. ``await watch.batch()`` gives all events that
-wait, as lists shared between the watches that see the same, and is the cheap way to fan out.
 """
 
 import heapq
-import logging
 import random
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 from itertools import islice
 from typing import Any, Final
 
-from herenow import forking, keys, names
+from herenow import forking, keys
 from herenow.errors import StoreError
 from herenow.memory import Memory
-from herenow.models import Event, Snapshot
 from herenow.operations import Operation, Plan, answer, online, upkeep
-from herenow.operations.events import Place, StoredEvent, Told, as_outsider, read
+from herenow.operations.events import Told, read
 from herenow.operations.marking import Written
-from herenow.operations.scope import Scope, moment
+from herenow.operations.scope import Scope
+from herenow.watching.watch import Shown, Watch, nothing
 
-_log: Final = logging.getLogger("herenow")
-MOST_WAITING: Final = 10_000
-"""How many events wait for a reader at most: as many as the store keeps."""
-SNAPSHOT_USERS: Final = 50
 ANYWAY: Final = 60.0
 DEAF: Final = 1.0
 """Every so many seconds rooms are looked at where no bell can be heard: the user lacks the right to."""
+PATIENCE: Final = (0.05, 3.0)
+"""Seconds until what failed is tried again, at least and at most."""
 _ENTRIES_AT_ONCE: Final = 100
 _ROOMS_AT_ONCE: Final = 100
 _SWEEPS_AT_ONCE: Final = 16
 _SWEPT_AT_MOST: Final = 250
 _CLOCK_OF_OTHERS: Final = 0.25
-_PATIENCE: Final = (0.05, 3.0)
 _TURN: Final = 0.3
-
-
-class Watch:
-    """One reader of one room's events: where it is, what it wants to see, what waits for it."""
-
-    def __init__(
-        self,
-        scope: Scope,
-        after: object,
-        users: Iterable[object] | None,
-        *,
-        include_hidden: bool,
-        limit: int = SNAPSHOT_USERS,
-    ) -> None:
-        self.scope = scope
-        self.place = None if after is None else Place.parse(after)
-        self.users = (
-            None
-            if users is None
-            else frozenset(
-                map(names.clean_user, names.clean_many(users, "users is a list of users"))
-            )
-        )
-        self.include_hidden = include_hidden
-        self.limit = limit
-        self.tell: Callable[[], None] = _nothing
-        self.started = False
-        self.closed = False
-        self.lost = False
-        """Whether it let go of events, to start over when it is read again."""
-        self.asked = False
-        self._batches: deque[list[Event]] = deque()
-        self._waiting = 0
-
-    @property
-    def waiting(self) -> int:
-        """How many events wait."""
-        return self._waiting
-
-    def put(self, events: list[Event]) -> None:
-        """Have events wait, or let go of all when they are too many."""
-        if not events:
-            return
-        self._batches.append(events)
-        self._waiting += len(events)
-        if self._waiting > MOST_WAITING:
-            self._batches.clear()
-            self._waiting = 0
-            self.lost = True
-        self.tell()
-
-    def take(self) -> list[Event]:
-        """Take the oldest batch that waits; empty for none."""
-        if not self._batches:
-            return []
-        batch = self._batches.popleft()
-        self._waiting -= len(batch)
-        return batch
-
-    def follow(self, told: Told) -> bool:
-        """Take up what was read from its place on; False where something is missing in between."""
-        at = self.place
-        if at is None:
-            self.place = Place(told.counter, 0, told.history)
-            return True
-        if at.number == 0 and told.born >= 0:
-            at = at._replace(number=told.born)
-        if at.history and told.history and at.history != told.history:
-            return False
-        events = told.events
-        if at.number != told.counter:
-            if not events or at.number > told.counter:
-                return False
-            first, last = events[0].number, events[-1].number
-            ran_on = last - first == len(events) - 1
-            if first > at.number + 1 or not ran_on or (told.whole and last != told.counter):
-                return False
-        self.place = at._replace(history=told.history)
-        return True
-
-    def see(self, told: Told, shown: "_Shown") -> None:
-        """Have those of the events wait that are after its place and that it is to see."""
-        place, events = self.place, told.events
-        if place is None or not events or events[-1].number <= place.number:
-            return
-        hidden = self.include_hidden
-        if not place.moment and place.number < events[0].number:
-            seen = shown.all(include_hidden=hidden)
-        else:
-            new = [
-                one
-                for one in events
-                if one.number > place.number
-                and not (one.event.reason == "timeout" and one.at <= place.moment)
-            ]
-            shown_new = (shown.one(one, place.moment, include_hidden=hidden) for one in new)
-            seen = [one for one in shown_new if one is not None]
-        if self.users is not None:
-            seen = [one for one in seen if one.user in self.users]
-        self.place = place._replace(number=events[-1].number)
-        self.put(seen)
-
-    def start(self) -> None:
-        """Say that it is at a place: nothing after it is missed."""
-        if not self.started:
-            self.started = True
-            self.tell()
-
-    def start_over(self, snapshot: Snapshot) -> None:
-        """Have a reset wait, and begin anew from it."""
-        self.place = Place.parse(snapshot.event_id)
-        self.lost = self.asked = False
-        at = moment(self.place.moment)
-        reset = Event(
-            snapshot.event_id, "reset", self.scope.room, None, None, at, snapshot=snapshot
-        )
-        self.put([reset])
-        self.start()
-
-
-def _nothing() -> None:
-    pass
-
-
-class _Shown:
-    """Events that were read, as outsiders and as others see them: made once for all who see the same."""
-
-    def __init__(self, told: Told) -> None:
-        self._told = told
-        self._lists: dict[bool, list[Event]] = {}
-
-    def one(self, stored: StoredEvent, since: int, *, include_hidden: bool) -> Event | None:
-        """One of them, to somebody whose snapshot was of the moment ``since``; None: not for them."""
-        event = stored.event if include_hidden else as_outsider(stored)
-        if event is None or not since:
-            return event
-        return replace(event, id=str(Place(stored.number, since, self._told.history)))
-
-    def all(self, *, include_hidden: bool) -> list[Event]:
-        """All that are for them, as one list that nobody may change."""
-        if include_hidden not in self._lists:
-            shown = (self.one(one, 0, include_hidden=include_hidden) for one in self._told.events)
-            self._lists[include_hidden] = [one for one in shown if one is not None]
-        return self._lists[include_hidden]
 
 
 class Feed:
@@ -227,7 +67,7 @@ class Hub:
         self._feeds: dict[bytes, Feed] = {}
         self._heap: list[tuple[float, bytes]] = []
         self._dirty: dict[bytes, None] = {}
-        self.wake: Callable[[], None] = _nothing
+        self.wake: Callable[[], None] = nothing
         """Called when something is to be done."""
         self.anyway = ANYWAY
         """Every so many seconds a room is looked at in any case."""
@@ -348,7 +188,7 @@ class Hub:
         """Look again at rooms that the store said nothing of: later and later."""
         with self._lock:
             for feed in feeds:
-                least, most = _PATIENCE
+                least, most = PATIENCE
                 seconds = min(most, least * 2 ** min(feed.failed, 10))
                 feed.failed += 1
                 self._wake_after(feed, seconds * random.uniform(0.5, 1))  # noqa: S311 - no secret
@@ -386,7 +226,7 @@ class Hub:
         """Give each watch what follows its place; those that are to start over."""
         feed.failed = 0
         over = [watch for watch in feed.watches if watch.lost and watch.asked]
-        reads = [(after, told, _Shown(told)) for after, told in found.items()]
+        reads = [(after, told, Shown(told)) for after, told in found.items()]
         reads.sort(key=lambda one: one[1].counter)
         for watch in feed.watches:
             number = watch.place and watch.place.number
@@ -480,71 +320,3 @@ class Hub:
                     for watch in watches:
                         watch.start_over(outcome)
                     self._look_soon(feed.scope.keys[keys.EVENTS], feed)
-
-
-class Switchboard:
-    """Which doorbells are to be connected, and how; for one driver."""
-
-    def __init__(self) -> None:
-        self._lock = threading.RLock()
-        self.verb = "SSUBSCRIBE"
-        self.stale = False
-        """Whether the cluster's slots are to be asked for anew."""
-        self._known: set[bytes] = set()
-        self._lost: dict[bytes, None] = {}
-        self._tries = 0
-        self._again = 0.0
-
-    def unwanted(self, channels: Sequence[bytes]) -> list[bytes]:
-        """Compare with what is wanted now: those to be dropped; the new ones are then in `take`."""
-        wanted = set(channels)
-        with self._lock:
-            if wanted == self._known:
-                return []
-            dropped = self._known - wanted
-            for channel in dropped:
-                self._lost.pop(channel, None)
-            self._lost.update(dict.fromkeys(wanted - self._known))
-            self._known = wanted
-            return list(dropped)
-
-    def take(self) -> list[bytes]:
-        """Take those to be connected now."""
-        with self._lock:
-            if not self._lost or time.monotonic() < self._again:
-                return []
-            taken, self._lost = self._lost, {}
-            return list(taken)
-
-    def seconds(self) -> float:
-        """How long until some are to be connected."""
-        return max(0.0, self._again - time.monotonic()) if self._lost else ANYWAY
-
-    def connected(self) -> None:
-        """Note that one is."""
-        self._tries = 0
-
-    def lost(self, channels: Iterable[bytes], *, stale: bool = False) -> None:
-        """Have some connected again, a little later each time that fails."""
-        with self._lock:
-            self.stale = self.stale or stale
-            self._lost.update(dict.fromkeys(one for one in channels if one in self._known))
-            least, most = _PATIENCE
-            self._again = time.monotonic() + min(most, least * 2 ** min(self._tries, 10))
-            self._tries += 1
-
-    def failed(self, channels: Iterable[bytes], error: Exception, hub: Hub) -> None:
-        """Have those of a line that ended connected again, by what can be learned from its end."""
-        said = str(error).lower()
-        self.lost(channels, stale=True)
-        if "unknown command" in said or "unknown redis command" in said:
-            self.verb = "SUBSCRIBE"  # Redis 6.2
-            self._again = 0.0
-        elif "noperm" in said or "no permissions" in said or "permissions to access" in said:
-            if hub.be_deaf():
-                _log.warning(
-                    "no permission to hear the doorbells: rooms are looked at every %g s (%s)",
-                    DEAF,
-                    error,
-                )
-            self._again = time.monotonic() + ANYWAY

@@ -1,0 +1,165 @@
+"""One reader of a room's events, from the place where it is; pure.
+
+A `Watch` is at a place, the number of the last event it knows. What a look found is delivered to it
+where it follows without a gap: numbers that run on from its place to the counter, in the same history
+of the store. Otherwise the watch starts over from a snapshot, by a reset. A watch that is not read
+holds at most `MOST_WAITING` events; then it lets go of them, and starts over when it is read again.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import Final
+
+from herenow import names
+from herenow.models import Event, Snapshot
+from herenow.operations.events import Place, StoredEvent, Told, as_outsider
+from herenow.operations.scope import Scope, moment
+
+MOST_WAITING: Final = 10_000
+"""How many events wait for a reader at most: as many as the store keeps."""
+SNAPSHOT_USERS: Final = 50
+
+
+class Watch:
+    """One reader of one room's events: where it is, what it wants to see, what waits for it."""
+
+    def __init__(
+        self,
+        scope: Scope,
+        after: object,
+        users: Iterable[object] | None,
+        *,
+        include_hidden: bool,
+        limit: int = SNAPSHOT_USERS,
+    ) -> None:
+        self.scope = scope
+        self.place = None if after is None else Place.parse(after)
+        self.users = (
+            None
+            if users is None
+            else frozenset(
+                map(names.clean_user, names.clean_many(users, "users is a list of users"))
+            )
+        )
+        self.include_hidden = include_hidden
+        self.limit = limit
+        self.tell: Callable[[], None] = nothing
+        self.started = False
+        self.closed = False
+        self.lost = False
+        """Whether it let go of events, to start over when it is read again."""
+        self.asked = False
+        self._batches: deque[list[Event]] = deque()
+        self._waiting = 0
+
+    @property
+    def waiting(self) -> int:
+        """How many events wait."""
+        return self._waiting
+
+    def put(self, events: list[Event]) -> None:
+        """Have events wait, or let go of all when they are too many."""
+        if not events:
+            return
+        self._batches.append(events)
+        self._waiting += len(events)
+        if self._waiting > MOST_WAITING:
+            self._batches.clear()
+            self._waiting = 0
+            self.lost = True
+        self.tell()
+
+    def take(self) -> list[Event]:
+        """Take the oldest batch that waits; empty for none."""
+        if not self._batches:
+            return []
+        batch = self._batches.popleft()
+        self._waiting -= len(batch)
+        return batch
+
+    def follow(self, told: Told) -> bool:
+        """Take up what was read from its place on; False where something is missing in between."""
+        at = self.place
+        if at is None:
+            self.place = Place(told.counter, 0, told.history)
+            return True
+        if at.number == 0 and told.born >= 0:
+            at = at._replace(number=told.born)
+        if at.history and told.history and at.history != told.history:
+            return False
+        events = told.events
+        if at.number != told.counter:
+            if not events or at.number > told.counter:
+                return False
+            first, last = events[0].number, events[-1].number
+            ran_on = last - first == len(events) - 1
+            if first > at.number + 1 or not ran_on or (told.whole and last != told.counter):
+                return False
+        self.place = at._replace(history=told.history)
+        return True
+
+    def see(self, told: Told, shown: "Shown") -> None:
+        """Have those of the events wait that are after its place and that it is to see."""
+        place, events = self.place, told.events
+        if place is None or not events or events[-1].number <= place.number:
+            return
+        hidden = self.include_hidden
+        if not place.moment and place.number < events[0].number:
+            seen = shown.all(include_hidden=hidden)
+        else:
+            new = [
+                one
+                for one in events
+                if one.number > place.number
+                and not (one.event.reason == "timeout" and one.at <= place.moment)
+            ]
+            shown_new = (shown.one(one, place.moment, include_hidden=hidden) for one in new)
+            seen = [one for one in shown_new if one is not None]
+        if self.users is not None:
+            seen = [one for one in seen if one.user in self.users]
+        self.place = place._replace(number=events[-1].number)
+        self.put(seen)
+
+    def start(self) -> None:
+        """Say that it is at a place: nothing after it is missed."""
+        if not self.started:
+            self.started = True
+            self.tell()
+
+    def start_over(self, snapshot: Snapshot) -> None:
+        """Have a reset wait, and begin anew from it."""
+        self.place = Place.parse(snapshot.event_id)
+        self.lost = self.asked = False
+        at = moment(self.place.moment)
+        reset = Event(
+            snapshot.event_id, "reset", self.scope.room, None, None, at, snapshot=snapshot
+        )
+        self.put([reset])
+        self.start()
+
+
+def nothing() -> None:
+    """Tell nobody."""
+
+
+class Shown:
+    """Events that were read, as outsiders and as others see them: made once for all who see the same."""
+
+    def __init__(self, told: Told) -> None:
+        self._told = told
+        self._lists: dict[bool, list[Event]] = {}
+
+    def one(self, stored: StoredEvent, since: int, *, include_hidden: bool) -> Event | None:
+        """One of them, to somebody whose snapshot was of the moment ``since``; None: not for them."""
+        event = stored.event if include_hidden else as_outsider(stored)
+        if event is None or not since:
+            return event
+        return replace(event, id=str(Place(stored.number, since, self._told.history)))
+
+    def all(self, *, include_hidden: bool) -> list[Event]:
+        """All that are for them, as one list that nobody may change."""
+        if include_hidden not in self._lists:
+            shown = (self.one(one, 0, include_hidden=include_hidden) for one in self._told.events)
+            self._lists[include_hidden] = [one for one in shown if one is not None]
+        return self._lists[include_hidden]
