@@ -54,6 +54,7 @@ COMMANDS: Final[dict[str, Entry]] = {
     ),
     "token": Entry("herenow.cli.token:token", "Sign a token for the service.", _SERVICE, "all"),
     "forget": Entry("herenow.cli.forget:forget", "Erase a user everywhere.", _STORE),
+    "doctor": Entry("herenow.cli.doctor:doctor", "What the store is, and what ails it.", _STORE),
 }
 """In the order of ``--help``, which groups them by their part."""
 

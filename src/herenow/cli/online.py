@@ -14,7 +14,7 @@ from herenow.cli.options import (
     limit_option,
     with_presence,
 )
-from herenow.cli.output import ago, on_terminal, show_json, show_lines, show_table
+from herenow.cli.output import ago, many, on_terminal, show_json, show_lines, show_table
 from herenow.cli.program import NO, YES
 
 if TYPE_CHECKING:
@@ -113,15 +113,11 @@ def _show(
 
 def said_counts(counts: "Counts", *, include_hidden: bool) -> str:
     """Say counts as forums do: "12 members, 34 guests, 3 bots"; of the hidden only where asked."""
-    told = [_many(counts.member, "member")]
+    told = [many(counts.member, "member")]
     if include_hidden:
         told.append(f"{counts.hidden:,} hidden")
-    told += [_many(counts.guest, "guest"), _many(counts.bot, "bot")]
+    told += [many(counts.guest, "guest"), many(counts.bot, "bot")]
     return ", ".join(told)
-
-
-def _many(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def _remark(user: "UserPresence") -> str:

@@ -78,3 +78,8 @@ def ago(moment: datetime | None, now: datetime | None = None) -> str:
     import humanize
 
     return humanize.naturaltime((now or datetime.now(UTC)) - moment)
+
+
+def many(number: int, what: str) -> str:
+    """Say how many of what: "1 guest", "1,234 guests"."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"

@@ -1,0 +1,137 @@
+"""``herenow doctor``: what the store is, what is wrong with it, and what to do."""
+
+import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import click
+
+from herenow.cli.options import json_option, prefix_option, url_option
+from herenow.cli.output import as_json, many, show_json, show_lines, show_table
+from herenow.cli.program import NO, YES
+
+if TYPE_CHECKING:
+    from herenow.diagnosis import Facts, Finding, Node
+
+
+@click.command()
+@url_option
+@prefix_option
+@json_option
+def doctor(*, url: str | None, prefix: str | None, in_json: bool) -> int:
+    """Examine the store, and say what is wrong with it and what to do.
+
+    Writes nothing there. Exit code 1 when something is wrong.
+    """
+    from herenow.cli.logstore import open_store
+    from herenow.core import DEFAULT_TIMEOUT
+    from herenow.diagnosis import examine, findings
+
+    with open_store(url, prefix, None, None, None) as store:
+        named = bool(os.environ.get("HERENOW_TIMEOUT"))  # else the terminal's own, not the site's
+        timeout = store.settings.timeout if named else DEFAULT_TIMEOUT
+        facts = examine(store.engine, store.core(), str(store.settings.url), timeout)
+    found = findings(facts)
+    if in_json:
+        show_json({**as_json(facts), "findings": found})
+    else:
+        show_table(("", ""), list(_rows(facts)))
+        show_lines(_said(found))
+    return NO if found else YES
+
+
+def _rows(facts: "Facts") -> Iterator[tuple[str, str]]:
+    from herenow.diagnosis.facts import misnamed
+
+    several = len(facts.nodes) > 1
+    yield "store", _topology(facts)
+    for node in facts.nodes:
+        if node.away is not None:
+            yield node.name, "does not answer"
+        else:
+            yield (node.name if several else "latency"), "; ".join(_of_node(node, whole=several))
+    if not several and facts.nodes[0].away is None:
+        [node] = facts.nodes
+        yield "memory", _memory(node)
+        yield "clock", _clock(node)
+        yield "persists", _persistence(node)
+    yield "time-out", f"{facts.timeout:g} s a wait"
+    for one in facts.online:
+        each = one.bytes / one.users
+        yield "online", f"{many(one.users, one.kind)} in {one.room}: {each:,.0f} bytes each"
+    if not misnamed(facts.nodes[0], facts.topology):
+        yield "rights", _rights(facts)
+
+
+def _topology(facts: "Facts") -> str:
+    first = next(node for node in facts.nodes if node.away is None)
+    version = f"{first.product or 'unknown'} {first.version or ''}".strip()
+    if facts.topology == "cluster":
+        return (
+            f"{version}, a cluster of {len(facts.nodes)} masters, {facts.slots_served or 0:,} slots"
+        )
+    told = [version, f"{facts.topology}, {first.name}"]
+    if first.replicas:
+        told.append(many(first.replicas, "replica"))
+    if facts.sentinels:
+        told.append(f"{facts.sentinels[0]} of {facts.sentinels[1]} sentinels answer")
+    return ", ".join(told)
+
+
+def _of_node(node: "Node", *, whole: bool) -> Iterator[str]:
+    yield f"PING {_ms(node.latency)}, at worst {_ms(node.worst)}"
+    if whole:
+        yield f"memory {_memory(node)}"
+        yield f"clock {_clock(node)}"
+        yield f"persists {_persistence(node)}"
+
+
+def _memory(node: "Node") -> str:
+    if node.used is None:
+        return "unknown"
+    limit = f"of {_size(node.limit)}" if node.limit else "without a limit"
+    return f"{_size(node.used)} {limit}, {node.policy}"
+
+
+def _clock(node: "Node") -> str:
+    if node.ahead is None:
+        return "unknown"
+    if abs(node.ahead) <= (node.uncertain or 0):
+        return f"this machine's, give or take {_ms(node.uncertain)}"
+    way = "ahead of" if node.ahead > 0 else "behind"
+    return f"{_ms(abs(node.ahead))} {way} this machine's, give or take {_ms(node.uncertain)}"
+
+
+def _persistence(node: "Node") -> str:
+    ways = ["append-only file"] * bool(node.appends) + ["snapshots"] * bool(node.saves)
+    if ways:
+        return " and ".join(ways)
+    if node.appends is None or node.saves is None:
+        return "unknown"
+    return "nothing: a restart forgets who was online, and when who was seen"
+
+
+def _rights(facts: "Facts") -> str:
+    if facts.scripts or facts.lacking or facts.doorbell:
+        return "not all: see below"
+    told = "scripts run, doorbells are heard"
+    return told + (", every command allowed" if facts.lacking is not None else "")
+
+
+def _said(found: "list[Finding]") -> Iterator[str]:
+    if not found:
+        yield "nothing is wrong"
+        return
+    for one in found:
+        yield f"! {one.what}"
+        yield f"  -> {one.do}"
+
+
+def _ms(seconds: float | None) -> str:
+    return "unknown" if seconds is None else f"{seconds * 1000:.3g} ms"
+
+
+def _size(number: int | None) -> str:
+    import humanize
+
+    return humanize.naturalsize(number or 0, format="%.3g")

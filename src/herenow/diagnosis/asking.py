@@ -1,0 +1,225 @@
+"""Asking a store what it is: by commands that write nothing, a server of a cluster after another.
+
+Whatever a user may not ask stays unknown; only a store that does not answer at all is an error.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from functools import partial
+from statistics import median
+from typing import Any, Final, TypeVar
+
+from herenow import keys, rights
+from herenow.connection import node_of
+from herenow.connection.urls import parse
+from herenow.core import Core
+from herenow.diagnosis.facts import Facts, Node, Online, Topology, misnamed, read_node
+from herenow.errors import StoreError
+from herenow.execution import Engine
+from herenow.operations import online as operations
+from herenow.operations.scope import Scope
+
+T = TypeVar("T")
+PINGS: Final = 50
+_CLOCKS: Final = 5
+_ROOMS: Final = 10
+_CHECK: Final = """
+if not redis.acl_check_cmd then return false end
+local lacking = {}
+for i, name in ipairs(ARGV) do
+  local keyless = string.find(' TIME INFO ', ' ' .. name .. ' ', 1, true)
+  local args = keyless and {} or {KEYS[1], KEYS[1], KEYS[1]}
+  local known, may = pcall(redis.acl_check_cmd, name, unpack(args))
+  if known and not may then lacking[#lacking + 1] = name end
+end
+return lacking
+"""
+
+
+def examine(engine: Engine, core: Core, url: str, timeout: float) -> Facts:
+    """Find out all there is to know of the store that a URL names; raises StoreError where it is away.
+
+    ``timeout`` in seconds is what a site's client waits where the URL does not say. Some 60 round trips a
+    server. Writes nothing.
+    """
+    target = parse(url)
+    client = engine.client
+    cluster = target.kind == "cluster"
+    nodes = tuple(_node(engine, name, one) for name, one in _servers(client, cluster=cluster))
+    answering = [one for one in nodes if one.away is None]
+    if not answering:
+        raise StoreError(nodes[0].away or "no server of the cluster is known")
+    scope = core.site
+    facts: dict[str, Any] = {}
+    topology = _topology(target.kind, answering[0])
+    if not misnamed(answering[0], topology):
+        redis_6 = answering[0].redis_6
+        facts = {
+            "online": tuple(_online(engine, core)),
+            "user": _said(client, "ACL", "WHOAMI"),
+            "scripts": _why_not(engine, lambda: engine.call(operations.counts(scope))),
+            "lacking": _lacking(engine, scope, redis_6=redis_6),
+            "doorbell": _why_not(engine, lambda: _hear(client, scope)),
+        }
+    return Facts(
+        topology=topology,
+        nodes=nodes,
+        timeout=float(target.options.get("socket_timeout", timeout)),
+        sentinels=_sentinels(client, target.path) if target.kind == "sentinel" else None,
+        slots_served=_slots(client) if cluster else None,
+        **facts,
+    )
+
+
+def _topology(kind: str, node: Node) -> Topology:
+    if kind in ("sentinel", "cluster", "embedded"):
+        return kind  # type: ignore[return-value]
+    if node.role == "slave":
+        return "replica"
+    return "replicated" if node.replicas else "single"
+
+
+def _servers(client: Any, *, cluster: bool) -> Iterator[tuple[str, Any]]:
+    """Name each server that holds data, with a client of it alone."""
+    if cluster:
+        for node in sorted(client.get_primaries(), key=lambda one: (one.host, one.port)):
+            yield f"{node.host}:{node.port}", client.get_redis_connection(node)
+        return
+    options = client.connection_pool.connection_kwargs
+    name = options.get("path") or f"{options.get('host')}:{options.get('port')}"
+    with suppress(
+        Exception
+    ):  # behind sentinels, the master's address; what fails is told by the node
+        if hasattr(client.connection_pool, "get_master_address"):
+            name = ":".join(map(str, client.connection_pool.get_master_address()))
+    yield name, client
+
+
+def _node(engine: Engine, name: str, client: Any) -> Node:
+    try:
+        client.ping()  # it connects
+        took = sorted(_timed(client.ping)[1] for _ in range(PINGS))
+    except Exception as error:
+        translated = engine.store.translate(error)
+        if not isinstance(translated, StoreError):
+            raise
+        return Node(name, away=str(translated))
+    ahead, uncertain = _clock(client)
+    config = _or_none(lambda: client.config_get("save"))
+    return read_node(
+        name,
+        _or_none(client.info) or {},
+        latency=median(took),
+        worst=took[-1],
+        ahead=ahead,
+        uncertain=uncertain,
+        saves=bool(_text(config.get("save", config.get(b"save")))) if config else None,
+    )
+
+
+def _timed(call: Callable[[], T]) -> tuple[T, float]:
+    began = time.perf_counter()
+    answer = call()
+    return answer, time.perf_counter() - began
+
+
+def _clock(client: Any) -> tuple[float | None, float | None]:
+    """By how much a server's clock is ahead, by the quickest of a few answers; and how sure that is."""
+    found: list[tuple[float, float]] = []
+    for _ in range(_CLOCKS):
+        before = time.time()
+        told = _or_none(lambda: _timed(client.time))
+        if told is None:
+            return None, None
+        (seconds, micro), took = told
+        found.append((took / 2, seconds + micro / 1e6 - (before + took / 2)))
+    uncertain, ahead = min(found)
+    return ahead, uncertain
+
+
+def _online(engine: Engine, core: Core) -> Iterator[Online]:
+    """Measure the sorted sets of the site and of the busiest rooms."""
+    client, prefix = engine.client, core.site.prefix
+    listed = _or_none(lambda: client.zrevrange(keys.rooms_key(prefix), 0, _ROOMS - 1)) or []
+    for room in dict.fromkeys([core.site.room, *map(_text, listed)]):
+        for kind, place in keys.ONLINE.items():
+            key = core.room(room).keys[place]
+            users = _or_none(partial(client.zcard, key))
+            size = _or_none(partial(client.memory_usage, key)) if users else None
+            if users and size:
+                yield Online(room, kind, users, size)
+
+
+def _lacking(engine: Engine, scope: Scope, *, redis_6: bool) -> tuple[str, ...] | None:
+    """Ask which commands this user has no right to: a script can, since Redis 7."""
+    tried = (*rights.SCRIPTS, *rights.HEARING)  # by what else is asked here
+    asked = [one for one in rights.commands(redis_6=redis_6) if one not in tried]
+    try:
+        told = engine.client.execute_command("EVAL", _CHECK, 1, scope.keys[keys.EVENTS], *asked)
+    except Exception as error:
+        if not isinstance(engine.store.translate(error), StoreError):
+            raise
+        return None
+    return None if told is None else tuple(map(_text, told))
+
+
+def _hear(client: Any, scope: Scope, verb: str = "SSUBSCRIBE") -> None:
+    """Connect to a room's doorbell, and hang up."""
+    channel = scope.keys[keys.EVENTS]
+    line = node_of(client, channel).line()
+    try:
+        line.connect()
+        line.send_command(verb, channel, check_health=False)
+        line.read_response()
+    except Exception as error:
+        if verb == "SUBSCRIBE" or "unknown command" not in str(error).lower():
+            raise
+        _hear(client, scope, "SUBSCRIBE")  # Redis 6.2
+    finally:
+        line.disconnect()
+
+
+def _sentinels(client: Any, service: str) -> tuple[int, int]:
+    """Count the sentinels that know the master, of those that the URL names."""
+    every = client.connection_pool.sentinel_manager.sentinels
+    known = [_or_none(partial(one.sentinel_get_master_addr_by_name, service)) for one in every]
+    return sum(one is not None for one in known), len(every)
+
+
+def _slots(client: Any) -> int | None:
+    served = _or_none(client.cluster_slots)
+    if not isinstance(served, dict):
+        return None
+    return sum(int(last) - int(first) + 1 for first, last in served)
+
+
+def _why_not(engine: Engine, call: Callable[[], object]) -> str | None:
+    """Try it; why it does not work, None where it does."""
+    try:
+        call()
+    except Exception as error:
+        translated = engine.store.translate(error)
+        if not isinstance(translated, StoreError):
+            raise
+        return str(translated)
+    return None
+
+
+def _or_none(call: Callable[[], Any]) -> Any:
+    """Ask; None where this user may not, or the server does not know the question."""
+    try:
+        return call()
+    except Exception as error:
+        if type(error).__module__.startswith(("redis.", "valkey.")):
+            return None
+        raise
+
+
+def _said(client: Any, *words: str) -> str | None:
+    told = _or_none(lambda: client.execute_command(*words))
+    return None if told is None else _text(told)
+
+
+def _text(raw: Any) -> str:
+    return raw.decode() if isinstance(raw, bytes) else str(raw)

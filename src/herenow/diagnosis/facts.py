@@ -1,0 +1,139 @@
+"""What was found of a store: plain data, and how it is read from what INFO says."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+Topology = Literal["single", "replicated", "replica", "sentinel", "cluster", "embedded"]
+_FLOOR: Final = {"Redis": (6, 2), "Valkey": (7, 2)}
+
+
+@dataclass(frozen=True)
+class Node:
+    """One server. None is what it did not say; times in seconds, sizes in bytes.
+
+    ``ahead`` is by how much its clock is ahead of this machine's, give or take ``uncertain``.
+    """
+
+    name: str
+    product: str | None = None
+    version: str | None = None
+    role: str | None = None
+    mode: str | None = None
+    replicas: int | None = None
+    replica_in_sync: bool | None = None
+    latency: float | None = None
+    worst: float | None = None
+    ahead: float | None = None
+    uncertain: float | None = None
+    used: int | None = None
+    limit: int | None = None
+    policy: str | None = None
+    evicted: int | None = None
+    clients: int | None = None
+    most_clients: int | None = None
+    saves: bool | None = None
+    appends: bool | None = None
+    write_errors: tuple[str, ...] = ()
+    away: str | None = None
+
+    @property
+    def release(self) -> tuple[int, ...]:
+        """The version's numbers."""
+        return tuple(int(one) for one in (self.version or "").split(".") if one.isdecimal())
+
+    @property
+    def new_enough(self) -> bool:
+        """Whether herenow runs on it; where it does not say what it is, it may."""
+        floor = _FLOOR.get(self.product or "")
+        return floor is None or not self.release or self.release[:2] >= floor
+
+    @property
+    def redis_6(self) -> bool:
+        """Whether it is of the time before shard channels."""
+        return self.product == "Redis" and bool(self.release) and self.release < (7,)
+
+
+@dataclass(frozen=True)
+class Online:
+    """Who is online of a kind in a room, and the bytes that their sorted set takes."""
+
+    room: str
+    kind: str
+    users: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Facts:
+    """A store, as it was found.
+
+    ``timeout`` is what one wait of the site's client may take, in seconds. ``lacking`` names the commands
+    that this user has no right to, None where that can't be asked; ``scripts`` and ``doorbell`` say why
+    these do not work, None where they do. ``sentinels`` are how many answered, of how many.
+    """
+
+    topology: Topology
+    nodes: tuple[Node, ...]
+    timeout: float
+    online: tuple[Online, ...] = ()
+    user: str | None = None
+    lacking: tuple[str, ...] | None = None
+    scripts: str | None = None
+    doorbell: str | None = None
+    sentinels: tuple[int, int] | None = None
+    slots_served: int | None = None
+
+
+def misnamed(node: Node, topology: Topology) -> bool:
+    """Whether the URL names one server of something larger: a sentinel, or a node of a cluster."""
+    return node.mode == "sentinel" or (node.mode == "cluster" and topology != "cluster")
+
+
+def read_node(name: str, info: Mapping[str, Any], **found: Any) -> Node:
+    """Read INFO. Valkey calls itself Redis 7.2.4 in ``redis_version``; its own version stands beside."""
+    product, version = _product(info)
+    errors = [
+        what
+        for what, key in (
+            ("the append-only file", "aof_last_write_status"),
+            ("the snapshot", "rdb_last_bgsave_status"),
+        )
+        if info.get(key, "ok") != "ok"
+    ]
+    link = info.get("master_link_status")
+    return Node(
+        name,
+        product=product,
+        version=version,
+        role=_text(info, "role"),
+        mode=_text(info, "server_mode") or _text(info, "redis_mode"),
+        replicas=_number(info, "connected_slaves"),
+        replica_in_sync=None if link is None else link == "up",
+        used=_number(info, "used_memory"),
+        limit=_number(info, "maxmemory"),
+        policy=_text(info, "maxmemory_policy"),
+        evicted=_number(info, "evicted_keys"),
+        clients=_number(info, "connected_clients"),
+        most_clients=_number(info, "maxclients"),
+        appends=None if "aof_enabled" not in info else info["aof_enabled"] in (1, "1"),
+        write_errors=tuple(errors),
+        **found,
+    )
+
+
+def _product(info: Mapping[str, Any]) -> tuple[str | None, str | None]:
+    for name in ("valkey", "dragonfly", "redis"):  # the others say a redis_version too
+        if version := _text(info, f"{name}_version"):
+            return name.capitalize(), version
+    return None, None
+
+
+def _text(info: Mapping[str, Any], key: str) -> str | None:
+    value = info.get(key)
+    return None if value is None else str(value)
+
+
+def _number(info: Mapping[str, Any], key: str) -> int | None:
+    value = info.get(key)
+    return int(value) if isinstance(value, int | float) else None
