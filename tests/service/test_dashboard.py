@@ -65,12 +65,12 @@ def test_without_a_link_it_says_how_to_get_one(serve: Serve, page: tuple[Page, l
 
 def test_the_cookie_reads_and_does_not_write(serve: Serve) -> None:
     address = serve()
-    client = httpx.Client(base_url=address)
-    assert client.post("/v1/login", headers=bearer(token(scope="admin"))).json() == {
-        "scope": "admin"
-    }
-    assert client.get("/v1/rooms").status_code == 200
-    assert client.put("/v1/rooms/site/users/alice", json={}).status_code == 401
-    assert client.delete("/v1/users/alice").status_code == 401
-    client.delete("/v1/login")
-    assert client.get("/v1/rooms").status_code == 401
+    with httpx.Client(base_url=address) as client:
+        assert client.post("/v1/login", headers=bearer(token(scope="admin"))).json() == {
+            "scope": "admin"
+        }
+        assert client.get("/v1/rooms").status_code == 200
+        assert client.put("/v1/rooms/site/users/alice", json={}).status_code == 401
+        assert client.delete("/v1/users/alice").status_code == 401
+        client.delete("/v1/login")
+        assert client.get("/v1/rooms").status_code == 401
