@@ -7,6 +7,7 @@ run only while anybody watches. A watch of a loop that is over is over too.
 import asyncio
 import contextlib
 import logging
+import time
 import weakref
 from collections.abc import Iterable
 from types import TracebackType
@@ -123,7 +124,9 @@ class AsyncWatchers:
         self._start()
 
     def _start(self) -> None:
-        self.hub = Hub(self._core.memory, own_clock=self._core.clock is not None)
+        core = self._core
+        self.hub = Hub(core.memory, own_clock=core.clock is not None, clock=core.now)
+        self.hub.heard = self._heard
         self._wake = asyncio.Event()
         self.hub.wake = self._wake.set
         self._keeper: asyncio.Task[None] | None = None
@@ -231,7 +234,12 @@ class AsyncWatchers:
                 await self._lines[node.name].add(channel)
         except Exception as error:  # noqa: BLE001 - whatever a client library raises for a store that is away
             _log.debug("a doorbell waits for the store: %s", error)
+            self.hub.missed(wanted)
             board.lost(wanted)
+
+    def _heard(self, channel: bytes) -> float:
+        lines = [line.heard for line in self._lines.values() if line.has(channel)]
+        return max(lines, default=0.0)
 
     async def heard(self, line: "_Line", message: Any) -> None:
         """Take what a line heard."""
@@ -250,6 +258,7 @@ class AsyncWatchers:
         """Take the end of a line; its rooms want another."""
         if self._lines.get(line.node.name) is line:
             del self._lines[line.node.name]
+            self.hub.missed(channels, line.heard)
             self._board.failed(channels, error, self.hub)
             self._wake.set()
 
@@ -268,12 +277,18 @@ class _Line:
         self._channels: dict[bytes, None] = {}
         self._connection: Any = None
         self._silent = False
+        self.heard = 0.0
+        """When anything was heard, by `time.monotonic`."""
         self.task = asyncio.get_running_loop().create_task(self._listen())
 
     @property
     def empty(self) -> bool:
         """Whether no room is listened to."""
         return not self._channels
+
+    def has(self, channel: bytes) -> bool:
+        """Whether this room is listened to."""
+        return channel in self._channels
 
     async def add(self, channel: bytes) -> None:
         """Listen to a room's bell."""
@@ -314,7 +329,7 @@ class _Line:
             pinging = asyncio.get_running_loop().create_task(self._ping(line))
             while True:
                 message = await line.read_response()
-                self._silent = False
+                self._silent, self.heard = False, time.monotonic()
                 await self._watchers.heard(self, message)
         except Exception as error:  # noqa: BLE001 - whatever it is, the keeper makes another line
             self._watchers.hung_up(self, list(self._channels), error)

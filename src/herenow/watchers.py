@@ -104,7 +104,7 @@ class Watchers:
 
     def __init__(self, core: Core, engine: Engine) -> None:
         self._engine = engine
-        self.hub = Hub(core.memory, own_clock=core.clock is not None)
+        self.hub = Hub(core.memory, own_clock=core.clock is not None, clock=core.now)
         self._all: weakref.WeakSet[Events] = weakref.WeakSet()
         self.start_anew()
         forking.register(self)
@@ -118,6 +118,7 @@ class Watchers:
         self._board = Switchboard()
         self.hub.start_anew()
         self.hub.wake = self._wake.set
+        self.hub.heard = self._heard
         for events in list(self._all):
             events.start_anew()
 
@@ -203,7 +204,12 @@ class Watchers:
                     board.lost([channel], stale=True)
         except Exception as error:  # noqa: BLE001 - whatever a client library raises for a store that is away
             _log.debug("a doorbell waits for the store: %s", error)
+            self.hub.missed(wanted)
             board.lost(wanted)
+
+    def _heard(self, channel: bytes) -> float:
+        lines = [line.heard for line in list(self._lines.values()) if line.has(channel)]
+        return max(lines, default=0.0)
 
     def heard(self, line: "_Line", message: Any) -> None:
         """Take what a line heard."""
@@ -224,6 +230,7 @@ class Watchers:
             if self._lines.get(line.node.name) is not line:
                 return
             del self._lines[line.node.name]
+            self.hub.missed(channels, line.heard)
             self._board.failed(channels, error, self.hub)
         self._wake.set()
 
@@ -244,6 +251,8 @@ class _Line:
         self._connection: Any = None
         self._closed = False
         self._ended = False
+        self.heard = 0.0
+        """When anything was heard, by `time.monotonic`."""
         self._thread = threading.Thread(target=self._listen, name="herenow-doorbell", daemon=True)
         self._thread.start()
 
@@ -251,6 +260,10 @@ class _Line:
     def empty(self) -> bool:
         """Whether no room is listened to."""
         return not self._channels
+
+    def has(self, channel: bytes) -> bool:
+        """Whether this room is listened to."""
+        return channel in self._channels
 
     def add(self, channel: bytes) -> bool:
         """Listen to a room's bell; False where the line has ended, and listens to nothing."""
@@ -297,7 +310,7 @@ class _Line:
             silent = False
             while not self._closed:
                 if line.can_read(timeout=PING_EVERY):
-                    silent = False
+                    silent, self.heard = False, time.monotonic()
                     self._watchers.heard(self, line.read_response())
                 elif silent:
                     raise TimeoutError("no PONG")

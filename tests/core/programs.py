@@ -16,6 +16,20 @@ URL = sys.argv[1]
 """
 
 
+def start(
+    url: str, text: str, *, begin: str = BEGIN, environment: dict[str, str] | None = None
+) -> subprocess.Popen[str]:
+    """Start a program, to be ended by whoever starts it; it prints, and its errors, into pipes."""
+    return subprocess.Popen(
+        [sys.executable, "-c", begin + text, url],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": PATH, **(environment or {})},
+        start_new_session=True,
+    )
+
+
 def run(
     url: str,
     text: str,
@@ -29,14 +43,7 @@ def run(
     ``status`` None: however it ends.
     A child that it forks and that hangs is killed with it.
     """
-    process = subprocess.Popen(
-        [sys.executable, "-c", begin + text, url],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": PATH, **(environment or {})},
-        start_new_session=True,
-    )
+    process = start(url, text, begin=begin, environment=environment)
     try:
         printed, errors = process.communicate(timeout=30)
     except BaseException:

@@ -213,15 +213,28 @@ def test_an_outage_is_a_gap_and_silence_is_none(server: Server) -> None:
         presence.mark_online("a")
         clock.now += 7200
         presence.mark_online("b")
-        start = when(START + 3_600_000)
-        plan = history.outage(presence._scope, start, start + timedelta(minutes=3))
-        assert presence._run(plan) == 4
+        start = START + 3_600_000
+
+        def away(seconds: int, since: int = start) -> int:
+            operations = history.outage(presence._scope, since, since + seconds * 1000)
+            return sum(presence._engine.call(one) for one in operations)
+
+        assert away(20) == 0, "it lies in no whole minute"
+        assert away(240) == 3
+        assert away(240) == 0, "it is known"
         samples = presence.history(when(START), when(START + 7_200_001))
         gaps = [one for one in samples if one.gap]
-        assert [one.people for one in gaps] == [0, 0, 0, 0]
-        assert gaps[0].at == start.replace(second=0, microsecond=0)
+        assert [one.people for one in gaps] == [0, 0, 0]
+        assert gaps[0].at == when(start + 10_000)
         hours = presence.history(when(START), when(START + 7_200_001), "hour")
-        assert sum(one.gap for one in hours) == 4
+        assert sum(one.gap for one in hours) == 3
+        # what somebody wrote in is known, whoever did not see it; and what was before the history
+        for _ in range(3):
+            clock.now += 120
+            presence.mark_online("b")
+        assert away(360, START + 7_200_000) == 3
+        assert away(50 * 3600, START - 50 * 3_600_000) == 0
+        assert away(50 * 3600, START + 7_200_000 - 50 * 3_600_000) == 119 - 3
 
 
 def test_a_room_keeps_a_history_by_choice(server: Server) -> None:

@@ -1,22 +1,41 @@
--- Record that the store was away: the minutes of an outage are gaps.
--- KEYS: samples:<hour>..., hour after hour (see file.lua); `gaps` is a letter for each minute: 1 for a gap, else 0
--- ARGV: 1 the first and 2 the last minute of the outage, counted from 1970, 3 how long to keep it in ms
+-- Record that the store was away: of the minutes that lie in the outage as a whole, those in which nobody
+-- wrote are gaps. Who recorded it may have been cut off alone; what others wrote is known.
+--
+-- KEYS: 1 meta | 2... samples:<hour>, hour after hour (see file.lua); `gaps` is a letter for each minute: 1 for a
+--   gap, else 0
+-- ARGV: 1 the first and 2 the last of these minutes, counted from 1970
 -- Reply: how many minutes are gaps that were none
+local call = redis.call
 local first, last, new = tonumber(ARGV[1]), tonumber(ARGV[2]), 0
-for i, key in ipairs(KEYS) do
-  local start = (math.floor(first / 60) + i - 1) * 60
-  local before = redis.call('HGET', key, 'gaps') or string.rep('0', 60)
-  local letters = {}
+local stored = call('HMGET', KEYS[1], 'minute', 'since', 'silent', 'history')
+if not stored[1] then return 0 end  -- no history here
+local written, begins = tonumber(stored[1]), math.floor(stored[2] / 60000)
+local ttl = string.format('%.0f', math.max(stored[4], 86400000) + 2 * 3600000)
+
+local silent = {}
+for from, to in string.gmatch(stored[3] or '', '(%d+)-(%d+)') do silent[#silent + 1] = {tonumber(from), tonumber(to)} end
+local function nobody_wrote(minute)
+  if minute > written then return true end
+  for _, span in ipairs(silent) do
+    if minute >= span[1] and minute <= span[2] then return true end
+  end
+end
+
+for i = 2, #KEYS do
+  local start = (math.floor(first / 60) + i - 2) * 60
+  local before = call('HGET', KEYS[i], 'gaps') or string.rep('0', 60)
+  local letters, found = {}, 0
   for j = 1, 60 do
-    local minute = start + j - 1
-    local letter = string.sub(before, j, j)
-    if minute >= first and minute <= last then
-      if letter == '0' then new = new + 1 end
-      letter = '1'
+    local minute, letter = start + j - 1, string.sub(before, j, j)
+    if letter == '0' and minute >= first and minute <= last and minute > begins and nobody_wrote(minute) then
+      letter, found = '1', found + 1
     end
     letters[j] = letter
   end
-  redis.call('HSET', key, 'gaps', table.concat(letters))
-  if redis.call('PTTL', key) < tonumber(ARGV[3]) then redis.call('PEXPIRE', key, ARGV[3]) end
+  if found > 0 then
+    call('HSET', KEYS[i], 'gaps', table.concat(letters))
+    if call('PTTL', KEYS[i]) < tonumber(ttl) then call('PEXPIRE', KEYS[i], ttl) end
+  end
+  new = new + found
 end
 return new

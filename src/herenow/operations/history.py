@@ -193,18 +193,16 @@ def _file(scope: Scope, first: int, now: int) -> Operation[int | None]:
     )
 
 
-def outage(scope: Scope, start: object, end: object) -> Plan[int]:
-    """Record that the store was away from ``start`` to ``end``; how many minutes are gaps by it."""
-    first, last = names.clean_moment(start, "a start"), names.clean_moment(end, "an end")
-    if last < first:
-        raise ValueError("an outage ends after it starts")
-    ttl = (scope.history or _DAY) + 2 * _HOUR
-    hours = range(first // _HOUR, last // _HOUR + 1)
-    found = 0
-    for i in range(0, len(hours), _HOURS_AT_ONCE):
-        part = hours[i : i + _HOURS_AT_ONCE]
-        which = tuple(keys.samples_key(scope.prefix, scope.room, hour) for hour in part)
-        begin = max(first // _MINUTE, part[0] * 60)
-        [outcome] = yield [Operation(lua.load("outage"), which, (begin, last // _MINUTE, ttl), int)]
-        found += answer(outcome)
-    return found
+def outage(scope: Scope, start: int, end: int) -> list[Operation[int]]:
+    """Record that the store was away from ``start`` to ``end``, in milliseconds: how many new gaps.
+
+    A gap is a minute all of which lies between them and in which nobody wrote. None where there is no
+    such minute, nor in a room without a history.
+    """
+    first, stop = -(-start // _MINUTE), end // _MINUTE
+    if stop <= first:
+        return []
+    hours = range(first // 60, (stop - 1) // 60 + 1)[-_HOURS_AT_ONCE:]
+    which = [keys.samples_key(scope.prefix, scope.room, hour) for hour in hours]
+    args = (max(first, hours[0] * 60), stop - 1)
+    return [Operation(lua.load("outage"), (scope.keys[keys.META], *which), args, int)]

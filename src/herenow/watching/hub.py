@@ -8,9 +8,13 @@ is not heard delays an event and loses none. A room is looked at
 - when its next user is due to expire, and then swept. Who watches the same room in other processes waits
   a little, each for another time: the first one sweeps, and its bell tells the others;
 - after every (re)connection of the doorbell, and now and then in any case.
+
+Where the store did not answer for a while (see `contact`), that is recorded in the room's history by the
+first look that is answered again.
 """
 
 import heapq
+import logging
 import random
 import threading
 import time
@@ -19,14 +23,16 @@ from itertools import islice
 from typing import Any, Final
 
 from herenow import forking, keys
-from herenow.errors import StoreError
+from herenow.errors import StoreError, StoreTimeout, StoreUnavailable
 from herenow.memory import Memory
-from herenow.operations import Operation, Plan, answer, online, upkeep
+from herenow.operations import Operation, Plan, answer, history, online, upkeep
 from herenow.operations.events import Told, read
 from herenow.operations.marking import Written
 from herenow.operations.scope import Scope
+from herenow.watching.contact import Contact
 from herenow.watching.watch import Shown, Watch, nothing
 
+_log: Final = logging.getLogger("herenow")
 ANYWAY: Final = 60.0
 DEAF: Final = 1.0
 """Every so many seconds rooms are looked at where no bell can be heard: the user lacks the right to."""
@@ -40,11 +46,18 @@ _CLOCK_OF_OTHERS: Final = 0.25
 _TURN: Final = 0.3
 
 
+def _never(_channel: bytes) -> float:
+    return 0.0
+
+
 class Feed:
     """A room that is watched, and by whom."""
 
-    def __init__(self, scope: Scope) -> None:
+    def __init__(self, scope: Scope, contact: Contact) -> None:
         self.scope = scope
+        self.contact = contact
+        self.outages: list[tuple[int, int]] = []
+        """From and to when the store was away, in its milliseconds: what is yet to be recorded."""
         self.watches: list[Watch] = []
         self.wake = 0.0
         self.sweep = True
@@ -60,8 +73,11 @@ class Feed:
 class Hub:
     """All watches of one Presence, by room; thread-safe."""
 
-    def __init__(self, memory: Memory, *, own_clock: bool) -> None:
+    def __init__(
+        self, memory: Memory, *, own_clock: bool, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._memory = memory
+        self._clock = clock
         self._own_clock = own_clock
         self.start_anew()
         self._feeds: dict[bytes, Feed] = {}
@@ -69,6 +85,8 @@ class Hub:
         self._dirty: dict[bytes, None] = {}
         self.wake: Callable[[], None] = nothing
         """Called when something is to be done."""
+        self.heard: Callable[[bytes], float] = _never
+        """Told a doorbell, when its line was heard last, by `time.monotonic`."""
         self.anyway = ANYWAY
         """Every so many seconds a room is looked at in any case."""
         forking.register(self)
@@ -85,7 +103,7 @@ class Hub:
         with self._lock:
             feed = self._feeds.get(channel)
             if feed is None:
-                feed = self._feeds[channel] = Feed(watch.scope)
+                feed = self._feeds[channel] = Feed(watch.scope, Contact(self._clock))
             feed.watches.append(watch)
             feed.sweep = True
             self._look_soon(channel, feed)
@@ -184,6 +202,14 @@ class Hub:
                 self._heap = [(one.wake, key) for key, one in self._feeds.items() if one.wake]
                 heapq.heapify(self._heap)
 
+    def missed(self, channels: Iterable[bytes], heard: float = 0.0) -> None:
+        """Note that the store does not answer for some doorbells; ``heard``: when it last did."""
+        with self._lock:
+            for channel in channels:
+                feed = self._feeds.get(channel)
+                if feed is not None:
+                    feed.contact.missed(heard)
+
     def failed(self, feeds: Iterable[Feed]) -> None:
         """Look again at rooms that the store said nothing of: later and later."""
         with self._lock:
@@ -198,6 +224,9 @@ class Hub:
     def look(self, feeds: Sequence[Feed]) -> Plan[None]:
         """Read what is new in these rooms and deliver it; sweep those that are due."""
         yield from self._read(feeds)
+        away = [feed for feed in feeds if feed.outages and not feed.failed]
+        if away:
+            yield from self._record(away)
         sweeping = [feed for feed in feeds if feed.sweep and not feed.failed]
         if sweeping:
             yield from self._sweep(sweeping)
@@ -212,6 +241,9 @@ class Hub:
         bad: dict[Feed, None] = {}
         for (feed, number), outcome in zip(jobs, outcomes, strict=True):
             if isinstance(outcome, StoreError):
+                if isinstance(outcome, StoreUnavailable | StoreTimeout):
+                    channel = feed.scope.keys[keys.EVENTS]
+                    self.missed([channel], self.heard(channel))
                 bad[feed] = None
             else:
                 found[feed][number] = answer(outcome)
@@ -225,6 +257,10 @@ class Hub:
     def _deliver(self, feed: Feed, found: dict[int | None, Told]) -> list[Watch]:
         """Give each watch what follows its place; those that are to start over."""
         feed.failed = 0
+        now = next(iter(found.values())).now  # by the store's own clock that of the answer
+        away = feed.contact.met(round(self._clock() * 1000) if self._own_clock else now)
+        if away is not None:
+            feed.outages.append(away)
         over = [watch for watch in feed.watches if watch.lost and watch.asked]
         reads = [(after, told, Shown(told)) for after, told in found.items()]
         reads.sort(key=lambda one: one[1].counter)
@@ -243,6 +279,24 @@ class Hub:
             self._look_soon(feed.scope.keys[keys.EVENTS], feed)
         self._schedule(feed, reads[-1][1])
         return over
+
+    @staticmethod
+    def _record(feeds: Sequence[Feed]) -> Plan[None]:
+        """Record outages in the rooms' histories; what can't be now is with the next look."""
+        jobs = [
+            (feed, away, operation)
+            for feed in feeds
+            for away in feed.outages
+            for operation in history.outage(feed.scope, *away)
+        ]
+        for feed in feeds:
+            feed.outages = []
+        outcomes = (yield [operation for _, _, operation in jobs]) if jobs else []
+        for (feed, away, _), outcome in zip(jobs, outcomes, strict=True):
+            if isinstance(outcome, StoreUnavailable | StoreTimeout):
+                feed.outages.append(away)
+            elif isinstance(outcome, Exception):  # it may only read, say
+                _log.debug("an outage of room %r is not recorded: %s", feed.scope.room, outcome)
 
     def _schedule(self, feed: Feed, told: Told) -> None:
         """Look again when the next is due."""

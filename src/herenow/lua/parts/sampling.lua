@@ -7,6 +7,9 @@
 -- samples, until they are filed under their hours (file.lua): a script can't name a key by the store's clock.
 -- The same holds for the day's uniques: they are given where the caller knows the day, else the reply names who
 -- is still to be counted (uniques_add.lua). A minute in which nobody was online is not stored.
+--
+-- `silent` in meta has the last spans of whole minutes in which nobody wrote, from-to: see outage.lua.
+local SPANS_KEPT = 20
 local DAY = 86400000
 local SAMPLES = KEYS[11]
 local UNIQUES = {m = KEYS[12], h = KEYS[13], g = KEYS[14], b = KEYS[15]}
@@ -17,6 +20,7 @@ local this_minute, today = math.floor(now / MINUTE), math.floor(now / DAY)
 local counted_from = math.max(tonumber(stored[16]) or now, today * DAY)  -- who was seen since is among the day's uniques
 local closed, closed_some = {}, false  -- minute -> maxima
 local began = nil        -- the moment where history begins with this call
+local silent             -- the span of minutes that nobody wrote in until now
 local seen_today = {m = {}, h = {}, g = {}, b = {}}
 local uncounted = {}     -- day, kind, user, ...
 
@@ -36,6 +40,7 @@ local function open_minute()
   close_minute(minute, top)
   if this_minute > minute then
     count_minutes(math.max(minute + 1, math.floor((now - kept) / MINUTE)), this_minute, close_minute)
+    if this_minute > minute + 1 then silent = (minute + 1) .. '-' .. (this_minute - 1) end
   else -- the clock was set back: these minutes come again, and the larger number counts
     close_minute(this_minute, count(now))
   end
@@ -116,6 +121,13 @@ local function write_minutes(set)
     grown[SAMPLES] = true
   end
   if unfiled ~= tonumber(stored[17]) then set('unfiled', unfiled) end
+  if silent then
+    local spans = {silent}
+    for span in string.gmatch(call('HGET', META, 'silent') or '', '%S+') do
+      if #spans < SPANS_KEPT then spans[#spans + 1] = span end
+    end
+    set('silent', table.concat(spans, ' '))
+  end
   if minute then
     local packed = pack_maxima(top)
     if packed ~= stored[14] then set('top', packed) end
