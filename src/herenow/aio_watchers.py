@@ -19,6 +19,7 @@ from herenow.errors import StoreError
 from herenow.execution import AsyncEngine
 from herenow.models import Event
 from herenow.operations import text
+from herenow.operations.events import Place
 from herenow.operations.scope import Scope
 from herenow.watchers import PING_EVERY
 from herenow.watching import Hub, Switchboard, Watch
@@ -71,6 +72,16 @@ class AsyncEvents:
                     self._watchers.hub.ask(self._watch)
                     await self._told.wait()
         return []
+
+    def take(self) -> list[Event]:
+        """The oldest batch that waits, at once; empty for none."""
+        return self._watch.take()
+
+    @property
+    def place(self) -> Place | None:
+        """Where it is once all that waits is taken; None before it has begun, or while it starts over."""
+        watch = self._watch
+        return watch.place if watch.started and not watch.lost else None
 
     def _begin(self) -> None:
         """Have it served, by the running loop."""
@@ -279,6 +290,7 @@ class _Line:
         self._silent = False
         self.heard = 0.0
         """When anything was heard, by `time.monotonic`."""
+        self._over = False
         self.task = asyncio.get_running_loop().create_task(self._listen())
 
     @property
@@ -313,6 +325,7 @@ class _Line:
 
     def cancel(self) -> None:
         """Hang up."""
+        self._over = True
         self.task.cancel()
 
     async def _listen(self) -> None:
@@ -327,7 +340,7 @@ class _Line:
             for channel in list(self._channels):
                 await self._say(self._watchers.verb, channel)
             pinging = asyncio.get_running_loop().create_task(self._ping(line))
-            while True:
+            while not self._over:  # a cancellation that met the end of a time-out is lost
                 message = await line.read_response()
                 self._silent, self.heard = False, time.monotonic()
                 await self._watchers.heard(self, message)

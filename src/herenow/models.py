@@ -125,7 +125,8 @@ class Event:
     """Something that happened in a room.
 
     ``type`` is join, leave (``reason`` left or timeout), update or reset; ``id`` is opaque, and
-    resumes a watch. ``away``, ``session`` and ``info`` are None where the event says nothing of them.
+    resumes a watch. ``away``, ``session`` and ``info`` are None where the event says nothing of them;
+    ``was`` is the kind that she was of, where an update moved her to another.
     """
 
     id: str
@@ -139,6 +140,7 @@ class Event:
     session: str | None = None
     info: dict[str, Any] | None = field(default=None, hash=False)
     snapshot: Snapshot | None = None
+    was: Kind | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,13 @@
 """What the tests of the service share: the application around a real store, `herenow serve` running."""
 
 import contextlib
+import json
 import os
 import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,9 +20,12 @@ from herenow.service import Service, create_app
 from tests.cli.conftest import environment
 from tests.conftest import SERVER
 from tests.servers import Server, binary, start_server
+from tests.service import streaming_app
+from tests.service.following import Following
 
 SECRET = "only-for-tests-0123456789"
 API_KEY = "a-key-for-tests-0123456789"
+APPLICATION = str(Path(streaming_app.__file__))
 
 
 def token(user: str | None = None, **how: Any) -> str:
@@ -109,3 +114,71 @@ class Process:
         if self.process.stdout is not None:
             self.process.stdout.close()
         return code
+
+
+class Streaming:
+    """A process that serves streams alone (`streaming_app`), at ``url``."""
+
+    def __init__(self, store: str, log: Path, **settings: Any) -> None:
+        self.log = log
+        self._follows: list[Following] = []
+        with log.open("wb") as out:
+            self.process = subprocess.Popen(
+                [sys.executable, APPLICATION, store, json.dumps(settings)],
+                stdout=subprocess.PIPE,
+                stderr=out,
+                env=environment(),
+                text=True,
+                start_new_session=True,
+            )
+        assert self.process.stdout is not None
+        port = self.process.stdout.readline().strip()
+        assert port, log.read_text()
+        self.port = int(port)
+        self.url = f"http://127.0.0.1:{port}"
+
+    def follow(self, last: str | None = None, rooms: Any = None, /, **params: Any) -> Following:
+        """Open a stream; it is closed with the rest."""
+        made = Following(self.url, params, last, rooms)
+        self._follows.append(made)
+        return made
+
+    def count(self) -> dict[str, Any]:
+        told: dict[str, Any] = httpx.get(f"{self.url}/count", timeout=10).json()
+        return told
+
+    def stop(self, how: int = signal.SIGTERM) -> int:
+        """End it; its exit code."""
+        if self.process.poll() is None:
+            self.process.send_signal(how)
+        code = self.process.wait(20)
+        if self.process.stdout is not None:
+            self.process.stdout.close()
+        return code
+
+    def close(self) -> None:
+        try:
+            for one in self._follows:
+                one.close()
+        finally:
+            self.stop()
+        told = self.log.read_text()
+        assert "Traceback" not in told, told
+        assert "ERROR" not in told, told
+
+
+Stream = Callable[..., Streaming]
+
+
+@pytest.fixture
+def stream(server: Server, tmp_path: Path) -> Iterator[Stream]:
+    """Start a process that serves streams of the test's server, or of another one, by these settings."""
+    with contextlib.ExitStack() as running:
+
+        def start(store: str = "", **settings: Any) -> Streaming:
+            log = tmp_path / f"streams-{time.monotonic_ns()}.log"
+            made = Streaming(store or server.unix_url, log, **{"interval": 0.2} | settings)
+            running.callback(made.close)
+            return made
+
+        yield start

@@ -126,21 +126,21 @@ def _read_record(record: str, number: int, entry_at: str, room: str, tail: str) 
         away=away == "1" if away else None,
         session=session if away else None,
         info=(json.loads(info) if info else {}) if away else None,
+        was=KIND_OF[was] if was else None,
     )
-    return StoredEvent(event, KIND_OF[was] if was else None, number, int(at or entry_at))
+    return StoredEvent(event, event.was, number, int(at or entry_at))
 
 
 def as_outsider(stored: StoredEvent) -> Event | None:
     """Show an event to somebody who does not see the hidden; None for what does not concern them."""
     event = stored.event
     if event.type == "update" and event.kind == "hidden" and stored.was not in (None, "hidden"):
-        return replace(
-            event, type="leave", kind=stored.was, reason="left", away=None, session=None, info=None
-        )
+        shown = replace(event, type="leave", kind=stored.was, reason="left", was=None)
+        return replace(shown, away=None, session=None, info=None)
     if event.kind == "hidden":
         return None
     if stored.was == "hidden":
         if event.session or event.away or event.info:
-            return replace(event, type="join")
-        return replace(event, type="join", away=None, session=None, info=None)
+            return replace(event, type="join", was=None)
+        return replace(event, type="join", was=None, away=None, session=None, info=None)
     return event

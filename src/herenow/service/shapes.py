@@ -80,7 +80,7 @@ def event_json(event: Event, *, hidden: bool) -> Json:
         said["snapshot"] = snapshot_json(event.snapshot, hidden=hidden)
         return said
     said |= {"user": event.user, "kind": event.kind, "at": moment_json(event.at)}
-    for name in ("reason", "away", "session", "info"):
+    for name in ("reason", "away", "session", "info", "was"):
         value = getattr(event, name)
         if value is not None:
             said[name] = value
@@ -162,7 +162,7 @@ SCHEMAS: Final[dict[str, Json]] = {
         event_id=_TEXT,
     ),
     "Event": _object(
-        ("user", "kind", "reason", "away", "session", "info", "snapshot"),
+        ("user", "kind", "reason", "away", "session", "info", "snapshot", "was"),
         id=_TEXT,
         type={"type": "string", "enum": ["join", "leave", "update", "reset"]},
         room=_TEXT,
@@ -174,6 +174,7 @@ SCHEMAS: Final[dict[str, Json]] = {
         session=_TEXT,
         info=_INFO,
         snapshot=reference("Snapshot"),
+        was=_KIND,
     ),
     "Sample": _object(
         ("people",), at=_TIME, people=_NUMBER, counts=reference("Counts"), gap=_NUMBER

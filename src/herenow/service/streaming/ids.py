@@ -1,0 +1,122 @@
+"""What the ``id:`` of a stream's events says: where the stream is, in each of its rooms.
+
+In a stream of one room it is the id of the event, or ``c`` where the room tells counts alone, so that
+who is online is not known and a resumed stream starts over. In a stream of several rooms it is opaque,
+and at most `MOST` letters: ``r`` and, in base64, which rooms they are, the histories of the store, and
+for each room its place.
+"""
+
+import base64
+import binascii
+from collections.abc import Sequence
+from hashlib import blake2b
+from typing import Final
+
+from herenow.operations.events import Place
+
+UNKNOWN: Final = "c"
+MOST: Final = 2_000
+_TAG: Final = 6
+_WIDTH: Final = 7  # bytes of a number: 16 digits
+_MOMENT: Final = 0x80
+_NOTHING: Final = b"\0"
+"""The piece of a room whose place is not known."""
+
+
+class StreamId:
+    """The places of a stream, room by room; ``str`` is what the client is to come back with."""
+
+    __slots__ = ("_histories", "_pieces", "_places", "_tag")
+
+    def __init__(self, rooms: Sequence[str]) -> None:
+        self._tag = _tag(rooms)
+        self._places: list[Place | None] = [None] * len(rooms)
+        self._pieces: list[bytes] = [_NOTHING] * len(rooms)
+        self._histories: list[str] = []
+
+    def move(self, room: int, place: Place | None) -> None:
+        """Note where it is in a room; None: not known."""
+        self._places[room] = place
+        if place is not None and place.history and place.history not in self._histories:
+            known = {one.history for one in self._places if one is not None and one.history}
+            self._histories = sorted(known)
+            self._pieces = [self._piece(one) for one in self._places]
+        else:
+            self._pieces[room] = self._piece(place)
+
+    def _piece(self, place: Place | None) -> bytes:
+        if place is None:
+            return _NOTHING
+        history = self._histories.index(place.history) + 1 if place.history else 0
+        number = place.number.to_bytes(_WIDTH)
+        if not place.moment:
+            return bytes((1 + history,)) + number
+        return bytes((_MOMENT | 1 + history,)) + number + place.moment.to_bytes(_WIDTH)
+
+    def __str__(self) -> str:
+        histories = b"".join(
+            bytes((len(one),)) + bytes.fromhex(one.zfill(len(one) + len(one) % 2))
+            for one in self._histories
+        )
+        packed = b"".join((self._tag, bytes((len(self._histories),)), histories, *self._pieces))
+        return "r" + base64.urlsafe_b64encode(packed).decode().rstrip("=")
+
+
+def read_id(given: str | None, rooms: Sequence[str]) -> list[Place | None]:
+    """Tell where a stream of these rooms was; None for a room where that is not known.
+
+    Raises ValueError for what no stream and no event ever had as its id.
+    """
+    unknown: list[Place | None] = [None] * len(rooms)
+    if given is None or given == UNKNOWN:
+        return unknown
+    if not given.startswith("r"):
+        place = Place.parse(given)
+        return [place] if len(rooms) == 1 else unknown
+    if len(given) > MOST:
+        raise ValueError(f"Last-Event-ID has at most {MOST} letters")
+    try:
+        packed = base64.b64decode(
+            given[1:] + "=" * ((1 - len(given)) % 4),
+            altchars=b"-_",
+            validate=True,
+        )
+    except (ValueError, binascii.Error):
+        raise ValueError("Last-Event-ID is one that a stream gave") from None
+    if packed[:_TAG] != _tag(rooms):
+        return unknown  # of other rooms
+    try:
+        return _places(packed, len(rooms))
+    except IndexError:
+        raise ValueError("Last-Event-ID is one that a stream gave") from None
+
+
+def _tag(rooms: Sequence[str]) -> bytes:
+    return blake2b("\0".join(rooms).encode(), digest_size=_TAG).digest()
+
+
+def _places(packed: bytes, count: int) -> list[Place | None]:
+    at = _TAG + 1
+    histories = [""]
+    for _ in range(packed[_TAG]):
+        letters = packed[at]
+        end = at + 1 + (letters + 1) // 2
+        histories.append(packed[at + 1 : end].hex()[-letters:] if letters else "")
+        at = end
+    places: list[Place | None] = []
+    for _ in range(count):
+        head = packed[at]
+        at += 1
+        if not head:
+            places.append(None)
+            continue
+        end = at + (2 * _WIDTH if head & _MOMENT else _WIDTH)
+        packed[end - 1]  # it ends too early: IndexError
+        number = int.from_bytes(packed[at : at + _WIDTH])
+        moment = int.from_bytes(packed[at + _WIDTH : end])
+        history = ["", *histories][head & ~_MOMENT]
+        places.append(Place.parse(str(Place(number, moment, history))))  # its sizes are checked
+        at = end
+    if at != len(packed):
+        raise IndexError("it goes on")
+    return places

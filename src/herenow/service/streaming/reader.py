@@ -1,0 +1,221 @@
+"""One open stream: what waits for its reader, and the ASGI response that sends it.
+
+An idle stream is one task, the server's own, which waits for the client to go; what there is to send is
+sent by a task that lives as long as something waits. What waits is bounded: a reader too slow for that,
+or whose connection takes nothing, is cut off, and its connection aborted.
+"""
+
+import asyncio
+import logging
+import math
+import random
+import socket
+import struct
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final
+
+from starlette.responses import Response
+from starlette.types import Message, Receive, Scope, Send
+
+from herenow.operations.events import Place
+from herenow.service.streaming.frames import COMMENT, Frame, beginning
+from herenow.service.streaming.ids import StreamId
+
+if TYPE_CHECKING:
+    from herenow.service.streaming.lines import Line
+
+_log: Final = logging.getLogger("herenow")
+_HEADERS: Final = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-store"),
+    (b"x-accel-buffering", b"no"),
+    (b"x-content-type-options", b"nosniff"),
+]
+_END: Final[Message] = {"type": "http.response.body", "body": b"", "more_body": False}
+
+
+class Reader:
+    """What waits for one stream, and where the stream is. ``users`` None: it is told of all."""
+
+    __slots__ = (
+        "__weakref__", "_most", "_queue", "_send", "_task", "_transport", "_waiting", "_writer",
+        "believed", "closed", "dropped", "ending", "last", "lines", "rooms", "since", "stream_id",
+        "until", "users",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        rooms: Sequence[str],
+        users: frozenset[str] | None,
+        places: list[Place | None],
+        most: int,
+    ) -> None:
+        self.rooms = rooms
+        self.users = users
+        self.stream_id: StreamId | None = None
+        if len(rooms) > 1:
+            self.stream_id = StreamId(rooms)
+            for at, place in enumerate(places):
+                self.stream_id.move(at, place)
+        self.lines: list[Line | None] = [None] * len(rooms)
+        """Whose events it is told, room by room; None while it waits to start over."""
+        self.believed: dict[int, dict[str, bool]] | None = None
+        """Which watched users the client takes to be online, by room, until that is sure to be right."""
+        self.closed = self.ending = self.dropped = False
+        self.until = math.inf
+        self.last = monotonic()
+        self.since = 0.0
+        """Since when a send is under way; 0 when none is."""
+        self._most = most
+        self._queue: list[bytes] = []
+        self._waiting = 0
+        self._send: Send | None = None
+        self._writer: asyncio.Task[None] | None = None
+        self._task: asyncio.Task[Any] | None = None
+        self._transport: Any = None
+
+    def begin(self, send: Send) -> None:
+        """Send from now on, in the task that serves the request."""
+        self._send = send
+        self._task = asyncio.current_task()
+        self._transport = _transport(self._task)
+        self._write_soon()
+
+    def tell(self, room: int, frame: Frame) -> None:
+        """Have one frame sent."""
+        self.put(frame.whole if self.stream_id is None else frame.among(self.stream_id, room))
+
+    def tell_all(self, room: int, frames: Sequence[Frame], whole: bytes) -> None:
+        """Have frames sent, which together are ``whole`` in a stream of one room."""
+        if self.stream_id is None:
+            self.put(whole)
+        else:
+            for frame in frames:
+                self.put(frame.among(self.stream_id, room))
+
+    def put(self, data: bytes) -> None:
+        """Have bytes sent."""
+        if self.closed or self.ending:
+            return
+        self._queue.append(data)
+        self._waiting += len(data)
+        if self._waiting > self._most and len(self._queue) > 1:
+            self.cut()
+        elif self._writer is None:
+            self._write_soon()
+
+    def _write_soon(self) -> None:
+        if self._send is not None and self._writer is None and (self._queue or self.ending):
+            self._writer = asyncio.get_running_loop().create_task(self._write(self._send))
+
+    async def _write(self, send: Send) -> None:
+        try:
+            while self._queue and not self.closed:
+                queue, self._queue, self._waiting = self._queue, [], 0
+                body = queue[0] if len(queue) == 1 else b"".join(queue)
+                self.last = self.since = monotonic()
+                await send({"type": "http.response.body", "body": body, "more_body": True})
+                self.since = 0.0
+            if self.ending and not self.closed:
+                await send(_END)
+        except Exception as error:  # noqa: BLE001 - whatever a server raises when its client is gone
+            _log.debug("a stream ends: %s", error)
+            self.cut()
+        finally:
+            self._writer = None
+
+    def end(self) -> None:
+        """End it well, after what waits; the client comes back when it likes."""
+        if not self.ending:
+            self.ending = True
+            self._write_soon()
+
+    def cut(self) -> None:
+        """End it now: nothing more is sent, and the connection is aborted."""
+        if self.closed:
+            return
+        self.dropped = True
+        self.close()
+        if self._transport is not None:
+            _abort(self._transport)
+        elif self._task is not None:
+            self._task.cancel()
+
+    def close(self) -> None:
+        """Let go of what waits: the client is gone, or will be."""
+        self.closed = True
+        self._queue, self._waiting = [], 0
+
+
+class Stream(Response):
+    """The response that is a stream. ``opened`` and ``ended`` are called around it."""
+
+    media_type = "text/event-stream"
+
+    def __init__(
+        self,
+        reader: Reader,
+        retry: float,
+        opened: Callable[[Reader], None],
+        ended: Callable[[Reader], None],
+    ) -> None:
+        self.status_code = 200
+        self.background = None
+        self.init_headers()
+        self.raw_headers = list(_HEADERS)
+        self.reader = reader
+        self._retry = retry
+        self._opened, self._ended = opened, ended
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send until the client goes, or the stream is ended."""
+        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+        reader = self.reader
+        if scope["method"] == "HEAD":
+            await send(_END)
+            return
+        try:
+            retry = round(self._retry * random.uniform(1, 2) * 1000)  # noqa: S311 - no secret
+            first = {"type": "http.response.body", "body": beginning(retry), "more_body": True}
+            await send(first)
+            reader.begin(send)
+            self._opened(reader)
+            while (await receive())["type"] != "http.disconnect":
+                pass
+        except OSError as error:  # how servers may say that the client is gone
+            _log.debug("a stream ends: %s", error)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if not reader.closed or task is None or task.uncancel() > 0:
+                raise  # it was not `cut`
+        finally:
+            reader.close()
+            self._ended(reader)
+
+
+def _abort(transport: Any) -> None:
+    """Close a connection without what it still was to bring, in the kernel too."""
+    sock = transport.get_extra_info("socket")
+    if sock is not None and sock.family != socket.AF_UNIX:
+        with suppress(OSError):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()
+
+
+def heartbeat(reader: Reader) -> None:
+    """Say that the stream lives."""
+    reader.put(COMMENT)
+
+
+def _transport(task: "asyncio.Task[Any] | None") -> Any:
+    """The connection that a request came by, where its task shows it as uvicorn's does; else None.
+
+    ASGI has no word for aborting a connection: to end a response only stops writing, and what a reader
+    that takes nothing has not taken would be kept until the kernel gives up, for many minutes.
+    """
+    frame = getattr(None if task is None else task.get_coro(), "cr_frame", None)
+    cycle = None if frame is None else frame.f_locals.get("self")
+    found = getattr(cycle, "transport", None)
+    return found if callable(getattr(found, "abort", None)) else None

@@ -1,0 +1,48 @@
+"""What bounds the streams and paces them."""
+
+from dataclasses import dataclass
+
+from herenow import names
+
+MAX_ROOMS = 32
+MAX_USERS = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamSettings:
+    """Settings of the streams; times in seconds. Raises ValueError for what makes no sense."""
+
+    every_event_below: int = 100
+    """Rooms with fewer online (to whoever looks) tell each event at once."""
+    counts_only_from: int = 10_000
+    """Rooms with so many online tell their counts alone; watched users are told of in any room."""
+    slack: float = 0.1
+    """A room goes back over a threshold when it has this part fewer online."""
+    interval: float = 1.0
+    """Between two diffs, and between two counts, of one room."""
+    heartbeat: float = 15.0
+    """After so long without anything to tell, a comment is sent."""
+    retry: float = 3.0
+    """Clients reconnect after once to twice this, each after another time."""
+    max_streams: int = 10_000
+    """Of this process; further ones are refused."""
+    max_waiting: int = 4 * 2**20
+    """Bytes that wait for a reader at most: who reads so slowly is cut off."""
+    max_diff: int = 5_000
+    """Users in a diff at most; where more came and went in an interval, a reset says it."""
+    send_timeout: float = 20.0
+    """A reader whose connection takes nothing for so long is cut off."""
+    stop_within: float = 1.5
+    """For readers and sessions to end, when the service does."""
+
+    def __post_init__(self) -> None:
+        for name in ("interval", "heartbeat", "retry", "send_timeout", "stop_within"):
+            names.milliseconds(getattr(self, name), name)
+        for name in ("every_event_below", "counts_only_from", "max_streams", "max_diff"):
+            names.clean_limit(getattr(self, name))
+        if not 0 <= self.slack < 1:
+            raise ValueError("slack is a part of a threshold: from 0 to below 1")
+        if self.counts_only_from < self.every_event_below:
+            raise ValueError("counts_only_from is not below every_event_below")
+        if self.max_waiting < 2**16:
+            raise ValueError("max_waiting is at least 64 KiB")

@@ -1,0 +1,78 @@
+"""A program: streams of one store under a real uvicorn, as an application would mount them.
+
+``python streaming_app.py URL SETTINGS``, the settings as JSON. Prints its port, and serves
+``/events`` (`room` and `user` repeat; `hidden`; `who`, `kind`, `session`: an identity) and ``/count``.
+"""
+
+import json
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+import herenow
+from herenow.service.streaming import Identity, Streams, StreamSettings, TooManyStreams
+
+
+def application(url: str, settings: StreamSettings) -> Starlette:
+    told: dict[str, int] = {}
+
+    def tell(what: str) -> None:
+        told[what] = told.get(what, 0) + 1
+
+    presence = herenow.AsyncPresence(url, resolution=0)
+    made: dict[str, Streams] = {}
+
+    @asynccontextmanager
+    async def lifespan(_: Any) -> AsyncIterator[None]:
+        made["streams"] = Streams(presence, settings, tell=tell)
+        yield
+        await made["streams"].close()
+        await presence.aclose()
+
+    async def events(request: Request) -> Response:
+        query = request.query_params
+        try:
+            who = query.get("who")
+            identity = None
+            if who is not None:
+                kind: Any = query.get("kind")
+                identity = Identity(who, kind, query.get("session", ""))
+            return await made["streams"].open(
+                query.getlist("room") or ["site"],
+                users=query.getlist("user") or None,
+                include_hidden="hidden" in query,
+                after=request.headers.get("last-event-id"),
+                identity=identity,
+            )
+        except herenow.TooManySessions as error:
+            return PlainTextResponse(str(error), 409)
+        except ValueError as error:
+            return PlainTextResponse(str(error), 400)
+        except TooManyStreams as error:
+            return PlainTextResponse(str(error), 503)
+
+    async def count(_: Request) -> Response:
+        streams = made["streams"]
+        feeds = [len(one._sides) for one in streams._feeds.values()]
+        return JSONResponse({"open": streams.count, "feeds": feeds, **told})
+
+    return Starlette(routes=[Route("/events", events), Route("/count", count)], lifespan=lifespan)
+
+
+if __name__ == "__main__":
+    chosen = StreamSettings(**json.loads(sys.argv[2]))
+    config = uvicorn.Config(
+        application(sys.argv[1], chosen), port=0, log_level="warning", lifespan="on", ws="none"
+    )
+    listening = config.bind_socket()
+    listening.listen(4096)
+    sys.stdout.write(f"{listening.getsockname()[1]}\n")
+    sys.stdout.flush()
+    uvicorn.Server(config).run(sockets=[listening])

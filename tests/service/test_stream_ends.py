@@ -1,0 +1,108 @@
+"""How streams end: a server that stops, clients that go, readers that take nothing."""
+
+import random
+import signal
+import socket
+import time
+from pathlib import Path
+
+import herenow
+from tests.servers import poll
+from tests.service.conftest import Stream
+from tests.service.following import raw
+
+
+def test_it_stops_within_two_seconds_with_streams_open(
+    stream: Stream, presence: herenow.Presence
+) -> None:
+    serving = stream()
+    followings = [serving.follow(room=f"r{i % 3}") for i in range(30)]
+    for one in followings:
+        one.until_told("reset")
+    began = time.monotonic()
+    assert serving.stop() in {0, -signal.SIGTERM}
+    assert time.monotonic() - began < 2
+    for one in followings:
+        assert one.ended.wait(1)
+
+
+def test_a_client_that_goes_is_noticed(stream: Stream) -> None:
+    serving = stream()
+    followings = [serving.follow() for _ in range(5)]
+    poll(lambda: serving.count()["open"] == 5, "five")
+    for one in followings:
+        one.close()
+    poll(lambda: serving.count()["open"] == 0, "none", 2)
+    told = serving.count()
+    assert (told["opened"], told["ended"], told.get("cut", 0)) == (5, 5, 0)
+    assert told["feeds"] == []
+
+
+def test_a_reader_that_takes_nothing_is_cut_and_others_go_on(
+    stream: Stream, presence: herenow.Presence
+) -> None:
+    serving = stream(max_waiting=2**17, send_timeout=60.0, every_event_below=10)
+    good = serving.follow()
+    good.until_told("reset")
+    with raw(serving.port, size=4096) as (sock, lines):
+        while not next(lines).startswith(b"data"):
+            pass
+        before = memory(serving.process.pid)
+        for i in range(20_000):
+            info = {"page": f"{i:04}" + "x" * 900}
+            presence.mark_online("alice", session="tab", info=info)
+            if i % 200 == 0 and serving.count()["open"] == 1:
+                break
+        poll(lambda: serving.count()["open"] == 1, "the end of the stuck one")
+        assert serving.count()["cut"] == 1
+        assert memory(serving.process.pid) - before < 20e6
+        presence.mark_online("bob")
+        good.until_told("join", "bob")
+        assert_aborted(sock)
+
+
+def test_a_reader_that_takes_little_is_cut_after_a_while(
+    stream: Stream, presence: herenow.Presence
+) -> None:
+    serving = stream(send_timeout=1.0)
+    with raw(serving.port, size=4096) as (sock, lines):
+        while not next(lines).startswith(b"data"):
+            pass
+        dice = random.Random(1)
+        end = time.monotonic() + 20
+        while serving.count()["open"] and time.monotonic() < end:
+            info = {"page": f"{dice.random()}" + "x" * 900}
+            for _ in range(20):
+                presence.mark_online("alice", session="tab", info=info | {"n": dice.random()})
+        assert serving.count()["cut"] == 1
+        assert_aborted(sock)
+
+
+def test_it_stops_in_time_with_a_reader_that_takes_nothing(
+    stream: Stream, presence: herenow.Presence
+) -> None:
+    serving = stream()
+    with raw(serving.port, size=4096) as (_, lines):
+        while not next(lines).startswith(b"data"):
+            pass
+        for i in range(3000):
+            presence.mark_online("alice", session="tab", info={"page": f"{i}" + "x" * 900})
+        began = time.monotonic()
+        assert serving.stop() in {0, -signal.SIGTERM}
+        assert time.monotonic() - began < 2.5
+
+
+def assert_aborted(sock: socket.socket) -> None:
+    """The kernel holds nothing back: after what had arrived comes a reset, and at once."""
+    sock.settimeout(5)
+    try:
+        while sock.recv(65536):
+            pass
+    except ConnectionResetError:
+        return
+    raise AssertionError("it was ended, not aborted")
+
+
+def memory(pid: int) -> int:
+    """Bytes that a process holds."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * 4096

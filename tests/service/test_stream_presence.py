@@ -1,0 +1,118 @@
+"""A stream that is presence: it opens and she is there, it ends and she leaves; however it ends."""
+
+import signal
+import time
+
+import herenow
+from tests.conftest import SERVER
+from tests.servers import binary, poll, start_server
+from tests.service.conftest import Stream
+
+
+def test_she_is_there_as_long_as_the_stream(stream: Stream, presence: herenow.Presence) -> None:
+    serving = stream()
+    following = serving.follow(who="alice", session="tab", room=["site", "doc"])
+    following.until(lambda: len(following.told) == 2)
+    for room in (presence, presence.room("doc")):
+        found = room.lookup(["alice"])["alice"]
+        assert found.online
+        assert [one.name.startswith("tab~") for one in found.sessions] == [True]
+    assert {"alice"} == following.room().online == following.room("doc").online
+    following.close()
+    poll(lambda: not presence.is_online("alice"), "her leave", 2)
+    poll(lambda: not presence.room("doc").is_online("alice"), "her leave", 2)
+
+
+def test_the_late_end_of_a_connection_leaves_the_new_one_alone(
+    stream: Stream, presence: herenow.Presence
+) -> None:
+    serving = stream()
+    told = serving.follow()
+    first = serving.follow(who="alice", session="tab", kind="guest")
+    first.until_told("reset")
+    second = serving.follow(first.last, who="alice", session="tab")
+    second.until(lambda: serving.count()["open"] == 3)
+    first.close()
+    poll(lambda: serving.count()["open"] == 2, "the first to end")
+    time.sleep(0.3)
+    found = presence.lookup(["alice"])["alice"]
+    assert found.online
+    assert found.kind == "guest"
+    assert len(found.sessions) == 1
+    second.close()
+    told.until_told("leave", "alice")
+    assert ("leave", "alice") not in told.brief()[:-1]
+
+
+def test_she_is_kept_fresh_in_a_short_window(stream: Stream, presence: herenow.Presence) -> None:
+    room = presence.room("doc", window=1)
+    room.mark_online("first")
+    serving = stream()
+    following = serving.follow(who="alice", kind="guest", room="doc")
+    following.until_told("reset")
+    end = time.monotonic() + 2.5
+    while time.monotonic() < end:
+        assert room.is_online("alice")
+        time.sleep(0.05)
+    assert ("leave", "alice") not in following.brief()
+    assert room.lookup(["alice"])["alice"].kind == "guest"
+
+
+def test_a_33rd_session_is_refused_before_the_stream_begins(
+    stream: Stream, presence: herenow.Presence
+) -> None:
+    for i in range(32):
+        presence.room("doc").mark_online("alice", session=f"s{i}")
+    serving = stream()
+    refused = serving.follow(who="alice", room=["site", "doc"])
+    assert refused.status == 409
+    assert not presence.is_online("alice")
+    assert serving.follow(who="bob", room="doc").status == 200
+
+
+def test_killed_it_lets_its_people_go_within_the_window(
+    stream: Stream, presence: herenow.Presence
+) -> None:
+    room = presence.room("doc", window=2)
+    room.mark_online("first")
+    serving, other = stream(), stream()
+    told = other.follow(room="doc")
+    serving.follow(who="alice", room="doc").until_told("reset")
+    told.until_told("join", "alice")
+    began = time.monotonic()
+    serving.stop(signal.SIGKILL)
+    told.until_told("leave", "alice")
+    assert time.monotonic() - began < 3.5
+
+
+def test_stopped_it_has_everybody_leave_at_once(stream: Stream, presence: herenow.Presence) -> None:
+    serving = stream()
+    for i in range(40):
+        serving.follow(who=f"u{i}").until_told("reset")
+    assert presence.count_online_users() == 40
+    began = time.monotonic()
+    assert serving.stop() in {0, -signal.SIGTERM}
+    assert time.monotonic() - began < 2
+    assert presence.count_online_users() == 0
+
+
+def test_it_is_open_without_the_store_and_marks_when_that_is_back(stream: Stream) -> None:
+    with start_server(binary(SERVER)) as store:
+        serving = stream(store.unix_url)
+        store.kill()
+        following = serving.follow(who="alice", kind="guest")
+        assert following.status == 200
+        store.restart()
+        with herenow.Presence(store.unix_url) as presence:
+
+            def is_there() -> bool:
+                try:
+                    return presence.lookup(["alice"])["alice"].kind == "guest"
+                except herenow.StoreError:
+                    return False
+
+            poll(is_there, "her mark")
+            following.until(lambda: following.room().counts is not None)
+            store.kill()
+            store.restart()  # empty: she is there again, as what she was
+            poll(is_there, "her mark")
