@@ -3,6 +3,7 @@
 The user of the table is alice, its room is site.
 """
 
+import asyncio
 import json
 import time
 import uuid
@@ -58,6 +59,8 @@ TABLE: dict[tuple[str, str], dict[str, int]] = {
     ("POST", "/v1/counts"): READ,
     ("GET", "/v1/rooms/{room}/history"): READ,
     ("GET", "/v1/rooms/{room}/uniques"): READ,
+    ("GET", "/v1/rooms/{room}/events"): READ,
+    ("GET", "/v1/events"): READ,
     ("DELETE", "/v1/users/{user}"): row("admin", "key"),
     ("GET", "/v1/users/{user}/why"): row(*ADMINS),
     # the credential is in its body; whoever comes without one has said nothing
@@ -96,6 +99,8 @@ async def _status(api: httpx.AsyncClient, method: str, path: str, credential: st
     headers = {"Authorization": "", **bearer(credential)}
     if path == "/v1/beacon":
         body = {} if credential is None else {"token": credential}
+    if path.endswith("/events"):
+        return await _status_of_stream(api, address, bearer(credential))
     if not headers["Authorization"]:
         api = httpx.AsyncClient(transport=api._transport, base_url=api.base_url)
         headers = {}
@@ -106,6 +111,59 @@ async def _status(api: httpx.AsyncClient, method: str, path: str, credential: st
     if answer.status_code == 401:
         assert answer.headers["www-authenticate"].startswith("Bearer")
     return 200 if answer.is_success else answer.status_code
+
+
+async def _status_of_stream(
+    api: httpx.AsyncClient, path: str, headers: dict[str, str], query: str = ""
+) -> int:
+    """Begin to read a stream, and go."""
+    found: list[int] = []
+    begun = asyncio.Event()
+
+    async def receive() -> dict[str, Any]:
+        await begun.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        if message["type"] == "http.response.start":
+            found.append(message["status"])
+            begun.set()
+
+    transport: Any = api._transport
+    scope = {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": "GET",
+        "scheme": "http",
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": query.encode(),
+        "root_path": "",
+        "headers": [(name.lower().encode(), value.encode()) for name, value in headers.items()],
+        "client": ("192.0.2.1", 1),
+        "server": ("service.test", 80),
+    }
+    await asyncio.wait_for(transport.app(scope, receive, send), 5)
+    return found[0]
+
+
+async def test_a_stream_is_of_the_rooms_and_the_user_of_its_token(api: httpx.AsyncClient) -> None:
+    async def ask(credential: str, query: str, path: str = "/v1/events") -> int:
+        return await _status_of_stream(api, path, bearer(credential), query)
+
+    alice = token("alice", rooms=["a", "b"])
+    assert await ask(alice, "room=a&room=b") == 200
+    assert await ask(alice, "room=a&room=c") == 403
+    assert await ask(alice, "") == 403  # the site
+    assert await ask(alice, "room=a&hidden=true") == 403
+    assert await ask(alice, "room=a&session=tab") == 200
+    assert await ask(token(), "session=tab") == 403
+    assert await ask(API_KEY, "session=tab") == 403
+    assert await ask(API_KEY, "hidden=true") == 200
+    assert await _status_of_stream(api, "/v1/events", {}, f"room=a&token={alice}") == 200
+    assert await _status_of_stream(api, "/v1/events", {}, f"room=c&token={alice}") == 403
+    assert await _status_of_stream(api, "/v1/events", {}, f"token={alice}&token={alice}") == 400
 
 
 async def test_a_token_marks_its_user_as_its_own_kind_alone(api: httpx.AsyncClient) -> None:

@@ -24,6 +24,7 @@ def page(browser: Browser) -> Iterator[tuple[Page, list[str]]]:
     context = browser.new_context()
     opened, wrong = context.new_page(), list[str]()
     opened.on("pageerror", lambda error: wrong.append(str(error)))
+    opened.on("console", lambda said: wrong.append(said.text) if said.type == "error" else None)
     yield opened, wrong
     context.close()
 
@@ -51,6 +52,9 @@ def test_a_link_opens_it_and_it_shows_who_is_there(
     [cookie] = shown.context.cookies()
     assert (cookie["httpOnly"], cookie["sameSite"]) == (True, "Strict")
     assert shown.evaluate("document.cookie") == ""
+    put(address, "dave")
+    expect(shown.locator("#events")).to_contain_text("dave came")
+    expect(shown.locator("#users")).to_contain_text("dave")
     shown.reload()
     expect(shown.locator("#users")).to_contain_text("alice")
     assert wrong == []

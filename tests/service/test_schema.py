@@ -41,8 +41,8 @@ def schema(serve: Serve) -> Any:
 
 
 def test_schemathesis_finds_nothing(schema: Any) -> None:
-    """Every operation, with data that the description allows and with data that it does not."""
-    for operation in schema.get_all_operations():
+    """Every operation but the streams, which have no end; with data that is allowed, and that is not."""
+    for operation in schema.exclude(path_regex="/events$").get_all_operations():
         _check(operation.ok())
 
 

@@ -1,5 +1,6 @@
 """`herenow serve` and `herenow token`, as whoever runs them meets them; the application where mounted."""
 
+import contextlib
 import signal
 import time
 from pathlib import Path
@@ -215,3 +216,53 @@ async def test_answers_are_of_the_described_shape(api: httpx.AsyncClient) -> Non
             schema = said["content"]["application/json"]["schema"]
             whole = {**schema, "components": told["components"]}
             Draft202012Validator(whole).validate(answer.json())
+
+
+def test_a_stream_is_presence_and_its_end_the_leave(serve: Serve) -> None:
+    """As a page has it: the token in the query, a session, and the tab that is closed."""
+    address = serve()
+    query = {"token": token("alice", rooms=["site"]), "session": "tab"}
+    with (
+        httpx.Client() as client,
+        client.stream("GET", f"{address}/v1/rooms/site/events", params=query) as stream,
+    ):
+        lines = stream.iter_lines()
+        assert stream.headers["content-type"].startswith("text/event-stream")
+        while not next(lines).startswith("event: reset"):
+            pass
+        told = httpx.get(f"{address}{USERS}/alice", headers=bearer(API_KEY)).json()
+        assert told["online"]
+        assert [one["name"].partition("~")[0] for one in told["sessions"]] == ["tab"]
+    until = time.monotonic() + 3
+    while httpx.get(f"{address}{USERS}/alice", headers=bearer(API_KEY)).json()["online"]:
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
+def test_it_stops_within_two_seconds_with_streams_open(
+    server: Server, tmp_path: Path, presence: herenow.Presence
+) -> None:
+    running = Process(tmp_path, server.unix_url, (), {})
+    reading = []  # one that is thrown away ends its stream
+    with contextlib.ExitStack() as streams:
+        streams.callback(running.stop, signal.SIGKILL)
+        for number in range(20):
+            query = {"token": token(f"user-{number}"), "session": "tab"}
+            stream = httpx.stream("GET", f"{running.address}/v1/events", params=query)
+            reading.append(streams.enter_context(stream).iter_raw())
+            next(reading[-1])
+        assert presence.count_online_users() == 20
+        began = time.monotonic()
+        running.stop(signal.SIGTERM)
+        assert time.monotonic() - began < 2
+    assert presence.count_online_users() == 0
+
+
+def test_a_stream_ends_with_its_token(serve: Serve) -> None:
+    query = {"token": token("alice", expires=2)}
+    address = serve()
+    began = time.monotonic()
+    with httpx.stream("GET", f"{address}/v1/events", params=query) as stream:
+        for _ in stream.iter_lines():
+            pass
+    assert time.monotonic() - began < 6

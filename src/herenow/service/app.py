@@ -32,6 +32,7 @@ from herenow.service.metrics import Metrics
 from herenow.service.openapi import describe
 from herenow.service.problems import ProblemError
 from herenow.service.rates import Rates
+from herenow.service.streaming import Streams, StreamSettings
 from herenow.settings import read_settings
 
 _log: Final = logging.getLogger("herenow")
@@ -50,12 +51,15 @@ class Service(Starlette):
         api_key: str | None,
         cors: Sequence[str],
         rate_limit: str | None,
+        streams: StreamSettings | None,
     ) -> None:
         self.presence = presence
         self.gate = Gate(secret, api_key)
         self.rates = Rates(rate_limit)
         self.metrics = Metrics()
         observe(presence, self.metrics.observe)
+        self.streams = Streams(presence, streams, tell=self.metrics.stream)
+        self.metrics.streams_of(self.streams)
         self.openapi = describe(ENDPOINTS)
         super().__init__(
             routes=[
@@ -88,7 +92,8 @@ class Service(Starlette):
             await self.rates.token(access.key)
 
     async def aclose(self) -> None:
-        """End what it began, and close its connection to the store."""
+        """End the open streams, and close the connection to the store."""
+        await self.streams.close()
         await self.presence.aclose()
 
 
@@ -99,6 +104,7 @@ def create_app(
     api_key: str | None = None,
     cors: Iterable[str] | str | None = None,
     rate_limit: str | None = None,
+    streams: StreamSettings | None = None,
     warn: bool = True,
 ) -> Service:
     """Make the service for a Presence, as an ASGI application; mount it where you like.
@@ -107,7 +113,8 @@ def create_app(
     tokens are signed with (`herenow.sign_token`), ``api_key`` what servers show; else HERENOW_SECRET and
     HERENOW_API_KEY. With neither, it answers to its own machine alone, and warns. ``cors`` are the
     origins whose pages may ask, ``rate_limit`` how often one token may (see the settings of these names).
-    ``warn`` False says nothing of that. Asks no store yet. Raises ValueError for a bad setting.
+    ``streams`` paces and bounds the streams of events. ``warn`` False says nothing of an open service.
+    Asks no store yet. Raises ValueError for a bad setting.
     """
     given = {"secret": secret, "api_key": api_key, "cors": cors, "rate_limit": rate_limit}
     settings = read_settings({name: one for name, one in given.items() if one is not None}, {})
@@ -124,6 +131,7 @@ def create_app(
         api_key=settings.api_key,
         cors=settings.cors,
         rate_limit=settings.rate_limit,
+        streams=streams,
     )
 
 
@@ -142,6 +150,8 @@ class _Handler:
 
     async def answer(self, request: Request) -> Response:
         service, endpoint = self._service, self._endpoint
+        if endpoint.stream and request.method == "HEAD":
+            return Response(media_type="text/event-stream")  # a stream is opened for readers alone
         if endpoint.scope is not None or endpoint.body is not None:
             await service.rates.address(None if request.client is None else request.client.host)
         access = _NOBODY

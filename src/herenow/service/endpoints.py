@@ -24,6 +24,7 @@ from herenow.service.access import COOKIE, Access, bearer
 from herenow.service.dashboard import page
 from herenow.service.parameters import Parameter
 from herenow.service.problems import HEADERS, ProblemError, forbidden
+from herenow.service.streaming import Identity, TooManyStreams
 from herenow.tokens import Scope
 
 if TYPE_CHECKING:
@@ -96,9 +97,13 @@ class Endpoint:
     own: bool = False
     """Whether its user may only be the caller, unless that is an admin."""
     max_body: int = 16_384
-    stream: bool = False
     plain: bool = False
     """Whether a body may come as text/plain, as a beacon's does."""
+
+    @property
+    def stream(self) -> bool:
+        """Whether it answers with a stream of events."""
+        return "text/event-stream" in self.answers.values()
 
     @property
     def path_parameters(self) -> tuple[Parameter, ...]:
@@ -217,6 +222,30 @@ async def why(call: Call) -> Any:
     return shapes.why_json(found)
 
 
+async def events(call: Call) -> Any:
+    """What happens, as it happens: server-sent events; with a session, the stream is presence."""
+    values, access, session = call.values, call.access, call.values["session"]
+    identity = None
+    if session is not None:
+        access.need("mark")
+        if access.user is None:
+            raise forbidden("a stream with a session is its token's user: sign one that names her")
+        identity = Identity(access.user, access.kind_for(None), session)
+    after = call.request.headers.get("last-event-id") or values["after"]
+    named = values["room"]
+    try:
+        return await call.service.streams.open(
+            [named] if isinstance(named, str) else named,
+            users=values["user"],
+            include_hidden=call.hidden,
+            after=after,
+            identity=identity,
+            until=None if access.until is None else datetime.fromtimestamp(access.until, UTC),
+        )
+    except TooManyStreams as error:
+        raise ProblemError(503, str(error), {"Retry-After": "5"}) from None
+
+
 # ------------------------------------------------------------ marking
 
 
@@ -325,6 +354,9 @@ _ROOM: Final = "/v1/rooms/{room}"
 _USERS: Final = f"{_ROOM}/users"
 _USER: Final = f"{_USERS}/{{user}}"
 
+_EVENTS: Final = (said.STREAM_USERS, said.STREAM_SESSION, said.AFTER, said.HIDDEN)
+_STREAM: Final = {200: "text/event-stream"}
+
 ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     Endpoint("GET", "/v1/rooms", rooms, "The rooms that somebody is in, busiest first",
              answers={200: "Rooms"}, query=(said.LIMIT,)),
@@ -350,6 +382,11 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
              answers={200: "History"}, rooms=in_room, query=(said.START, said.END, said.STEP)),
     Endpoint("GET", f"{_ROOM}/uniques", uniques, "How many different users there were",
              answers={200: "Uniques"}, rooms=in_room, query=(said.DAYS, said.KIND, said.HIDDEN)),
+    Endpoint("GET", f"{_ROOM}/events", events, "What happens in a room, as it happens",
+             answers=_STREAM, rooms=in_room, query=_EVENTS),
+    Endpoint("GET", "/v1/events", events, "What happens in several rooms, to some users",
+             answers=_STREAM, rooms=lambda values: values["room"],
+             query=(said.STREAM_ROOMS, *_EVENTS)),
     Endpoint("DELETE", "/v1/users/{user}", forget, "Erase a user, in every room", "admin",
              answers={200: "Forgotten"}, every_room=True),
     Endpoint("GET", "/v1/users/{user}/why", why, "Why a user is, or is not, online", "admin",

@@ -15,6 +15,7 @@ from herenow.errors import StoreError, StoreTimeout, StoreUnavailable
 from herenow.models import Health, Room
 from herenow.operations import Operation, Outcome, marking
 from herenow.operations.marking import Written
+from herenow.service.streaming import Streams
 
 MOST_ROOMS: Final = 50
 """How many rooms have a label of their own: the busiest."""
@@ -53,6 +54,11 @@ class Metrics:
         )
         self._dropped = Counter("dropped", "Sightings that were lost.", **here)
         self._dropped_before = 0
+        self._streams = Gauge("streams", "Streams of events that are open.", **here)
+        self._opened = Counter("streams_opened", "Streams that were opened.", **here)
+        self._cut = Counter(
+            "streams_cut", "Streams cut off, for they were read too slowly.", **here
+        )
         for reason in ("left", "timeout"):
             self._leaves.labels(reason)
         for error in ("timeout", "unavailable", "refused"):
@@ -78,6 +84,17 @@ class Metrics:
             elif name == "sweep":
                 self._sweeps.inc()
                 self._leaves.labels("timeout").inc(outcome.result)
+
+    def streams_of(self, streams: Streams) -> None:
+        """Tell how many of these are open."""
+        self._streams.set_function(lambda: streams.count)
+
+    def stream(self, what: str) -> None:
+        """Count what happens to a stream; for `Streams`."""
+        if what == "opened":
+            self._opened.inc()
+        elif what == "cut":
+            self._cut.inc()
 
     async def expose(self, presence: AsyncPresence, accept: str) -> tuple[bytes, str]:
         """Write all down, in the format that ``accept`` asks for, and its content type.

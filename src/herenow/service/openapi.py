@@ -1,5 +1,6 @@
 """The OpenAPI 3.1 description of the service, made from its endpoints: it can't say anything else."""
 
+import re
 from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any, Final
@@ -60,7 +61,7 @@ def _operation(one: Endpoint) -> Json:
     answers = {str(status): _answer(status, what) for status, what in one.answers.items()}
     told: Json = {
         "summary": one.summary,
-        "operationId": f"{one.handler.__name__}_{one.method.lower()}",
+        "operationId": one.method.lower() + re.sub(r"\W+", "_", one.path).rstrip("_"),
         "responses": answers
         | {str(status): _problem(status) for status in sorted(set(statuses) - set(one.answers))},
     }

@@ -263,6 +263,19 @@ STREAM_USERS: Final = Parameter(
     "user", names.clean_user, _USER, "the users to follow; else all", most=MAX_NAMED
 )
 
+STREAM_SESSION: Final = Parameter(
+    "session",
+    _session,
+    {"type": "string", "format": "herenow-session", "maxLength": 100},
+    "makes the stream the presence of the token's user, in a session of this name",
+)
+AFTER: Final = Parameter(
+    "after",
+    _text,
+    {"type": "string", "maxLength": 2000},
+    "the id of the last event known, where Last-Event-ID can't be sent; else it begins with a reset",
+)
+
 MARK_KIND: Final = Parameter(
     "kind",
     _optional(names.clean_kind),
