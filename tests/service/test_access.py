@@ -12,8 +12,10 @@ from typing import Any
 
 import httpx
 import pytest
+from fastapi import FastAPI
 
 import herenow
+from herenow.service import Service
 from herenow.service.endpoints import ENDPOINTS
 from herenow.tokens import Token, _signer, read_token, sign_token
 from tests.service.conftest import API_KEY, SECRET, bearer, token
@@ -114,7 +116,7 @@ async def _status(api: httpx.AsyncClient, method: str, path: str, credential: st
 
 
 async def _status_of_stream(
-    api: httpx.AsyncClient, path: str, headers: dict[str, str], query: str = ""
+    api: httpx.AsyncClient, path: str, headers: dict[str, str], query: str = "", app: Any = None
 ) -> int:
     """Begin to read a stream, and go."""
     found: list[int] = []
@@ -130,7 +132,7 @@ async def _status_of_stream(
             begun.set()
 
     transport: Any = api._transport
-    scope = {
+    scope: dict[str, Any] = {
         "type": "http",
         "asgi": {"version": "3.0"},
         "http_version": "1.1",
@@ -144,8 +146,18 @@ async def _status_of_stream(
         "client": ("192.0.2.1", 1),
         "server": ("service.test", 80),
     }
-    await asyncio.wait_for(transport.app(scope, receive, send), 5)
+    await asyncio.wait_for((app or transport.app)(scope, receive, send), 5)
+    assert b"token" not in scope["query_string"]  # which the server logs from the same scope
     return found[0]
+
+
+async def test_a_token_is_taken_out_of_the_query_where_it_is_mounted(
+    api: httpx.AsyncClient, service: Service
+) -> None:
+    outer = FastAPI()
+    outer.mount("/presence", service)
+    query = f"room=a&token={token()}"
+    assert await _status_of_stream(api, "/presence/v1/events", {}, query, outer) == 200
 
 
 async def test_a_stream_is_of_the_rooms_and_the_user_of_its_token(api: httpx.AsyncClient) -> None:
