@@ -17,9 +17,13 @@ import httpx_sse
 
 
 class Knowledge:
-    """What a client knows of a room: who is there (True), who is gone (False), and how many there are."""
+    """What a client knows of a room: who is there (True), who is gone (False), and how many there are.
 
-    def __init__(self) -> None:
+    ``listed``: it has a watch-list, so that it is not told all that the counts count.
+    """
+
+    def __init__(self, *, listed: bool = False) -> None:
+        self.listed = listed
         self.users: dict[str, bool] = {}
         self.kinds: dict[str, str] = {}
         self.counts: dict[str, int] | None = None
@@ -35,11 +39,11 @@ class Knowledge:
             snapshot = data["snapshot"]
             self.users = {one["user"]: True for one in snapshot["users"]}
             self.kinds = {one["user"]: one["kind"] for one in snapshot["users"]}
-            self.counts = snapshot["counts"]
+            self.counts = dict(snapshot["counts"])
             self.complete = snapshot["cursor"] is None
             self.resets += 1
         elif event == "counts":
-            self.counts = data["counts"]
+            self.counts = dict(data["counts"])
             if data["only"]:
                 self.users, self.complete = {}, False
         elif event == "diff":
@@ -49,10 +53,12 @@ class Knowledge:
             assert not {one["user"] for one in data["leave"]} & {
                 one["user"] for one in data["join"]
             }
-            self.counts = data["counts"]
+            self.counts = dict(data["counts"])
         else:
             self._change(event, data)
-            if self.counts is not None and event != "update":
+            if self.listed:
+                pass
+            elif self.counts is not None and event != "update":
                 self.counts[data["kind"]] += 1 if event == "join" else -1
             elif self.counts is not None and data.get("was"):
                 self.counts[data["was"]] -= 1
@@ -72,6 +78,7 @@ class Following:
         self, url: str, params: Any = None, last: str | None = None, rooms: Any = None
     ) -> None:
         self.rooms: dict[str, Knowledge] = {} if rooms is None else rooms
+        self._listed = params is not None and "user" in params
         self.last = last
         self.told: list[tuple[str, dict[str, Any]]] = []
         self.ids: list[str] = []
@@ -111,7 +118,7 @@ class Following:
 
     def _see(self, event: str, data: str, event_id: str) -> None:
         read = json.loads(data)
-        self.rooms.setdefault(read["room"], Knowledge()).see(event, read)
+        self.room(read["room"]).see(event, read)
         self.told.append((event, read))
         self.ids.append(event_id)
         self.last = event_id
@@ -134,7 +141,7 @@ class Following:
         return [(event, data.get("user")) for event, data in self.told]
 
     def room(self, name: str = "site") -> Knowledge:
-        return self.rooms.setdefault(name, Knowledge())
+        return self.rooms.setdefault(name, Knowledge(listed=self._listed))
 
     def close(self) -> None:
         """Cut it."""

@@ -77,6 +77,7 @@ def test_killed_it_lets_its_people_go_within_the_window(
     room.mark_online("first")
     serving, other = stream(), stream()
     told = other.follow(room="doc")
+    told.until_told("reset")
     serving.follow(who="alice", room="doc").until_told("reset")
     told.until_told("join", "alice")
     began = time.monotonic()
