@@ -8,7 +8,8 @@ share, how calls began and ended. Knows nothing of operations.
 import logging
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from time import monotonic
 from types import ModuleType
 from typing import Any, Final, Protocol
@@ -225,6 +226,17 @@ class Store:
         if self._is(error, "RedisError"):
             return StoreError(f"the store refused: {said}")
         return error
+
+    @contextmanager
+    def telling(self) -> Iterator[None]:
+        """Have what a client raises be one of our errors: for commands that are no operations."""
+        try:
+            yield
+        except Exception as error:
+            translated = self.translate(error)
+            if translated is error:
+                raise
+            raise translated from error
 
     def _forbidden(self, error: Exception) -> bool:
         """Whether it answered that this user may not; others of its commands he may."""

@@ -33,6 +33,7 @@ _ASK: Final = "Ask"
 _LOGS: Final = "Access logs"
 _SERVICE: Final = "The service"
 _STORE: Final = "Look after the store"
+_RECIPE: Final = "Come from the recipe"
 _TRY: Final = "Try"
 
 COMMANDS: Final[dict[str, Entry]] = {
@@ -55,6 +56,8 @@ COMMANDS: Final[dict[str, Entry]] = {
     "token": Entry("herenow.cli.token:token", "Sign a token for the service.", _SERVICE, "all"),
     "forget": Entry("herenow.cli.forget:forget", "Erase a user everywhere.", _STORE),
     "doctor": Entry("herenow.cli.doctor:doctor", "What the store is, and what ails it.", _STORE),
+    "audit": Entry("herenow.cli.audit:audit", "What a recipe site shows, and the truth.", _RECIPE),
+    "migrate": Entry("herenow.cli.migrate:migrate", "Bring a recipe site into herenow.", _RECIPE),
 }
 """In the order of ``--help``, which groups them by their part."""
 

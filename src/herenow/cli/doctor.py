@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from herenow.cli.options import json_option, prefix_option, url_option
-from herenow.cli.output import as_json, many, show_json, show_lines, show_table
+from herenow.cli.output import as_json, many, show_json, show_lines, show_table, size
 from herenow.cli.program import NO, YES
 
 if TYPE_CHECKING:
@@ -89,8 +89,8 @@ def _of_node(node: "Node", *, whole: bool) -> Iterator[str]:
 def _memory(node: "Node") -> str:
     if node.used is None:
         return "unknown"
-    limit = f"of {_size(node.limit)}" if node.limit else "without a limit"
-    return f"{_size(node.used)} {limit}, {node.policy}"
+    limit = f"of {size(node.limit)}" if node.limit else "without a limit"
+    return f"{size(node.used)} {limit}, {node.policy}"
 
 
 def _clock(node: "Node") -> str:
@@ -129,9 +129,3 @@ def _said(found: "list[Finding]") -> Iterator[str]:
 
 def _ms(seconds: float | None) -> str:
     return "unknown" if seconds is None else f"{seconds * 1000:.3g} ms"
-
-
-def _size(number: int | None) -> str:
-    import humanize
-
-    return humanize.naturalsize(number or 0, format="%.3g")

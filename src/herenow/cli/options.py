@@ -38,7 +38,8 @@ def checked(check: Callable[[Any], Any]) -> Callable[[click.Context, click.Param
     return callback
 
 
-def _url(value: str) -> str:
+def store_url(value: str) -> str:
+    """Check a store's URL; it comes back as it is."""
     connection.check_url(value)
     return value
 
@@ -46,7 +47,7 @@ def _url(value: str) -> str:
 url_option: Final = click.option(
     "--url",
     metavar="URL",
-    callback=checked(_url),
+    callback=checked(store_url),
     help="The store, as redis://localhost:6379/0; else HERENOW_URL, else the embedded one.",
 )
 prefix_option: Final = click.option(

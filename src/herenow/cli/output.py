@@ -83,3 +83,10 @@ def ago(moment: datetime | None, now: datetime | None = None) -> str:
 def many(number: int, what: str) -> str:
     """Say how many of what: "1 guest", "1,234 guests"."""
     return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def size(number: int) -> str:
+    """Say a number of bytes: "9.1 MB"."""
+    import humanize
+
+    return humanize.naturalsize(number, format="%.3g")

@@ -1,0 +1,82 @@
+"""``herenow audit``: the truth about a live site that counts who is online by the recipe."""
+
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import click
+
+from herenow.cli.options import checked, json_option, store_url
+from herenow.cli.output import as_json, many, on_terminal, show_json, show_lines, show_table, size
+from herenow.cli.program import NO, YES
+from herenow.cli.source import layout_options, open_source
+
+if TYPE_CHECKING:
+    from herenow.recipe import Audit, Layout
+
+
+@click.command()
+@click.argument("url", callback=checked(store_url))
+@layout_options
+@json_option
+def audit(
+    *, url: str, minutes: int | None, minute_keys: str, activity_keys: str, in_json: bool
+) -> int:
+    """Tell the truth about a site that counts by the recipe, from its store.
+
+    What its minutes are just now, how many it shows and how many are online, what it takes and what
+    herenow would. Reads in small steps, a live site's too, and writes nothing. Exit code 1 when there is
+    no key of the recipe.
+    """
+    from herenow.recipe import audit as read
+
+    with open_source(url, minutes, minute_keys, activity_keys) as source:
+        found = read(source, _progress if sys.stderr.isatty() else lambda _: None)
+        layout = source.layout
+    if sys.stderr.isatty():
+        print("\r\x1b[K", end="", file=sys.stderr)
+    if in_json:
+        show_json({**as_json(found), "bytes": found.bytes})
+    elif not found.found:
+        named = f"{layout.sets}<minute> and {layout.activity}<user>"
+        print(f"herenow: no key of the recipe there, as {named}", file=sys.stderr)
+    else:
+        show_lines([headline(found)])
+        if on_terminal():
+            show_lines([""])
+        show_table(("", ""), list(_rows(found, layout)))
+    return YES if found.found else NO
+
+
+def headline(found: "Audit") -> str:
+    """Say it in one line."""
+    return (
+        f"your {many(found.minutes, 'minute')} is {found.seconds:.0f} s now; "
+        f"you show {found.shown:,}, true {found.true:,}; "
+        f"{size(found.bytes)} where {size(found.herenow_bytes)} would do"
+    )
+
+
+def _rows(found: "Audit", layout: "Layout") -> Iterator[tuple[str, str]]:
+    least = layout.window - 60
+    yield (
+        "window",
+        f"{least} to {layout.window} s, as the minute goes by; {layout.window} s in herenow",
+    )
+    yield "online", f"{many(found.missing, 'user')} of {found.true:,} not shown"
+    yield "sets", f"{many(found.sets, 'set')}, {size(found.set_bytes)}"
+    yield (
+        "activity",
+        f"{many(found.remembered, 'key')}, {size(found.activity_bytes)} by {found.sampled:,} sampled",
+    )
+    yield "a count", f"transfers {many(found.shown, 'name')}; none in herenow"
+    if found.came:
+        yield "meanwhile", f"{many(found.came, 'user')} came, not counted"
+    if found.unreadable:
+        yield "unreadable", f"{many(found.unreadable, 'key')} of activity hold no Unix time"
+    if found.ahead > 1:
+        yield "clocks", f"a web server's is {found.ahead:.0f} s ahead of the store's"
+
+
+def _progress(users: int) -> None:
+    print(f"\r{users:,} users read", end="", file=sys.stderr, flush=True)

@@ -1,0 +1,59 @@
+"""The store of a site that counts by the recipe: its options, and how it is opened and read."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import click
+
+from herenow.cli.options import settings_for
+from herenow.recipe.layout import MINUTES, Layout
+
+if TYPE_CHECKING:
+    from herenow.recipe import Reader
+
+F = TypeVar("F", bound=Callable[..., Any])
+_MOST_MINUTES: Final = 1440
+
+
+def layout_options(command: F) -> F:
+    """Give a command ``--minutes``, ``--minute-keys`` and ``--activity-keys``."""
+    for option in (
+        click.option(
+            "--activity-keys",
+            metavar="PREFIX",
+            default=Layout.activity,
+            help=f"What the key of a user's activity begins with; {Layout.activity}",
+        ),
+        click.option(
+            "--minute-keys",
+            metavar="PREFIX",
+            default=Layout.sets,
+            help=f"What the key of a minute's set begins with; {Layout.sets}",
+        ),
+        click.option(
+            "--minutes",
+            metavar="N",
+            type=click.IntRange(1, _MOST_MINUTES),
+            help=f"The site's ONLINE_LAST_MINUTES; {MINUTES}.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+@contextmanager
+def open_source(
+    url: str, minutes: int | None, minute_keys: str, activity_keys: str
+) -> Iterator["Reader"]:
+    """Open the store of a site, to read the recipe's keys."""
+    from herenow.execution import Engine
+    from herenow.presence import opener
+    from herenow.recipe import Reader
+
+    settings = settings_for(url)
+    engine = Engine(opener(url, settings.timeout, asynchronous=False))
+    try:
+        yield Reader(engine, Layout(minutes or MINUTES, minute_keys, activity_keys))
+    finally:
+        engine.close()

@@ -1,0 +1,127 @@
+"""The truth about a site that counts by the recipe: what it shows, who is there, what it takes."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import islice
+from typing import Final
+
+from herenow.recipe.reading import Reader
+
+SAMPLE: Final = 1000
+_LENGTHS: Final = (8, 20, 36, 64)
+_BYTES: Final = {
+    "Valkey": (76, 76, 108, 124),
+    "Redis": (98, 105, 122, 162),
+    "Redis 6": (113, 113, 129, 161),
+}
+"""Measured: bytes a user of herenow's sorted set of 20,000, by the length of their ids."""
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What a site shows and what is so; times in seconds, sizes in bytes.
+
+    ``minutes`` is what the site calls online, ``seconds`` what that is at this moment; ``shown`` are the
+    users in the union of its sets, ``true`` those active within ``minutes``, ``missing`` the true that
+    are not shown. ``came`` came while it was read, and are not counted: whether they were online
+    before is not known. ``ahead`` is by how much the latest activity is ahead of the store's clock.
+    ``sampled`` strings were measured, of ``remembered``; what their times of expiry take is not counted.
+    """
+
+    minutes: int
+    seconds: float
+    shown: int
+    true: int
+    missing: int
+    came: int
+    remembered: int
+    unreadable: int
+    ahead: float
+    sets: int
+    set_bytes: int
+    sampled: int
+    activity_bytes: int
+    herenow_bytes: int
+
+    @property
+    def bytes(self) -> int:
+        """What the recipe takes: its sets, and its strings as those sampled."""
+        return self.set_bytes + self.activity_bytes
+
+    @property
+    def found(self) -> bool:
+        """Whether there is any key of the recipe."""
+        return bool(self.sets or self.remembered)
+
+
+def audit(reader: Reader, progress: Callable[[int], None] = lambda _: None) -> Audit:
+    """Read all keys of the recipe, and tell the truth about them. Writes nothing.
+
+    Some 200 bytes of memory here for each user that is remembered there; a round trip a thousand keys of
+    the whole store, and another where there are activities among them. ``progress`` is told how many
+    users were read.
+    """
+    layout = reader.layout
+    clock = reader.clock()
+    now = clock.now()
+    shown: set[bytes] = set()
+    for minute in layout.shown_minutes(now):
+        for users in reader.users_of(minute):
+            shown.update(users)
+    remembered: set[bytes] = set()
+    true = missing = came = unreadable = 0
+    latest = now
+    for batch in reader.activities():
+        for user, seen in batch:
+            if user in remembered:  # a scan may tell one twice
+                continue
+            remembered.add(user)
+            if seen is None:
+                unreadable += 1
+            elif now - seen < layout.window:
+                latest = max(latest, seen)
+                if seen <= now or user in shown:
+                    true += 1
+                    missing += user not in shown
+                else:
+                    came += 1
+        progress(len(remembered))
+    sizes = reader.set_sizes(layout.kept_minutes(now))
+    sample = list(islice(remembered, SAMPLE))  # a set's order is as good as random
+    measured = reader.activity_bytes(sample)
+    each = sum(measured) / len(measured) if measured else 0
+    lengths = [len(user) for user in sample]
+    return Audit(
+        minutes=layout.minutes,
+        seconds=layout.shown_seconds(now),
+        shown=len(shown),
+        true=true,
+        missing=missing,
+        came=came,
+        remembered=len(remembered),
+        unreadable=unreadable,
+        ahead=max(0.0, latest - clock.now()),
+        sets=len(sizes),
+        set_bytes=sum(size for _, _, size in sizes),
+        sampled=len(measured),
+        activity_bytes=round(each * len(remembered)),
+        herenow_bytes=round(len(remembered) * bytes_a_user(reader.product(), lengths)),
+    )
+
+
+def bytes_a_user(product: str, lengths: list[int]) -> float:
+    """Estimate what herenow takes a user, from what was measured, by the length of the ids."""
+    if not lengths:
+        return 0.0
+    return sum(_interpolated(_BYTES[product], length) for length in lengths) / len(lengths)
+
+
+def _interpolated(measured: tuple[int, ...], length: int) -> float:
+    if length <= _LENGTHS[0]:
+        return measured[0]
+    for i in range(1, len(_LENGTHS)):
+        if length <= _LENGTHS[i] or i == len(_LENGTHS) - 1:
+            low, high = _LENGTHS[i - 1], _LENGTHS[i]
+            part = (length - low) / (high - low)
+            return measured[i - 1] + part * (measured[i] - measured[i - 1])
+    raise AssertionError

@@ -1,0 +1,140 @@
+"""Bringing the recipe's keys into herenow, while the site that writes them goes on.
+
+Each user is told as a sighting of the age that her string has by its own store's clock, so that neither
+the clocks nor what is marked in herenow meanwhile matter: the newer one counts, whatever comes first.
+What herenow knows already is not told again: a second run changes nothing.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+from herenow import names
+from herenow.core import Core
+from herenow.execution import Engine
+from herenow.operations.marking import Mark
+from herenow.recipe.reading import Activity, Clock, Reader, read_clock
+
+EXAMPLES: Final = 10
+_KNOWN_WITHIN: Final = 0.5
+"""Seconds: a string tells whole seconds, so what is newer in it is newer by one."""
+
+
+@dataclass
+class Moved:
+    """What was done: users read, told, known already, too long gone; refused with why, unreadable.
+
+    Each is counted once a pass; of the refused some are named.
+    """
+
+    read: int = 0
+    told: int = 0
+    known: int = 0
+    gone: int = 0
+    too_old: int = 0
+    refused: int = 0
+    unreadable: int = 0
+    passes: int = 0
+    examples: dict[str, str] = field(default_factory=dict)
+
+
+class Mover:
+    """Moves what a `Reader` reads into a core's site; ``retention`` in seconds."""
+
+    def __init__(
+        self,
+        reader: Reader,
+        engine: Engine,
+        core: Core,
+        retention: float,
+        kind: Literal["guest", "bot"] | None = None,
+    ) -> None:
+        self.moved = Moved()
+        self._reader, self._engine, self._core = reader, engine, core
+        # guests and bots are forgotten when they leave
+        self._remembered = retention if kind is None else min(retention, reader.layout.window)
+        self._kind = kind
+        self._minute: int | None = None
+        self._seen: dict[bytes, float] = {}
+
+    def everybody(self) -> Iterable[Moved]:
+        """Bring over everybody whom the site remembers: the first pass; a step a thousand users."""
+        self._minute = int(self._reader.clock().now()) // 60
+        refused: set[bytes] = set()
+        for batch in self._reader.activities():
+            self._move(batch, refused)
+            yield self.moved
+        self.moved.passes += 1
+
+    def recent(self) -> Iterable[Moved]:
+        """Bring over who was active in this minute and those since the last pass: what is new in them."""
+        now = int(self._reader.clock().now()) // 60
+        first = now - 1 if self._minute is None else min(self._minute, now) - 1
+        first = max(first, now - self._reader.layout.minutes)
+        refused: set[bytes] = set()
+        seen: dict[bytes, float] = {}
+        for minute in range(first, now + 2):  # a web server's clock may be ahead
+            for users in self._reader.users_of(minute):
+                wanted = [user for user in users if user not in seen]
+                for batch in self._reader.activities_of(wanted):
+                    new = [
+                        one
+                        for one in batch
+                        if one.seen is None or self._seen.get(one.user) != one.seen
+                    ]
+                    self._move(new, refused)
+                    seen.update((user, at) for user, at in batch if at is not None)
+                    yield self.moved
+        self._minute, self._seen = now, seen
+        self.moved.passes += 1
+
+    def _move(self, batch: Sequence[Activity], refused: set[bytes]) -> None:
+        moved, clock = self.moved, self._reader.clock()
+        moved.read += len(batch)
+        wanted: dict[str, float] = {}
+        for raw, seen in batch:
+            if seen is None:
+                moved.unreadable += 1
+                continue
+            if clock.now() - seen >= self._remembered:
+                moved.too_old += 1
+                continue
+            try:
+                wanted[names.clean_user(_text(raw))] = seen
+            except ValueError as error:
+                if raw not in refused:
+                    refused.add(raw)
+                    self._refuse(raw, error)
+        new = self._news(wanted, clock) if wanted else {}
+        if new:
+            now = clock.now()
+            ages = {user: max(0.0, now - seen) for user, seen in new.items()}
+            marks = [Mark(user, round(age * 1000), self._kind) for user, age in ages.items()]
+            self._engine.run(self._core.mark(self._core.site, marks))
+            moved.gone += sum(age >= self._reader.layout.window for age in ages.values())
+        moved.told += len(new)
+        moved.known += len(wanted) - len(new)
+
+    def _news(self, wanted: dict[str, float], clock: Clock) -> dict[str, float]:
+        """Leave out those whom herenow has seen at that moment or later, by its store's clock."""
+        looked_up = self._core.lookup(self._core.site, [*wanted], include_hidden=True)
+        known = self._engine.run(looked_up)
+        ahead = read_clock(self._engine).ahead - clock.ahead
+        return {
+            user: seen
+            for user, seen in wanted.items()
+            if (at := known[user].last_seen) is None
+            or at.timestamp() - ahead < seen - _KNOWN_WITHIN
+        }
+
+    def _refuse(self, raw: bytes, error: ValueError) -> None:
+        self.moved.refused += 1
+        if len(self.moved.examples) < EXAMPLES:
+            self.moved.examples[ascii(raw)[2:-1]] = str(error)
+
+
+def _text(raw: bytes) -> str:
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        raise ValueError("a user is UTF-8") from None

@@ -1,0 +1,261 @@
+"""``herenow migrate``: a site by the recipe comes into herenow, while it goes on writing."""
+
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+import pytest
+
+import herenow
+from bench.opponents import Recipe
+from tests.cli.conftest import Call, environment
+from tests.cli.reading import only_read
+from tests.cli.test_audit import write
+from tests.servers import Cluster, Server
+
+LAG = 1.5
+"""Seconds within which what the old site wrote has come over: twice a second, on a busy machine."""
+
+
+def test_all_come_with_their_last_activity_and_a_second_run_changes_nothing(
+    server: Server, call: Call
+) -> None:
+    seen = write(server.control, 1500)
+    server.control.set("user-activity/long-gone", int(time.time()) - 86_400, ex=300)
+    server.control.set("user-activity/too-long-gone", int(time.time()) - 86_400 * 40, ex=300)
+    done = call("migrate", "--from", server.url, "--url", server.url, "--json")
+    assert (done.code, done.err) == (0, "")
+    with herenow.Presence(server.url) as presence:
+        known = presence.lookup([*seen])
+        now = time.time()
+        for user, at in seen.items():
+            last = known[user].last_seen
+            assert last is not None
+            assert abs(last.timestamp() - at) < 0.3
+            if abs(now - at - 300) > 1:
+                assert known[user].online is (now - at < 300)
+        gone = presence.get_user_last_activity("long-gone")
+        assert gone is not None
+        assert abs(gone.timestamp() - time.time() + 86_400) < 5
+        assert presence.get_user_last_activity("too-long-gone") is None
+    moved = done.json
+    assert (moved["told"], moved["known"], moved["too_old"]) == (len(seen) + 1, 0, 1)
+    with only_read(server):
+        again = call("migrate", "--from", server.url, "--url", server.url, "--json").json
+    assert (again["told"], again["known"]) == (0, len(seen) + 1)
+
+
+def test_the_source_is_only_read_and_what_is_refused_is_named(
+    server: Server, servers: Callable[[str], Server], call: Call
+) -> None:
+    source = servers("redis-6.2")
+    source.control.flushall()
+    now = int(time.time())
+    for user in (b"alice", b"\xff", b"x" * 300, b"tab\there"):
+        source.control.set(b"user-activity/" + user, now, ex=300)
+    source.control.set("user-activity/bob", "yesterday", ex=300)
+    with only_read(source):
+        done = call("migrate", "--from", source.url, "--url", server.url)
+    assert done.code == 0
+    assert done.lines == [
+        "1 sighting told: 1 online, 0 last seen; 0 known already; 3 refused; 1 without a Unix time"
+    ]
+    assert r"refused '\xff': a user is UTF-8" in done.err
+    assert r"refused 'tab\there': a user has no control character" in done.err
+    assert "a user has at most 256 UTF-8 bytes; this has 300" in done.err
+    with herenow.Presence(server.url) as presence:
+        assert presence.get_online_users() == ["alice"]
+
+
+def test_into_a_room_as_guests_with_the_sites_minutes(server: Server, call: Call) -> None:
+    now = int(time.time())
+    server.control.set("user-activity/1.2.3.4", now - 400, ex=300)
+    server.control.set("user-activity/::1", now - 1000, ex=300)
+    words = ("--from", server.url, "--url", server.url, "--room", "old", "--kind", "guest")
+    done = call("migrate", *words, "--minutes", "10", "--json")
+    assert (done.code, done.json["told"], done.json["too_old"]) == (0, 1, 1)
+    with herenow.Presence(server.url) as presence:
+        assert presence.room("old").get_online_users(kind="guest") == ["1.2.3.4"]
+        assert presence.room("old").explain("1.2.3.4").window == 600
+        assert presence.count_online_users(kind="guest") == 0
+
+
+def test_whoever_left_or_was_seen_since_stays_so(server: Server, call: Call) -> None:
+    now = int(time.time())
+    for user in ("alice", "bob"):
+        server.control.set(f"user-activity/{user}", now - 10, ex=300)
+    with herenow.Presence(server.url, resolution=0) as presence:
+        presence.mark_online_many(["alice", "bob"])
+        presence.mark_offline("bob")
+        before = presence.get_user_last_activity("alice")
+        assert call("migrate", "--from", server.url, "--url", server.url).code == 0
+        assert presence.get_online_users() == ["alice"]
+        assert presence.get_user_last_activity("alice") == before
+
+
+def test_nobody_there_exits_1_and_a_source_that_is_away_3(server: Server, call: Call) -> None:
+    assert call("migrate", "--from", server.url, "--url", server.url).code == 1
+    assert call("migrate", "--from", "redis://localhost:1", "--url", server.url).code == 3
+    assert call("migrate", "--from", server.url, "--url", "redis://localhost:1").code in (1, 3)
+    assert call("migrate", "--url", server.url).code == 2
+
+
+def test_from_a_cluster_into_it(cluster: Cluster, call: Call) -> None:
+    client = cluster.client()
+    try:
+        seen = write(client, 200)
+    finally:
+        client.close()
+    done = call("migrate", "--from", cluster.url, "--url", cluster.url, "--json")
+    assert (done.code, done.json["told"]) == (0, len(seen))
+    with herenow.Presence(cluster.url) as presence:
+        assert sum(one.last_seen is not None for one in presence.lookup([*seen]).values()) == len(
+            seen
+        )
+
+
+@contextmanager
+def following(place: Path, source: str, target: str, **more: str) -> Iterator["Following"]:
+    """Run ``migrate --follow``, and wait until the first pass is over."""
+    with subprocess.Popen(
+        [
+            *(sys.executable, "-m", "herenow", "migrate", "--from", source),
+            *("--url", target, "--follow"),
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=place,
+        env=environment(**more),
+    ) as process:
+        assert process.stderr is not None
+        try:
+            assert "following" in process.stderr.readline()
+            yield Following(process, process.stderr)
+        finally:
+            process.kill()
+
+
+class Following:
+    """A ``migrate --follow`` that runs."""
+
+    def __init__(self, process: "subprocess.Popen[str]", stderr: IO[str]) -> None:
+        self.process, self.stderr = process, stderr
+
+    def end(self, number: signal.Signals) -> tuple[int, str]:
+        """End it; its exit code, and what it said."""
+        self.process.send_signal(number)
+        out, _ = self.process.communicate(timeout=20)
+        return self.process.returncode, out
+
+
+class OldSite(threading.Thread):
+    """Marks users by the recipe, a hundred a second, and remembers when."""
+
+    def __init__(self, server: Server, seen: dict[str, int]) -> None:
+        super().__init__(daemon=True)
+        self._recipe = Recipe(server.client())
+        self.written = [(0.0, user, at) for user, at in seen.items()]
+        self._over = threading.Event()
+
+    def run(self) -> None:
+        dice = random.Random(7)
+        while not self._over.wait(0.01):
+            user = f"user-{dice.randrange(900):07}"
+            before = int(time.time())
+            self._recipe.mark_online(user)
+            self.written.append((time.time(), user, before))
+
+    def stop(self) -> None:
+        self._over.set()
+        self.join()
+
+
+@pytest.mark.parametrize("target", ["the same", "redis-8.2"])
+def test_no_count_dips_while_the_old_site_writes_and_the_new_one_takes_over(
+    target: str, server: Server, servers: Callable[[str], Server], place: Path
+) -> None:
+    new = server if target == "the same" else servers(target)
+    if new is not server:
+        new.control.flushall()
+    seen, recipe = write(server.control, 600), Recipe(server.control)
+    for i in range(20):  # whose time ends while it runs
+        recipe.now = time.time() - 285 - i / 2
+        recipe.mark_online(f"ending-{i}")
+        seen[f"ending-{i}"] = int(recipe.now)
+    old = OldSite(server, seen)
+    samples: list[tuple[float, float, set[str]]] = []
+    old.start()
+    with (
+        herenow.Presence(new.url, resolution=0) as presence,
+        following(place, server.url, new.url) as process,
+    ):
+        began = time.time()
+        taken_over = 0.0
+        while time.time() < began + 8:
+            if not taken_over and time.time() > began + 5:
+                old.stop()
+                taken_over = time.time()
+                process.process.send_signal(signal.SIGTERM)
+            if taken_over:
+                presence.mark_online("new-user")
+            before = time.time()
+            online = set(presence.get_online_users())
+            assert presence.count_online_users() > 0
+            samples.append((before, time.time(), online))
+            time.sleep(0.05)
+        out, _ = process.process.communicate(timeout=20)
+    assert process.process.returncode == 0
+    assert "sightings told" in out
+    assert len(samples) > 60
+    ended = joined = 0
+    for before, after, online in samples:
+        latest: dict[str, int] = {}
+        surely: dict[str, int] = {}
+        for when, user, at in old.written:
+            if when <= after:
+                latest[user] = max(at, latest.get(user, 0))
+            if when <= before - LAG:
+                surely[user] = max(at, surely.get(user, 0))
+        must = {user for user, at in surely.items() if at + 300 > after + 0.1}
+        may = {user for user, at in latest.items() if at + 301 > before - 0.1}
+        assert must <= online
+        assert online - {"new-user"} <= may
+        ended = max(ended, len(surely) - len(must))
+        joined = max(joined, len(online))
+    assert ended > 0
+    assert joined > len(samples[0][2])
+    assert "new-user" in samples[-1][2]
+
+
+def test_a_source_that_hangs_is_waited_for(
+    server: Server, servers: Callable[[str], Server], place: Path
+) -> None:
+    source = servers("valkey-8.1")
+    source.control.flushall()
+    recipe = Recipe(source.control)
+    recipe.mark_online("alice")
+    with (
+        herenow.Presence(server.url) as presence,
+        following(place, source.url, server.url, HERENOW_TIMEOUT="0.3") as process,
+    ):
+        source.pause()
+        try:
+            assert "waiting for it" in process.stderr.readline()
+        finally:
+            source.resume()
+        recipe.mark_online("bob")
+        deadline = time.monotonic() + 10
+        while not presence.is_online("bob"):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        recipe.mark_online("carol")
+        assert process.end(signal.SIGINT)[0] == 0
+        assert presence.is_online("carol")  # the last pass is after the end was asked for
