@@ -305,7 +305,9 @@ class AsyncPresence:
         *,
         include_hidden: bool = False,  # noqa: ARG002
     ) -> dict[str, Peak]:
-        return await self._engine.run(self._core.room_peaks(rooms, kind))
+        plan = self._core.room_peaks(rooms, kind)
+        await self.flush()
+        return await self._engine.run(plan)
 
     # upkeep
 

@@ -433,7 +433,9 @@ class Presence:
         include_hidden: bool = False,  # noqa: ARG002
     ) -> dict[str, Peak]:
         """The records of several rooms, as `peak` gives one. One round trip a node."""
-        return self._engine.run(self._core.room_peaks(rooms, kind))
+        plan = self._core.room_peaks(rooms, kind)
+        self.flush()
+        return self._engine.run(plan)
 
     # upkeep
 

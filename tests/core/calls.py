@@ -38,6 +38,7 @@ READS: dict[str, Call] = {
     "unique_users": lambda p: p.unique_users(),
     "rooms": lambda p: p.rooms(),
     "room_counts": lambda p: p.room_counts(["site", "elsewhere"]),
+    "room_peaks": lambda p: p.room_peaks(["site", "elsewhere"]),
 }
 APART = {"watch", "day_key"}  # tried by tests/watch and tests/flask
 ASKS_NOTHING = {"name", "room", "beat_seconds", "health", "flush", "client", "close"}

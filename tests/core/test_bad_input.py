@@ -61,6 +61,7 @@ ROOMS: dict[str, Call] = {
     "room": lambda p, x: p.room(x),
     "room with a window": lambda p, x: p.room(x, 30),
     "room_counts": lambda p, x: p.room_counts(["site", x] if isinstance(x, str) else (x,)),
+    "room_peaks": lambda p, x: p.room_peaks(["site", x] if isinstance(x, str) else (x,)),
 }
 SESSIONS: dict[str, Call] = {
     "mark_online": lambda p, x: p.mark_online("alice", session=x),

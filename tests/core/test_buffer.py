@@ -82,7 +82,9 @@ def test_so_she_does_where_the_store_lacks_the_script_that_marks(
     assert read(buffered)
 
 
-def test_rooms_room_counts_and_forget_send_all_rooms_buffers(buffered: herenow.Presence) -> None:
+def test_rooms_their_counts_and_peaks_and_forget_send_all_rooms_buffers(
+    buffered: herenow.Presence,
+) -> None:
     one, two = buffered.room("one"), buffered.room("two")
     one.mark_online("alice")
     two.mark_online_many(["alice", "bob"])
@@ -90,6 +92,9 @@ def test_rooms_room_counts_and_forget_send_all_rooms_buffers(buffered: herenow.P
     one.mark_online("carol")
     counts = two.room_counts(["one", "two"])
     assert {name: count.member for name, count in counts.items()} == {"one": 2, "two": 2}
+    two.mark_online_many(["carol", "dave"])
+    peaks = one.room_peaks(["one", "two"], "member")
+    assert {name: peak.count for name, peak in peaks.items()} == {"one": 2, "two": 4}
     one.mark_online("dave")
     two.mark_online("dave")
     assert buffered.forget("dave") == 2

@@ -65,6 +65,7 @@ READING = {
     "explain",
     "rooms",
     "room_counts",
+    "room_peaks",
 }
 
 

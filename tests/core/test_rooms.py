@@ -11,7 +11,7 @@ import redis
 import redis.asyncio.connection
 import redis.connection
 
-from herenow import Counts, Room, Sighting
+from herenow import Counts, Peak, Room, Sighting
 from herenow.keys import room_keys
 from herenow.operations import marking, rooms, upkeep
 from tests.conftest import Clock
@@ -267,6 +267,22 @@ def test_counts_of_many_rooms_are_one_round_trip(side: Side, packets: list[Any])
     assert side.room_counts([]) == {}
     assert len(packets) == 1
     assert side.room_counts([5, "5", "nowhere"]) == {"5": Counts(), "nowhere": Counts()}
+
+
+def test_peaks_of_many_rooms_are_one_round_trip(side: Side, packets: list[Any]) -> None:
+    names = [f"room {i}" for i in range(30)]
+    for i, room in enumerate(names):
+        fill(side, room, i % 7)
+    packets.clear()
+    peaks = side.room_peaks(names)
+    assert {room: peak.count for room, peak in peaks.items()} == {
+        room: i % 7 for i, room in enumerate(names)
+    }
+    assert len(packets) == 1
+    assert side.room_peaks([5, "nowhere"], "guest") == {
+        "5": Peak(0, None),
+        "nowhere": Peak(0, None),
+    }
 
 
 def test_counts_are_one_round_trip_a_node(name: str, cluster: Cluster, packets: list[Any]) -> None:

@@ -262,3 +262,22 @@ def test_breaking_out_of_the_loop_frees_all(server: Server, presence: herenow.Pr
     timer.join()
     poll(lambda: not server.control.client_list(_type="pubsub"), "the end of the line")
     poll(lambda: threading.active_count() == threads, "the end of the threads")
+
+
+@pytest.mark.parametrize("open_before", [True, False], ids=["watching", "from a snapshot"])
+def test_a_shorter_window_makes_it_start_over(
+    watcher: Watching, server: Server, *, open_before: bool
+) -> None:
+    """Who is over by the shorter one left at a moment that is past, before that of the snapshot."""
+    with herenow.Presence(server.unix_url, window=60, resolution=0) as presence:
+        presence.mark_online_many([herenow.Sighting("alice", age=30), "bob"])
+        snapshot = presence.snapshot()
+        assert [one.user for one in snapshot.users] == ["bob", "alice"]
+        events = watcher.watch(after=snapshot.event_id) if open_before else None
+        with herenow.Presence(server.unix_url, window=10, resolution=0) as shorter:
+            shorter.mark_online("bob")
+        events = events or watcher.watch(after=snapshot.event_id)
+        [reset] = events.take(1)
+        assert reset.type == "reset"
+        assert reset.snapshot is not None
+        assert [one.user for one in reset.snapshot.users] == ["bob"]

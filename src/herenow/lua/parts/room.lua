@@ -48,6 +48,7 @@ local told = {}          -- event records of this call
 local told_too = 0       -- how many more there are where one of them holds several, a line each
 local grown = {}         -- keys that were added to: they may be new, and want a TTL
 local counted = false    -- somebody joined or changed kind: compare the peaks
+local hole = 0           -- 1: a number that no event has, so that whoever watches starts over
 local pending = 0        -- 1: a longer window waits until those expired by the old one are swept
 
 local swept_out = {}     -- who was swept, in the order in which they expired: {user, kind, score}
@@ -160,7 +161,8 @@ local function trim_events()
 end
 
 -- Store a named window or retention. A longer window revives nobody who has expired, and no leave: what
--- is over by the old one goes first. Answer how many left.
+-- is over by the old one goes first. By a shorter one some expire at a moment that is past, before that of
+-- a snapshot that lists them: a hole makes watchers start over. Answer how many left.
 local function settle()
   local swept = 0
   if ARGV[3] == '1' and stored[1] ~= ARGV[2] then
@@ -169,6 +171,7 @@ local function settle()
       if not trim() or swept == SWEPT_AT_MOST then pending = 1 end
     end
     if pending == 0 then
+      if stored[1] and tonumber(ARGV[2]) < window then hole = 1 end
       window = tonumber(ARGV[2])
       cut = now - window
       named.window = ARGV[2]
@@ -219,15 +222,17 @@ local function close(result)
   if not stored[1] or named.window then set('window', int(window)) end
   if not stored[2] or named.retention then set('retention', int(retention)) end
   if not stored[12] or named.history then set('history', int(kept)) end
-  if #told > 0 then
+  if #told + hole > 0 then
     local number = #told + told_too
-    local seq = (tonumber(stored[3]) or first_number()) + number
+    local seq = (tonumber(stored[3]) or first_number()) + number + hole
     set('seq', int(seq))
     if not stored[3] then set('born', int(seq - number)) end
-    call('XADD', EVENTS, 'MINID', '~', int(seq - EVENTS_KEPT), int(seq) .. '-0',
-      'at', int(now), 'told', number, 'events', table.concat(told, '\n'))
+    if number > 0 then
+      call('XADD', EVENTS, 'MINID', '~', int(seq - EVENTS_KEPT), int(seq) .. '-0',
+        'at', int(now), 'told', number, 'events', table.concat(told, '\n'))
+      grown[EVENTS] = true
+    end
     ring(int(seq))
-    grown[EVENTS] = true
   end
   local seconds = tonumber(clock[1])
   local due = not stored[5] or math.abs(seconds - tonumber(stored[5])) >= 3600
