@@ -12,7 +12,7 @@ from datetime import date, datetime
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
-from herenow import names
+from herenow import names, settling
 from herenow.aio_background import AsyncFlushing, AsyncOpenSession
 from herenow.aio_watchers import AsyncEvents, AsyncWatchers
 from herenow.core import DEFAULT_TIMEOUT, Core
@@ -32,6 +32,7 @@ from herenow.models import (
 )
 from herenow.operations import Operation, Plan, history, marking, online, single, users
 from herenow.presence import _NOTHING, DEFAULT_URL, Presence, Seconds, opener, same_store
+from herenow.settling import Namer
 
 T = TypeVar("T")
 K = TypeVar("K", bound=Hashable)
@@ -124,6 +125,12 @@ class AsyncPresence:
             self._flusher.wake()
             return None
         return await self._engine.run(self._core.mark(self._scope, marks)) if marks else 0
+
+    async def mark_beside(self, user: object, room: object, replaces: object | None = None) -> None:
+        other = self.room(room)
+        if other.name != self.name:
+            mark = marking.simple(user, None, replaces)._replace(kind=settling.beside(self.name))
+            await other._mark([mark])  # noqa: SLF001 - one of its own kind
 
     async def mark_offline(self, user: object, session: str | None = None) -> bool:
         return await self._run(self._core.leave(self._scope, user, session))
@@ -321,6 +328,18 @@ class AsyncPresence:
 
     async def day_key(self, day: date) -> str:
         return await self._engine.call(self._core.day_key(day))
+
+    def is_repeat(self, user: str, kind: names.Kind | None = None) -> bool:
+        return self._core.is_repeat(self._scope, user, kind)
+
+    def name_later(self, namer: Namer) -> bool:
+        self._core.namers.append(namer)
+        return self._flusher is not None
+
+    async def leave_rooms(self, user: object, session: str | None = None) -> int:
+        plan = self._core.leave_rooms(self._scope, user, session)
+        await self.flush()
+        return await self._engine.run(plan)
 
     async def health(self) -> Health:
         dropped = self._core.dropped

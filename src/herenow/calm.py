@@ -96,6 +96,7 @@ class Calm:
     mark_online = _calm(Presence.mark_online, bool, asks=False)
     mark_online_many = _calm(Presence.mark_online_many, int, asks=False)
     mark_offline = _calm(Presence.mark_offline, bool, asks=False)
+    _leave_rooms = _calm(Presence.leave_rooms, int, asks=False)
     is_online = _calm(Presence.is_online, bool)
     get_online_users = _calm(Presence.get_online_users, list[str])
     get_active_users = _calm(Presence.get_active_users, list[str])
@@ -185,7 +186,7 @@ class Off(Presence):
         raise StoreUnavailable("herenow is turned off: HERENOW_ENABLED is false")
 
     mark_online = mark_online_many = _off
-    rooms = room_counts = forget = day_key = _call = _run = _off
+    rooms = room_counts = forget = leave_rooms = day_key = _call = _run = _off
 
     def health(self) -> Health:
         """Say that there is none."""

@@ -7,13 +7,13 @@ name. Both facades are thin over it.
 import logging
 import secrets
 import time
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from functools import lru_cache, partial
 from typing import Any, Final, TypeAlias, TypeVar
 
-from herenow import names
+from herenow import names, settling
 from herenow.buffer import Buffer, Entry, by_room
-from herenow.errors import StoreError
+from herenow.errors import StoreError, StoreTimeout, StoreUnavailable
 from herenow.memory import Memory, Write
 from herenow.models import Counts, Peak, Room, UserPresence
 from herenow.operations import (
@@ -79,6 +79,7 @@ class Core:
             if self._resolution * 1000 >= self._window:
                 raise ValueError("a resolution is shorter than the window")
         self._met_new_room = False
+        self.namers: list[settling.Namer] = []
         self.throttle = Throttle()
         self.buffer = Buffer() if buffered else None
         self.scope = lru_cache(maxsize=_SCOPES_KEPT)(self._scope)
@@ -132,6 +133,14 @@ class Core:
             return False
         now, resolution = self.now(), self._resolution_of(scope)
         return self.throttle.repeats(scope.room, user, session, kind, away, None, now, resolution)
+
+    def is_repeat(self, scope: Scope, user: str, kind: object) -> bool:
+        """The same of a mark that says no more than who, and as what: asked at every request."""
+        if self._resolution == 0:
+            return False
+        resolution = self._resolution_of(scope)
+        now = time.monotonic() if self.clock is None else self.now()
+        return 0 <= now - self.throttle.last(scope.room, user, kind) < resolution
 
     def _resolution_of(self, scope: Scope) -> float:
         # a room whose window is not known yet might have a very short one
@@ -216,7 +225,13 @@ class Core:
     def mark(self, scope: Scope, marks: Sequence[Mark]) -> Plan[int]:
         """Send marks now; how many came online."""
         cleared = self.throttle.cleared
-        came = yield from self._send(scope, marks, marking.touch)
+        bases = settling.bases(marks)
+        sent = marks
+        if bases:
+            found = yield from self._look_into(bases)
+            made = [settling.as_there(mark, found) for mark in marks]
+            sent = [mark for mark in made if mark is not None]
+        came = yield from self._send(scope, sent, marking.touch)
         self.said(scope, marks, cleared, came=came > 0)
         return came
 
@@ -259,6 +274,13 @@ class Core:
         self._met_new_room = False
         if buffer is None or not entries:
             return list((yield then) if then else [])
+        try:
+            entries = yield from self._settled(entries, buffer)
+        except StoreError as error:
+            away = isinstance(error, StoreUnavailable | StoreTimeout)
+            return [error] * len(then) if away or not then else list((yield then))
+        if not entries:
+            return list((yield then) if then else [])
         batches = [
             (scope, part, part_ages)
             for scope, marks, ages in by_room(entries, self.now())
@@ -286,6 +308,29 @@ class Core:
         if lost:
             buffer.put_back([one for one in entries if (one[0].room, one[1].user) in lost])
         return outcomes[len(writes) :]
+
+    def _settled(self, entries: Sequence[Entry], buffer: Buffer) -> Plan[Sequence[Entry]]:
+        """Find out what must be known of marks before they are sent; what fails is put back."""
+        try:
+            entries = yield from settling.named(entries, self.namers, self.day_key)
+            bases = settling.bases(one[1] for one in entries)
+            if not bases:
+                return entries
+            buffer.put_back([one for one in entries if one[0].room in bases])  # these go first
+            entries = [one for one in entries if one[0].room not in bases]
+            found = yield from self._look_into(bases)
+        except BaseException:
+            buffer.put_back(entries)
+            raise
+        made = [(scope, settling.as_there(mark, found), moment) for scope, mark, moment in entries]
+        return [(scope, mark, moment) for scope, mark, moment in made if mark is not None]
+
+    def _look_into(self, bases: settling.Bases) -> Plan[dict[str, Mapping[str, UserPresence]]]:
+        found: dict[str, Mapping[str, UserPresence]] = {}
+        for base, names_ in bases.items():
+            plan = self.lookup(self.scope(base), names_, include_hidden=True)
+            found[base] = yield from self.after(base, plan)
+        return found
 
     def after(self, room: str, plan: Plan[T]) -> Plan[T]:
         """Run a plan after what is buffered for a room, both in the same round trip."""
@@ -317,6 +362,19 @@ class Core:
             return dict(zip(named, looked_up, strict=True))
         found = dict(zip(wanted, looked_up, strict=True))
         return {key: found[name] for key, name in named.items()}
+
+    def leave_rooms(self, base: Scope, user: object, session: object) -> Plan[int]:
+        """Take a user out of every room but one; of how many rooms that was."""
+        name = names.clean_user(user)
+        marking.leave(base, name, session)  # a bad session is told before anything is sent
+        self.throttle.clear_user(name)
+        there = yield from rooms.with_user(self._prefix, self.scope, name)
+        writes: list[Write] = [
+            (one, partial(_leaving, one, name, session)) for one in there if one.room != base.room
+        ]
+        outcomes = (yield from self.memory.write(writes)) if writes else []
+        self.throttle.clear_user(name)
+        return sum(bool(answer(outcome).result) for outcome in outcomes)
 
     def room_counts(self, wanted: Iterable[object]) -> Plan[dict[str, Counts]]:
         """Count several rooms: one round trip a node."""
@@ -368,6 +426,10 @@ class Core:
 
 def _naming(touch: Touch, scope: Scope, part: Sequence[M], naming: bool) -> Operation[Written]:
     return touch(scope, part, naming=naming)
+
+
+def _leaving(scope: Scope, user: str, session: object, naming: bool) -> Operation[Written]:
+    return marking.leave(scope, user, session, naming=naming)
 
 
 def _leniently(

@@ -20,7 +20,7 @@ from functools import cache
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
-from herenow import connection, names
+from herenow import connection, names, settling
 from herenow.background import Flushing, OpenSession
 from herenow.core import DEFAULT_TIMEOUT, Core
 from herenow.errors import StoreError
@@ -38,6 +38,7 @@ from herenow.models import (
     UserPresence,
 )
 from herenow.operations import Operation, Plan, history, marking, online, single, users
+from herenow.settling import Namer
 from herenow.watchers import Events, Watchers
 
 T = TypeVar("T")
@@ -151,8 +152,8 @@ class Presence:
         ):
             return None if self._flusher else False
         plain = type(user) is str and (kind, session, away, info, replaces) == _NOTHING
-        if plain and self._flusher is not None:
-            self._core.put(self._scope, [marking.Mark(names.clean_user(user))])
+        if self._flusher is not None and (plain or (session, away, info) == ("", None, None)):
+            self._core.put(self._scope, [marking.simple(user, kind, replaces)])
             self._flusher.wake()
             return None
         if plain and self._core.memory.settled(self._scope):
@@ -184,6 +185,17 @@ class Presence:
             self._flusher.wake()
             return None
         return self._engine.run(self._core.mark(self._scope, marks)) if marks else 0
+
+    def mark_beside(self, user: object, room: object, replaces: object | None = None) -> None:
+        """Record that a user of this room is active in another one too, as what she is here.
+
+        Who is hidden here is hidden there, and who has left here is not marked: a site's threads tell no
+        more than the site does. One round trip more than a mark. Buffered: none, and never waits.
+        """
+        other = self.room(room)
+        if other.name != self.name:
+            mark = marking.simple(user, None, replaces)._replace(kind=settling.beside(self.name))
+            other._mark([mark])  # noqa: SLF001 - one of its own kind
 
     def mark_offline(self, user: object, session: str | None = None) -> bool:
         """Record that a user, or (named) one session of hers, is gone; True when this made her offline.
@@ -461,6 +473,30 @@ class Presence:
         Adapters name guests by it; it is gone two days later, and with it who they were.
         """
         return self._engine.call(self._core.day_key(day))
+
+    def is_repeat(self, user: str, kind: names.Kind | None = None) -> bool:
+        """Whether a mark that says no more would be dropped, as it was said within the resolution.
+
+        Asks nobody: what an adapter does first, at every request.
+        """
+        return self._core.is_repeat(self._scope, user, kind)
+
+    def name_later(self, namer: Namer) -> bool:
+        """Have the marks of users that ``namer`` knows by names of the meantime sent under the real ones.
+
+        False where marks are not buffered: then there is no meantime.
+        """
+        self._core.namers.append(namer)
+        return self._flusher is not None
+
+    def leave_rooms(self, user: object, session: str | None = None) -> int:
+        """Take a user, or (named) one session of hers, out of every room but this; out of how many.
+
+        Round trips: one for the list of rooms, and two a hundred that somebody is in.
+        """
+        plan = self._core.leave_rooms(self._scope, user, session)
+        self.flush()
+        return self._engine.run(plan)
 
     def health(self) -> Health:
         """How the store does, by one PING, or at once where the breaker is open. Never raises for it."""

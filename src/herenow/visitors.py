@@ -13,10 +13,11 @@ import time
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
+from datetime import date
 from fnmatch import translate
 from functools import cache, lru_cache
 from ipaddress import IPv6Address, ip_address
+from secrets import token_bytes
 from typing import Final
 
 from herenow import names
@@ -25,6 +26,7 @@ from herenow.names import Kind
 
 _log: Final = logging.getLogger("herenow")
 _DAY: Final = 86_400
+_EPOCH: Final = date(1970, 1, 1).toordinal()
 _MOST_AGENT: Final = 512
 _MOST_STRANGERS: Final = 8192
 _PATTERNS_AT_ONCE: Final = 25
@@ -115,56 +117,138 @@ def _guest(key: bytes, address: str, agent: str) -> str:
     return "guest-" + urlsafe_b64encode(hmac.digest(key, facts, "sha256")[:15]).decode()
 
 
+class _Day:
+    """Who was met on a day, UTC, by address and user agent."""
+
+    __slots__ = ("begins", "ends", "met")
+
+    def __init__(self, number: int) -> None:
+        self.begins = number * _DAY
+        self.ends = self.begins + _DAY
+        self.met: dict[tuple[str | None, str | None], Visitor] = {}
+
+
 class DayKeys:
-    """The keys of yesterday and today: from a secret, or from the store that ``fetch`` asks."""
+    """The keys of yesterday and today: from a secret, or from the store that ``fetch`` asks.
+
+    Who cannot wait for the store is given a name for the meantime, under a key of this process's own;
+    whoever sends marks asks for the keys that are ``wanted``, has them learned, and sends the ``real``
+    names. So no request waits, and a guest is one in every process. ``meanwhile`` says that marks are
+    sent by somebody who does.
+    """
 
     def __init__(self, secret: str | None, fetch: Callable[[date], str]) -> None:
         self._secret = None if secret is None else secret.encode()
         self._fetch = fetch
+        self.meanwhile = False
+        self._own = token_bytes(32)
         self._known: dict[int, bytes] = {}
-        self.strangers: dict[tuple[int, str, str], Visitor] = {}
+        self.facts: dict[str, tuple[int, str, str]] = {}
+        self._wanted: frozenset[int] = frozenset()
+        self.today = _Day(0)
 
-    def get(self, number: int) -> bytes | None:
-        """Get the key of a day, by its number since 1970; None where the store does not tell."""
+    def get(self, number: int, *, waits: bool = True) -> bytes | None:
+        """Get the key of a day, by its number since 1970; None where the store does not tell.
+
+        ``waits`` for the store, where the key is not known.
+        """
         key = self._known.get(number)
-        if key is None:
-            day = datetime.fromtimestamp(number * _DAY, UTC).date()
-            if self._secret is not None:
-                key = hmac.digest(self._secret, f"herenow guests {day}".encode(), "sha256")
-            else:
-                try:
-                    key = self._fetch(day).encode()
-                except StoreError as error:
-                    _log.debug("guests have no names: %s", error)
-                    return None
-            for old in [one for one in self._known if one < number - 1]:
-                self._known.pop(old, None)
-            self._known[number] = key
-            self.strangers = {}
+        if key is None and self._secret is not None:
+            text = f"herenow guests {_date(number)}"
+            key = self._learn(number, hmac.digest(self._secret, text.encode(), "sha256"))
+        elif key is None and (waits or not self.meanwhile):
+            try:
+                key = self._learn(number, self._fetch(_date(number)).encode())
+            except StoreError as error:
+                _log.debug("guests have no names: %s", error)
         return key
+
+    def _learn(self, number: int, key: bytes) -> bytes:
+        for old in [one for one in self._known if one < number - 1]:
+            self._known.pop(old, None)
+        self._known[number] = key
+        self._wanted -= {number}
+        self.today = _Day(number)
+        return key
+
+    def name(self, number: int, address: str, agent: str, *, waits: bool = True) -> str | None:
+        """Name the guest of a day; None where nothing tells her key, or too many wait for it."""
+        key = self.get(number, waits=waits)
+        if key is not None:
+            return _guest(key, address, agent)
+        if waits or not self.meanwhile:
+            return None
+        if len(self.facts) >= _MOST_STRANGERS:
+            self.facts = {one: of for one, of in self.facts.items() if of[0] >= number - 1}
+            if len(self.facts) >= _MOST_STRANGERS:
+                return None
+        name = _guest(self._own, address, f"{number} {agent}")
+        self.facts[name] = number, address, agent
+        self._wanted |= {number}
+        return name
+
+    # for whoever sends marks
+
+    @property
+    def wanted(self) -> list[date]:
+        """The days whose keys names wait for."""
+        return [_date(one) for one in sorted(self._wanted)]
+
+    def learn(self, day: date, key: str) -> None:
+        """Take the key of a day that was wanted."""
+        self._learn(day.toordinal() - _EPOCH, key.encode())
+
+    def real(self, user: str) -> str:
+        """Give the name that stands for one of the meantime; any other as it is."""
+        facts = self.facts.get(user)
+        key = None if facts is None else self._known.get(facts[0])
+        return user if facts is None or key is None else _guest(key, facts[1], facts[2])
+
+
+def _date(number: int) -> date:
+    return date.fromordinal(number + _EPOCH)
 
 
 def stranger(
-    address: str | None, user_agent: str | None, keys: DayKeys, now: float | None = None
+    address: str | None,
+    user_agent: str | None,
+    keys: DayKeys,
+    now: float | None = None,
+    *,
+    waits: bool = True,
 ) -> Visitor | None:
-    """Name a bot or a guest; None for a guest while the store does not tell the day's key."""
-    day = int((time.time() if now is None else now) // _DAY)
-    facts = day, address or "", (user_agent or "")[:_MOST_AGENT]
-    known = keys.strangers.get(facts)
-    if known is not None:
-        return known
+    """Name a bot or a guest; None for a guest while the store does not tell the day's key.
+
+    Without ``waits`` she may have a name of the meantime; see `DayKeys`.
+    """
+    now = time.time() if now is None else now
+    today = keys.today
+    if today.begins <= now < today.ends:
+        known = today.met.get((address, user_agent))
+        if known is not None:
+            return known
+    return _meet(address, user_agent, keys, now, waits=waits)
+
+
+def _meet(
+    address: str | None, user_agent: str | None, keys: DayKeys, now: float, *, waits: bool
+) -> Visitor | None:
+    number = int(now // _DAY)
+    agent = (user_agent or "")[:_MOST_AGENT]
     bot = bot_name(user_agent)
     if bot is not None:
-        known = Visitor(f"bot-{bot}", "bot")
+        met = Visitor(f"bot-{bot}", "bot")
     else:
-        key = keys.get(day)
-        if key is None:
-            return None
-        known = Visitor(_guest(key, facts[1], facts[2]), "guest")
-    if len(keys.strangers) >= _MOST_STRANGERS:
-        keys.strangers = {}
-    keys.strangers[facts] = known
-    return known
+        name = keys.name(number, address or "", agent, waits=waits)
+        if name is None or name in keys.facts:  # not for good
+            return None if name is None else Visitor(name, "guest")
+        met = Visitor(name, "guest")
+    today = keys.today
+    if not today.begins <= now < today.ends or len(today.met) >= _MOST_STRANGERS:
+        today = keys.today = _Day(number)
+    if len(user_agent or "") <= _MOST_AGENT:
+        today.met[address, user_agent] = met
+    return met
 
 
 def before_midnight(
@@ -173,13 +257,15 @@ def before_midnight(
     keys: DayKeys,
     window: float,
     now: float | None = None,
+    *,
+    waits: bool = True,
 ) -> str | None:
     """Name the same guest as yesterday did, as long as she may be online by that name."""
     now = time.time() if now is None else now
     if now % _DAY > window:
         return None
-    key = keys.get(int(now // _DAY) - 1)
-    return None if key is None else _guest(key, address or "", (user_agent or "")[:_MOST_AGENT])
+    number = int(now // _DAY) - 1
+    return keys.name(number, address or "", (user_agent or "")[:_MOST_AGENT], waits=waits)
 
 
 # ------------------------------------------------------------ bounds

@@ -40,8 +40,19 @@ READS: dict[str, Call] = {
     "room_counts": lambda p: p.room_counts(["site", "elsewhere"]),
     "room_peaks": lambda p: p.room_peaks(["site", "elsewhere"]),
 }
-APART = {"watch", "day_key"}  # tried by tests/watch and tests/flask
-ASKS_NOTHING = {"name", "room", "beat_seconds", "health", "flush", "client", "close"}
+APART = {"watch", "day_key", "mark_beside", "leave_rooms"}
+"""Tried by tests/watch, tests/flask and test_beside: these ask first, and write where there is need."""
+ASKS_NOTHING = {
+    "name",
+    "name_later",
+    "is_repeat",
+    "room",
+    "beat_seconds",
+    "health",
+    "flush",
+    "client",
+    "close",
+}
 
 
 def stock(side: Side) -> None:

@@ -13,13 +13,16 @@ from typing import Any
 
 import psutil
 import pytest
-from flask import Flask
+from flask import Flask, session
+from flask_login import LoginManager, UserMixin, current_user, login_user, logout_user
 
 import herenow
 from herenow.flask import HereNow
 from tests.servers import HOST, Server, poll, unwatch, watch
 
 ROOT = Path(__file__).parents[2]
+FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"
+GOOGLE = "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)"
 _SOURCE = Path(herenow.__file__).parents[1]
 
 
@@ -54,6 +57,50 @@ def site(url: str, tmp_path: Path) -> Iterator[Callable[..., tuple[Flask, HereNo
     for app, here in made:
         with app.app_context():
             here.presence.close()
+
+
+class User(UserMixin):  # type: ignore[misc]
+    def __init__(self, user_id: str) -> None:
+        self.id = user_id
+
+
+@pytest.fixture
+def members(site: Callable[..., tuple[Flask, HereNow]]) -> Callable[..., tuple[Flask, HereNow]]:
+    """Make a site with a login; ``late`` sets Flask-Login up after herenow."""
+
+    def make(late: bool = False, **keywords: Any) -> tuple[Flask, HereNow]:
+        keywords.setdefault("buffered", False)
+        app, here = site({"SECRET_KEY": "secret"}, **keywords)
+        manager = LoginManager(app)
+        if not late:  # hooks on the response run in the opposite order
+            app.after_request_funcs[None].reverse()
+        manager.user_loader(User)
+        app.add_url_rule("/in/<user>", "in", lambda user: str(login_user(User(user))))
+        app.add_url_rule("/remember/<user>", "remember", remember)
+        app.add_url_rule("/out", "out", lambda: str(logout_user()))
+        app.add_url_rule("/clear", "clear", clear)
+        app.add_url_rule("/me", "me", lambda: str(current_user.get_id()))
+        app.add_url_rule("/basket", "basket", lambda: str(session.get("basket")))
+        app.add_url_rule("/who", "who", lambda: repr(here.visitor))
+        app.add_url_rule("/count", "count", lambda: repr(here.counts()))
+        return app, here
+
+    return make
+
+
+def clear() -> str:
+    session.clear()
+    return "out"
+
+
+def remember(user: str) -> str:
+    return str(login_user(User(user), remember=True))
+
+
+def browser(app: Flask, agent: str = FIREFOX, address: str = "10.0.0.1") -> Any:
+    client = app.test_client()
+    client.environ_base.update(HTTP_USER_AGENT=agent, REMOTE_ADDR=address)
+    return client
 
 
 @pytest.fixture

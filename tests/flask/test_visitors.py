@@ -3,66 +3,20 @@
 import time
 from collections.abc import Callable
 from datetime import UTC, date, datetime
-from typing import Any
 
 import pytest
 from flask import Flask, session
-from flask_login import LoginManager, UserMixin, current_user, login_user, logout_user
+from flask_login import login_user
 
 from herenow import Counts, StoreUnavailable, Visitor
 from herenow.flask import HereNow
 from herenow.visitors import Bound, DayKeys, before_midnight, bot_name, network, stranger
+from tests.flask.conftest import FIREFOX, GOOGLE, User, browser
 
 Site = Callable[..., tuple[Flask, HereNow]]
-FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"
-GOOGLE = "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)"
 SECRET = "a secret of the tests"
 NOON = datetime(2026, 3, 4, 12, tzinfo=UTC).timestamp()
 MIDNIGHT = datetime(2026, 3, 5, tzinfo=UTC).timestamp()
-
-
-class User(UserMixin):  # type: ignore[misc]
-    def __init__(self, user_id: str) -> None:
-        self.id = user_id
-
-
-@pytest.fixture
-def members(site: Site) -> Callable[..., tuple[Flask, HereNow]]:
-    """Make a site with a login; ``late`` sets Flask-Login up after herenow."""
-
-    def make(late: bool = False, **keywords: Any) -> tuple[Flask, HereNow]:
-        keywords.setdefault("buffered", False)
-        app, here = site({"SECRET_KEY": "secret"}, **keywords)
-        manager = LoginManager(app)
-        if not late:  # hooks on the response run in the opposite order
-            app.after_request_funcs[None].reverse()
-        manager.user_loader(User)
-        app.add_url_rule("/in/<user>", "in", lambda user: str(login_user(User(user))))
-        app.add_url_rule("/remember/<user>", "remember", remember)
-        app.add_url_rule("/out", "out", lambda: str(logout_user()))
-        app.add_url_rule("/clear", "clear", clear)
-        app.add_url_rule("/me", "me", lambda: str(current_user.get_id()))
-        app.add_url_rule("/basket", "basket", lambda: str(session.get("basket")))
-        app.add_url_rule("/who", "who", lambda: repr(here.visitor))
-        app.add_url_rule("/count", "count", lambda: repr(here.counts()))
-        return app, here
-
-    return make
-
-
-def clear() -> str:
-    session.clear()
-    return "out"
-
-
-def remember(user: str) -> str:
-    return str(login_user(User(user), remember=True))
-
-
-def browser(app: Flask, agent: str = FIREFOX, address: str = "10.0.0.1") -> Any:
-    client = app.test_client()
-    client.environ_base.update(HTTP_USER_AGENT=agent, REMOTE_ADDR=address)
-    return client
 
 
 # ------------------------------------------------------------ members

@@ -117,7 +117,6 @@ def login() -> Response:
     session["hidden"] = False
     if before != wanted:
         here.mark_online(wanted, kind="member", replaces=before)
-        _leave_threads(before)
     return _back()
 
 
@@ -127,7 +126,6 @@ def logout() -> Response:
     before = session.pop("member", None)
     if before is not None:
         here.mark_offline(before)
-        _leave_threads(before)
     return _back()
 
 
@@ -137,13 +135,7 @@ def hide() -> Response:
     if "member" in session:
         session["hidden"] = not session.get("hidden")
         here.mark_online(session["member"], kind="hidden" if session["hidden"] else "member")
-        _leave_threads(session["member"])  # she reads none now, and would be shown in the last
     return _back()
-
-
-def _leave_threads(user: str | None) -> None:
-    for one in THREADS.values() if user else ():
-        here.room(one.room).mark_offline(user)
 
 
 def _back() -> Response:

@@ -5,11 +5,12 @@ empty answer then (see `calm`); `here.presence` raises. And apps share nothing b
 belongs to one lies in its ``app.extensions["herenow"]``.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
+from datetime import date
 from pathlib import Path
 from typing import Any, Final
-from weakref import WeakSet
+from weakref import WeakSet, ref
 
 from flask import (
     Flask,
@@ -22,8 +23,10 @@ from flask import (
 
 from herenow import visitors
 from herenow.calm import Calm, Off, Trouble
+from herenow.errors import StoreUnavailable
 from herenow.flask import showing, visits
 from herenow.flask.command import online_command
+from herenow.names import Kind
 from herenow.people import Names
 from herenow.presence import Presence
 from herenow.settings import Settings, make_presence, read_settings
@@ -53,12 +56,14 @@ class Site:
         self.presence = presence
         self.trouble = Trouble(enabled=settings.enabled)
         self.by_default = here.identify is by_default
+        self.marks = here.identify is not None
         self.has_rooms = here.rooms_of is not None
         self.secret = settings.secret
         self.service_url = settings.service_url
         self.excludes = bool(settings.exclude)
         self.excluded = visitors.excluding(settings.exclude)
-        self.keys = visitors.DayKeys(settings.secret, presence.day_key)
+        self.keys = visitors.DayKeys(settings.secret, _asking(presence))
+        self.keys.meanwhile = presence.name_later(self.keys)
         self.guests = visitors.Bound(settings.max_guests, "HERENOW_MAX_GUESTS")
         self.rooms = visitors.Bound(settings.max_rooms, "HERENOW_MAX_ROOMS")
 
@@ -67,9 +72,10 @@ class Site:
         """The window of the room `site` in seconds, as far as this process knows."""
         return 3 * self.presence.beat_seconds
 
-    def begin(self) -> None:
-        """Meet a request."""
-        visits.begin(self)
+    @property
+    def has_login(self) -> bool:
+        """Whether Flask-Login was set up for the app."""
+        return "login_manager" in vars(self.app)
 
     def rooms_of(self, request: Request) -> list[object]:
         """Name the rooms that a request is in."""
@@ -79,13 +85,27 @@ class Site:
         return [*named] if isinstance(named, list | tuple | set | frozenset) else [named]
 
 
+def _asking(presence: Presence) -> Callable[[date], str]:
+    """Make what asks for the key of a day; the Presence, which knows the asker, is not held by it."""
+    known = ref(presence)
+
+    def ask(day: date) -> str:
+        there = known()
+        if there is None:
+            raise StoreUnavailable("the Presence is gone")
+        return there.day_key(day)
+
+    return ask
+
+
 class HereNow(Calm):
     """Who is online on a Flask site, or on several: ``HereNow(app)``, or ``here.init_app(app)``.
 
     ``identify(request)`` names who makes a request: a user's id, a `herenow.Visitor`, or None for
-    nobody. It is asked once a request, at the first question to the store or after the view, so that
-    whatever loads the user in a hook has done so. Without it: the user of Flask-Login as a member, a bot
-    by its user agent, anybody else as a guest. ``identify=None`` marks nobody: you do, in a hook of your
+    nobody. It is asked after the view, so that whatever loads the user in a hook has done so, and before
+    that at the first question: whoever was a guest then and logs in takes her place. Without it: the
+    user of Flask-Login as a member, a bot by its user agent, anybody else as a guest. ``identify=None``
+    marks nobody: you do, in a hook of your
     own. ``names(ids)`` gives a dict from ids (as str) to names, once a list that is shown;
     ``rooms(request)`` the rooms to be marked beside ``site``. ``presence`` is one made elsewhere; else it
     is made from ``settings`` (the fields of `herenow.settings.Settings` as keywords), the app's config
@@ -147,13 +167,42 @@ class HereNow(Calm):
         self._apps.add(app)
         if settings.enabled and self.identify is not None:
             # the first of all hooks: one that answers ends the row, and the visitor is there all the same
-            app.before_request_funcs.setdefault(None, []).insert(0, site.begin)
+            app.before_request_funcs.setdefault(None, []).insert(0, visits.meeting(site))
         showing.add_to_templates(self, app)
         app.cli.add_command(online_command(self))
         if settings.online_url is not None:
             app.add_url_rule(
                 settings.online_url, "herenow_online", lambda: showing.online_page_of(self)
             )
+
+    def mark_online(
+        self,
+        user: object,
+        kind: Kind | None = None,
+        session: str = "",
+        away: bool | None = None,
+        info: Mapping[str, Any] | None = None,
+        replaces: object | None = None,
+    ) -> bool | None:
+        """Mark a user, as `Presence.mark_online` does.
+
+        Where there are ``rooms``: who hides leaves them all, and so does whoever she ``replaces``; that
+        waits for the store. Where she goes next she is what she is on the site.
+        """
+        came = super().mark_online(user, kind, session, away, info, replaces)
+        if self._site().has_rooms:
+            if replaces is not None:
+                self._leave_rooms(replaces)
+            if kind == "hidden":
+                self._leave_rooms(user)
+        return came
+
+    def mark_offline(self, user: object, session: str | None = None) -> bool:
+        """Record that a user, or one session of hers, is gone: from the site, and from all ``rooms``."""
+        left = super().mark_offline(user, session)
+        if self._site().has_rooms:
+            self._leave_rooms(user, session)
+        return left
 
     @property
     def presence(self) -> Presence:
@@ -213,7 +262,7 @@ class HereNow(Calm):
         site = self._site()
         visit = visits.current(site)
         if visit is None and has_request_context():  # one that was made by hand
-            visit = visits.Visit(site, visits.real(request))
+            visit = visits.by_hand(site)
         return visit
 
     def _site(self) -> Site:

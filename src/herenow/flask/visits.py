@@ -2,18 +2,21 @@
 
 At the first question to the store, so that whoever asks who is online finds herself there, and at the
 end at the latest: after the view, before any other hook on the response, whatever the order in which
-extensions were set up. By default nothing here touches the session (that would add ``Vary: Cookie``): it
-is looked at past the proxy that notes it. What belongs to one request lies in its environ, not in `g`,
-which requests share when an app context is pushed around them.
+extensions were set up. On a site without Flask-Login everybody is a stranger by default, and is marked
+at the start: nothing that comes could change it. By default nothing here touches the session (that would
+add ``Vary: Cookie``): it is looked at past the proxy that notes it. What belongs to one request lies in
+its environ, not in `g`, which requests share when an app context is pushed around them.
 """
 
 import logging
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
-from flask import Request, Response, after_this_request, g, has_request_context, request
+from flask import Request, Response, g, has_request_context, request
 from flask import globals as flask_globals
 
 from herenow.errors import StoreError
+from herenow.names import clean_room
 from herenow.visitors import Visitor, before_midnight, clean_visitor, stranger
 
 if TYPE_CHECKING:
@@ -32,7 +35,9 @@ class Visit:
 
     __slots__ = (
         "_before",
+        "_context",
         "_counts",
+        "_first",
         "_is_named",
         "_marked",
         "_marking",
@@ -42,15 +47,13 @@ class Visit:
         "_site",
     )
 
-    def __init__(self, site: "Site", request: Request) -> None:
+    def __init__(self, site: "Site", context: Any) -> None:
         self._site = site
-        self._request = request
-        self._counts = not (
-            request.method == "OPTIONS"  # a browser asks ahead, without any cookie
-            or (request.endpoint is not None and request.endpoint.rpartition(".")[2] == "static")
-            or (site.excludes and site.excluded(request.path))
-        )
-        self._before = self._logged_in() if site.by_default else None
+        self._context = context
+        self._request: Request = context.request
+        self._counts = _counts(site, self._request)
+        self._before = self._logged_in() if site.by_default and site.has_login else None
+        self._first: Visitor | None = None  # whom identify named first
         self._named: Visitor | None = None
         self._is_named = False
         self._marked: Visitor | None = None
@@ -58,11 +61,14 @@ class Visit:
         self._rooms: list[Any] | None = None
 
     def end(self, response: Response) -> Response:
-        """Mark her at the end, if that was not done before."""
+        """Mark her at the end, if that was not done before.
+
+        Who was asked for earlier is asked for again: the view may have logged her in.
+        """
+        self._is_named = False
         self.mark(status=response.status_code)
-        self._request.environ[_KEY] = (
-            None  # a circle would leave each request to the garbage collector
-        )
+        # a circle would leave each request to the garbage collector
+        self._request.environ[_KEY] = None
         return response
 
     # who it is
@@ -75,11 +81,12 @@ class Visit:
         if not self._is_named and site.here.identify is not None:
             self._named = clean_visitor(site.here.identify(self._request))
             self._is_named = True
+            if self._first is None:
+                self._first = self._named
         return self._named
 
     def _by_default(self, *, asked: bool) -> Visitor | None:
-        manager = getattr(self._site.app, "login_manager", None)
-        if manager is None:
+        if not self._site.has_login:
             return self.stranger()
         user = g.get("_login_user")
         if user is None and asked:
@@ -90,24 +97,28 @@ class Visit:
             return Visitor(str(user.get_id())) if user.is_authenticated else self.stranger()
         user_id = self._logged_in()
         if user_id is not None:
-            return Visitor(user_id) if getattr(_session(), "accessed", True) else None
+            return Visitor(user_id) if getattr(self._session(), "accessed", True) else None
         config, sent = self._site.app.config, self._request
         if config.get("REMEMBER_COOKIE_NAME", "remember_token") in sent.cookies:
             return None  # perhaps a member, whom nobody has asked for
-        if manager._request_callback is not None and "Authorization" in sent.headers:  # noqa: SLF001
+        manager = vars(self._site.app)["login_manager"]
+        asks = manager._request_callback is not None  # noqa: SLF001 - it has no other name
+        if asks and "Authorization" in sent.headers:
             return None
         return self.stranger()
 
     def stranger(self) -> Visitor | None:
-        """Name the guest or bot that makes the request, logged in or not."""
-        sent = self._request
-        return stranger(sent.remote_addr, sent.environ.get("HTTP_USER_AGENT"), self._site.keys)
+        """Name the guest or bot that makes the request, logged in or not.
+
+        A mark can wait for the day's key; whoever asks for the name waits for the store.
+        """
+        sent, keys = self._request, self._site.keys
+        agent = sent.environ.get("HTTP_USER_AGENT")
+        return stranger(sent.remote_addr, agent, keys, waits=not self._marking)
 
     def _logged_in(self) -> str | None:
         """Whom the session says is logged in, without touching it."""
-        if not hasattr(self._site.app, "login_manager"):
-            return None
-        session = _session()
+        session = self._session()
         if not session:
             return None
         accessed = getattr(session, "accessed", None)
@@ -116,17 +127,21 @@ class Visit:
             session.accessed = False
         return None if user is None else str(user)
 
+    def _session(self) -> Any:
+        known = vars(self._context)
+        return known["_session"] if "_session" in known else known.get("session")
+
     # marks
 
     def mark(self, *, status: int | None = None) -> None:
         """Mark who makes the request, and the rooms she is in; ``status`` is there at the end."""
         site = self._site
-        if not self._counts or self._marking or not (site.by_default or site.here.identify):
+        if not self._counts or self._marking or not site.marks:
             return
         self._marking = True  # identify may ask who is online
         try:
             visitor = self.visitor(asked=False)
-            if status is not None and site.by_default:
+            if status is not None and self._before is not None:
                 self._tell_of_logout()
             if visitor is not None and self._admitted(visitor):
                 self._mark_all(visitor, status)
@@ -140,14 +155,19 @@ class Visit:
     def _mark_all(self, visitor: Visitor, status: int | None) -> None:
         site = self._site
         first = self._marked is None or self._marked.user != visitor.user
+        replaced = self._replaced(visitor)
         if first:
-            self._mark_in(None, visitor)
+            site.presence.mark_online(visitor.user, visitor.kind, replaces=replaced)
+            if site.has_rooms and replaced is not None and visitor.kind != "guest":
+                site.presence.leave_rooms(replaced)  # logged in
         if site.has_rooms and self._rooms is None and (status is None or status < _BAD_REQUEST):
             self._rooms = site.rooms_of(self._request)
             first = True
         if first:
             for room in self._rooms or ():
-                self._mark_in(room, visitor)
+                name = clean_room(room)
+                if site.rooms.admits(name, site.window):
+                    site.presence.mark_beside(visitor.user, name, replaced)
         self._marked = visitor
 
     def _admitted(self, visitor: Visitor) -> bool:
@@ -155,48 +175,82 @@ class Visit:
         strange = visitor.kind in {"guest", "bot"}
         return not strange or site.guests.admits(visitor.user, site.window)
 
-    def _mark_in(self, room: Any, visitor: Visitor) -> None:
-        site = self._site
-        presence = site.presence
-        if room is not None:
-            presence = presence.room(room)
-            if not site.rooms.admits(presence.name, site.window):
-                return
-        kind, replaces = visitor.kind, self._replaced(visitor)
-        presence.mark_online(visitor.user, kind, replaces=replaces)
-
     def _replaced(self, visitor: Visitor) -> str | None:
         """Whose place she takes: what she was earlier in this request, as a guest, or yesterday."""
-        earlier = self._marked
+        earlier = self._marked or self._first
         if earlier is not None and earlier.user != visitor.user and earlier.kind == "guest":
             return earlier.user
-        site, sent = self._site, self._request
-        if not site.by_default:
+        if not self._site.by_default:
             return None
-        if visitor.kind == "guest":
-            agent = sent.environ.get("HTTP_USER_AGENT")
-            return before_midnight(sent.remote_addr, agent, site.keys, site.window)
         if visitor.kind is None and self._before is None:  # logged in just now
             guest = self.stranger()
             return guest.user if guest is not None and guest.kind == "guest" else None
-        return None
+        return _of_yesterday(self._site, self._request, visitor)
 
     def _tell_of_logout(self) -> None:
         before = self._before
-        if before is not None and self._logged_in() != before:
+        if self._logged_in() != before:
             self._before = None
             try:
                 self._site.presence.mark_offline(before, session="")
+                if self._site.has_rooms:
+                    self._site.presence.leave_rooms(before, session="")
             except StoreError as error:
                 self._site.trouble.note(error)
 
 
-def begin(site: "Site") -> None:
-    """Meet a request at its start, before any hook."""
-    visit = Visit(site, real(request))
-    request.environ[_KEY] = visit
+def meeting(site: "Site") -> Callable[[], None]:
+    """Make what meets a request at its start, before any hook.
 
-    after_this_request(visit.end)
+    A plain function, which Flask looks at faster than at a method. Whoever can't be but a stranger is
+    marked here and now, in a few microseconds; of others a Visit is kept until the end.
+    """
+    early = site.by_default and not site.has_rooms
+    repeats = site.presence.is_repeat
+    find, environment, keys = _context._get_current_object, vars(site.app), site.keys  # noqa: SLF001
+
+    def meet() -> None:
+        context = find()
+        request = context.request
+        environ = request.environ
+        if early and "login_manager" not in environment:
+            environ[_KEY] = None
+            agent = environ.get("HTTP_USER_AGENT")
+            visitor = stranger(request.remote_addr, agent, keys, waits=False)
+            if visitor is not None and not repeats(visitor.user, visitor.kind):
+                _mark_stranger(site, request, visitor)
+            return
+        visit = environ[_KEY] = Visit(site, context)
+        context._after_request_functions.append(visit.end)  # noqa: SLF001 - as after_this_request does
+
+    return meet
+
+
+def _mark_stranger(site: "Site", request: Request, visitor: Visitor) -> None:
+    if not _counts(site, request) or not site.guests.admits(visitor.user, site.window):
+        return
+    try:
+        replaced = _of_yesterday(site, request, visitor)
+        site.presence.mark_online(visitor.user, visitor.kind, replaces=replaced)
+    except StoreError as error:
+        site.trouble.note(error)
+
+
+def _of_yesterday(site: "Site", request: Request, visitor: Visitor) -> str | None:
+    if visitor.kind != "guest":
+        return None
+    agent = request.environ.get("HTTP_USER_AGENT")
+    return before_midnight(request.remote_addr, agent, site.keys, site.window, waits=False)
+
+
+def _counts(site: "Site", request: Request) -> bool:
+    """Whether a request is somebody's visit."""
+    if request.method == "OPTIONS":  # a browser asks ahead, without any cookie
+        return False
+    rule = request.url_rule
+    if rule is not None and rule.endpoint.rpartition(".")[2] == "static":
+        return False
+    return not (site.excludes and site.excluded(request.path))
 
 
 def is_over() -> bool:
@@ -212,12 +266,11 @@ def current(site: "Site") -> Visit | None:
     return visit if isinstance(visit, Visit) and visit._site is site else None  # noqa: SLF001
 
 
+def by_hand(site: "Site") -> Visit:
+    """Make the visit of a request that was not met."""
+    return Visit(site, real(_context))
+
+
 def real(proxy: Any) -> Any:
     """Get what one of Flask's proxies stands for."""
     return proxy._get_current_object()  # noqa: SLF001 - so werkzeug has it
-
-
-def _session() -> Any:
-    context = real(_context)
-    known = vars(context)
-    return known["_session"] if "_session" in known else known.get("session")

@@ -117,6 +117,17 @@ def clean(sighting: Sighting) -> Mark:
     )
 
 
+def simple(user: object, kind: object = None, replaces: object = None) -> Mark:
+    """Validate a sighting that says no more than who, as what, in whose place."""
+    name = names.clean_user(user)
+    if kind is None and replaces is None:
+        return Mark(name)
+    replaced = None if replaces is None else names.clean_user(replaces)
+    if replaced == name:
+        raise ValueError("a user does not replace herself")
+    return Mark(name, kind=None if kind is None else names.clean_kind(kind), replaces=replaced)
+
+
 def listed(sightings: Iterable[object]) -> list[object]:
     """Take what `mark_online_many` takes, once; one string is not many."""
     return names.clean_many(sightings, "many is a list of users or Sightings")

@@ -11,10 +11,11 @@ from typing import Any, Final
 
 from herenow import keys, lua
 from herenow.models import Counts, Room
-from herenow.operations import Operation, Plan, answer, online, text
+from herenow.operations import Operation, Plan, answer, online, text, users
 from herenow.operations.scope import Scope
 
 AT_ONCE: Final = 100
+_LISTED_AT_ONCE: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,30 @@ def every_room(prefix: str) -> Plan[list[str]]:
     """Name every room there is."""
     [outcome] = yield [listed(prefix, 0, -1)]
     return [one.room for one in answer(outcome)]
+
+
+def with_user(prefix: str, scope_of: Callable[[str], Scope], user: str) -> Plan[list[Scope]]:
+    """Find the rooms that a user is in, hidden or not."""
+    found: list[Scope] = []
+    busy = yield from _with_somebody(prefix)
+    for i in range(0, len(busy), AT_ONCE):
+        scopes = [scope_of(room) for room in busy[i : i + AT_ONCE]]
+        outcomes = yield [users.lookup(one, [user], include_hidden=True) for one in scopes]
+        looked_up = zip(scopes, outcomes, strict=True)
+        found += [scope for scope, outcome in looked_up if answer(outcome)[0].online]
+    return found
+
+
+def _with_somebody(prefix: str) -> Plan[list[str]]:
+    """Name every room that somebody may be in."""
+    found: list[str] = []
+    while True:
+        first = len(found)
+        [outcome] = yield [listed(prefix, first, first + _LISTED_AT_ONCE - 1)]
+        part: list[Listed] = answer(outcome)
+        found += [one.room for one in part if one.count > 0]
+        if len(found) < first + _LISTED_AT_ONCE:
+            return found
 
 
 def busiest(

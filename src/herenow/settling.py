@@ -1,0 +1,101 @@
+"""What must be known before marks can be sent: real names, and what users are in another room.
+
+Two kinds of marks wait for an answer of the store. Of users with a name of the meantime the real one
+depends on a key that is not known yet (see `Namer`). And who is in a room *beside* another (a thread of a
+site) is there what she is in that other one, its base: hidden if she is hidden, and not at all if she is
+gone. Such a mark has the base's name for a kind, until it is sent. Pure: what to ask, and what follows.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import date
+from typing import Any, Final, Protocol, cast
+
+from herenow.buffer import Entry
+from herenow.models import UserPresence
+from herenow.names import Kind
+from herenow.operations import Operation, Plan, answer
+from herenow.operations.marking import Mark
+
+_BESIDE: Final = "beside "
+
+
+class Namer(Protocol):
+    """Who gave users names of the meantime: the real ones depend on keys that only the store knows."""
+
+    facts: dict[str, Any]
+    """What stands behind names of the meantime."""
+
+    @property
+    def wanted(self) -> list[date]:
+        """The days whose keys are not known."""
+
+    def learn(self, day: date, key: str) -> None:
+        """Take the key of a day."""
+
+    def real(self, user: str) -> str:
+        """Give the name to be sent."""
+
+
+# names of the meantime
+
+
+def named(
+    entries: Sequence[Entry], namers: Iterable[Namer], key_of: Callable[[date], Operation[str]]
+) -> Plan[Sequence[Entry]]:
+    """Ask for the keys that names wait for, and put the real names in their place."""
+    for namer in namers:
+        days = namer.wanted
+        outcomes = (yield [key_of(day) for day in days]) if days else []
+        for day, outcome in zip(days, outcomes, strict=True):
+            namer.learn(day, answer(outcome))
+        meant = namer.facts
+        entries = [
+            one
+            if one[1].user not in meant and one[1].replaces not in meant
+            else (one[0], _renamed(one[1], namer.real), one[2])
+            for one in entries
+        ]
+    return entries
+
+
+def _renamed(mark: Mark, real: Callable[[str], str]) -> Mark:
+    user = real(mark.user)
+    replaces = None if mark.replaces is None else real(mark.replaces)
+    return mark._replace(user=user, replaces=None if replaces == user else replaces)
+
+
+# rooms beside others
+
+
+def beside(base: str) -> Kind:
+    """Give what stands for the kind that a user has in a base."""
+    return cast("Kind", _BESIDE + base)
+
+
+def base_of(mark: Mark) -> str | None:
+    """Name the base that a mark's kind is to be taken from; None for any other mark."""
+    kind = mark.kind
+    return kind[len(_BESIDE) :] if kind is not None and kind.startswith(_BESIDE) else None
+
+
+Bases = Mapping[str, Sequence[str]]
+Found = Mapping[str, Mapping[str, UserPresence]]
+
+
+def bases(marks: Iterable[Mark]) -> Bases:
+    """List whom marks ask about, by base."""
+    asked: dict[str, dict[str, None]] = {}
+    for mark in marks:
+        base = base_of(mark)
+        if base is not None:
+            asked.setdefault(base, {})[mark.user] = None
+    return {base: list(users) for base, users in asked.items()}
+
+
+def as_there(mark: Mark, found: Found) -> Mark | None:
+    """Make a mark what its base says; None for somebody who is not there."""
+    base = base_of(mark)
+    if base is None:
+        return mark
+    there = found[base][mark.user]
+    return mark._replace(kind=there.kind) if there.online else None

@@ -1,0 +1,143 @@
+"""Rooms beside another: what a user is there is what she is in their base; one call leaves them all."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from herenow import Counts, StoreError
+from tests.conftest import SERVER, Clock
+from tests.core.sides import SIDES, Side, opened
+from tests.servers import Cluster, Server, binary, poll, start_server
+
+
+@pytest.fixture(params=SIDES)
+def name(request: pytest.FixtureRequest) -> str:
+    """Which facade."""
+    return str(request.param)
+
+
+@pytest.fixture(params=[False, True], ids=["at once", "buffered"])
+def side(request: pytest.FixtureRequest, name: str, server: Server, clock: Clock) -> Iterator[Side]:
+    """A facade by the test's clock, that sends every mark."""
+    settings = {"resolution": 0, "clock": clock, "buffered": request.param}
+    with opened(name, server.unix_url, **settings) as made:
+        yield made
+
+
+@pytest.mark.parametrize("kind", ["member", "hidden", "guest", "bot"])
+def test_she_is_there_what_she_is_here(side: Side, kind: str) -> None:
+    side.mark_online("alice", kind)
+    side.mark_beside("alice", "thread")
+    assert side.room("thread").counts() == Counts(**{kind: 1})
+    assert side.counts() == Counts(**{kind: 1})
+
+
+def test_who_is_not_here_is_not_there(side: Side, clock: Clock) -> None:
+    side.mark_beside("alice", "thread")
+    side.mark_online("bob")
+    side.mark_offline("bob")
+    side.mark_beside("bob", "thread")
+    side.mark_online("carol")
+    clock.now += 301
+    side.mark_beside("carol", "thread")
+    assert side.room("thread").counts() == Counts()
+    side.mark_online("carol")
+    side.mark_beside("carol", "thread")
+    assert side.room("thread").get_online_users() == ["carol"]
+
+
+def test_beside_itself_is_nothing(side: Side) -> None:
+    side.mark_beside("alice", "site")
+    assert side.counts() == Counts()
+
+
+def test_any_room_may_be_the_base(side: Side) -> None:
+    shop = side.room("shop")
+    side.mark_online("alice")
+    shop.mark_online("alice", "hidden")
+    shop.mark_beside("alice", "shelf")
+    side.mark_beside("alice", "thread")
+    assert side.room("shelf").counts() == Counts(hidden=1)
+    assert side.room("thread").counts() == Counts(member=1)
+    assert shop.leave_rooms("alice") == 3
+    assert [shop.counts(), side.counts()] == [Counts(hidden=1), Counts()]
+
+
+def test_who_takes_a_place_takes_it_there_too(side: Side) -> None:
+    side.mark_online("guest-1", "guest")
+    side.mark_beside("guest-1", "thread")
+    side.flush()
+    side.mark_online("alice", replaces="guest-1")
+    side.mark_beside("alice", "thread", replaces="guest-1")
+    assert side.room("thread").counts() == Counts(member=1)
+
+
+def test_leaving_every_room_among_many(side: Side) -> None:
+    for i in range(230):
+        side.room(f"room {i}").mark_online_many(["bob", "carol"])
+    for i in (3, 120, 229):
+        side.room(f"room {i}").mark_online("alice", "hidden" if i == 120 else None)
+    side.mark_online("alice")
+    assert side.leave_rooms("alice") == 3
+    assert side.leave_rooms("alice") == 0
+    assert side.is_online("alice")
+    assert (
+        sum(one.people for one in side.room_counts(f"room {i}" for i in range(230)).values()) == 460
+    )
+
+
+def test_leaving_rooms_by_a_session(side: Side) -> None:
+    for room in ("a", "b"):
+        side.room(room).mark_online("alice")
+    side.room("a").mark_online("alice", session="tab")
+    assert side.leave_rooms("alice", session="") == 1
+    assert [side.room(one).is_online("alice") for one in "ab"] == [True, False]
+
+
+def test_bad_arguments_are_told_at_once(side: Side) -> None:
+    for bad in ("", None, "x" * 257):
+        with pytest.raises(ValueError, match="a user"):
+            side.mark_beside(bad, "thread")
+        with pytest.raises(ValueError, match="a user"):
+            side.leave_rooms(bad)
+    with pytest.raises(ValueError, match="a room"):
+        side.mark_beside("alice", "")
+    with pytest.raises(ValueError, match="replace herself"):
+        side.mark_beside("alice", "thread", replaces="alice")
+    with pytest.raises(ValueError, match="a session"):
+        side.leave_rooms("alice", session="x" * 129)
+
+
+@pytest.fixture
+def own() -> Iterator[Server]:
+    """A store to be ill-treated."""
+    with start_server(binary(SERVER)) as server:
+        yield server
+
+
+def test_marks_beside_wait_for_a_store_that_is_away(name: str, own: Server) -> None:
+    with opened(name, own.url, buffered=True, resolution=0) as side:
+        side.mark_online("alice", "hidden")
+        side.mark_beside("alice", "thread")
+        own.kill()
+        for _ in range(3):
+            with pytest.raises(StoreError):
+                side.room("thread").counts()
+        own.restart()
+        poll(lambda: side.health().ok, "the store", 10)
+        assert side.room("thread").counts() == Counts(hidden=1)
+        assert side.counts() == Counts(hidden=1)
+
+
+def test_on_a_cluster(name: str, cluster: Cluster) -> None:
+    with opened(name, cluster.url, resolution=0, buffered=True) as side:
+        side.mark_online_many(["alice", "bob"])
+        side.mark_online("carol", "hidden")
+        for i in range(20):
+            for one in ("alice", "bob", "carol"):
+                side.mark_beside(one, f"thread {i}")
+        side.flush()
+        rooms = [f"thread {i}" for i in range(20)]
+        assert {*side.room_counts(rooms).values()} == {Counts(member=2, hidden=1)}
+        assert side.leave_rooms("alice") == 20
+        assert {*side.room_counts(rooms).values()} == {Counts(member=1, hidden=1)}

@@ -1,0 +1,138 @@
+"""The key of the day is never waited for, a guest is one in every process, and logins that ask first."""
+
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, date, datetime
+
+import pytest
+from flask import Flask, Request, session
+
+from herenow import Counts, StoreUnavailable
+from herenow.flask import HereNow
+from herenow.visitors import DayKeys, stranger
+from tests.flask.conftest import FIREFOX, browser
+from tests.servers import Server, binary, poll, start_server
+
+Site = Callable[..., tuple[Flask, HereNow]]
+SECRET = "a secret of the tests"
+NOON = datetime(2026, 3, 4, 12, tzinfo=UTC).timestamp()
+MIDNIGHT = datetime(2026, 3, 5, tzinfo=UTC).timestamp()
+
+
+def no_store(_: date) -> str:
+    raise StoreUnavailable("away")
+
+
+@pytest.fixture
+def own() -> Iterator[Server]:
+    """A store to be ill-treated."""
+    with start_server(binary("valkey-9.1")) as server:
+        yield server
+
+
+def test_no_request_waits_for_the_days_key_and_no_guest_is_lost(site: Site, own: Server) -> None:
+    apps = [site(url=own.url, rooms=rooms) for rooms in (None, None, lambda _: "a room")]
+    own.pause()
+    began = time.monotonic()
+    for app, _ in apps:
+        for i in range(200):
+            browser(app, address=f"10.0.0.{i}").get("/")
+    assert time.monotonic() - began < 6  # ten milliseconds each; a wait for the store is 250
+    own.resume()
+    for _, here in apps:
+        poll(lambda here=here: here.health().ok, "the store", 10)  # type: ignore[misc]
+    poll(lambda: apps[0][1].counts() == Counts(guest=200), "the guests", 10)
+    for app, here in apps:  # by name, from now on
+        browser(app, address="10.0.0.7").get("/")
+        here.presence.flush()
+        assert here.counts() == Counts(guest=200)
+    assert apps[2][1].room("a room").counts() == Counts(guest=200)
+
+
+def test_a_guest_of_the_meantime_logs_in_and_is_one_member(members: Site) -> None:
+    app, here = members(buffered=True)
+    alice = browser(app)
+    alice.get("/in/7")
+    assert here.counts() == Counts(member=1)
+    other, there = members(buffered=True)
+    browser(other).get("/")
+    there.presence.flush()
+    assert here.counts() == Counts(member=1, guest=1)
+    browser(other).get("/in/8")
+    there.presence.flush()
+    assert here.counts() == Counts(member=2)
+
+
+def test_yesterdays_guest_is_counted_once_by_a_process_that_knows_no_key(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moment = MIDNIGHT - 2
+    monkeypatch.setattr("herenow.visitors.time.time", lambda: moment)
+    for moment in (MIDNIGHT - 2, MIDNIGHT + 2):  # noqa: B007 - the lambda tells it
+        app, here = site()
+        browser(app).get("/")
+        here.presence.flush()
+        assert here.counts() == Counts(guest=1)
+
+
+def test_names_of_the_meantime_are_bounded() -> None:
+    keys = DayKeys(None, no_store)
+    keys.meanwhile = True
+    for i in range(10_000):
+        stranger(str(i), FIREFOX, keys, now=NOON, waits=False)
+    assert len(keys.facts) == 8192
+    keys.learn(keys.wanted[0], "a key")
+    assert keys.wanted == []
+    one = next(iter(keys.facts))
+    assert keys.real(one) == stranger("0", FIREFOX, keys, now=NOON).user  # type: ignore[union-attr]
+    assert keys.real("alice") == "alice"
+
+
+def test_a_long_user_agent_is_not_kept(site: Site) -> None:
+    keys = DayKeys(SECRET, no_store)
+    for _ in range(2):
+        assert stranger("10.0.0.1", "x" * 9999, keys, now=NOON) == stranger(
+            "10.0.0.1", "x" * 512, keys, now=NOON
+        )
+    assert len(keys.today.met) == 1
+
+
+# ------------------------------------------------------------ a login that asks first
+
+
+@pytest.mark.parametrize("ask", [lambda here: here.visitor, lambda here: here.counts()])
+def test_who_asks_before_a_login_of_ones_own_is_no_guest_after_it(
+    site: Site, ask: Callable[[HereNow], object]
+) -> None:
+    def who(_: object) -> object:
+        return session.get("user_id") or here.guest_or_bot()
+
+    app, here = site({"SECRET_KEY": "secret"}, identify=who, buffered=False)
+
+    def log_in() -> str:
+        ask(here)
+        session["user_id"] = "alice"
+        here.mark_online("alice", replaces=here.guest_or_bot().user)  # type: ignore[union-attr]
+        return "in"
+
+    app.add_url_rule("/in", "in", log_in)
+    alice = browser(app)
+    alice.get("/")
+    assert here.counts() == Counts(guest=1)
+    alice.get("/in")
+    assert here.counts() == Counts(member=1)
+
+
+def test_identify_is_asked_once_where_nobody_asks_before(site: Site) -> None:
+    calls: list[str] = []
+
+    def who(request: Request) -> str:
+        calls.append(request.path)
+        return "alice"
+
+    app, here = site(identify=who)
+    app.add_url_rule("/ask", "ask", lambda: f"{here.visitor} {here.visitor} {here.counts()}")
+    browser(app).get("/")
+    assert calls == ["/"]
+    browser(app).get("/ask")
+    assert calls == ["/", "/ask", "/ask"]
