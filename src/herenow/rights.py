@@ -26,6 +26,9 @@ KEYLESS: Final = ("TIME", "INFO")
 CLIENTS: Final = ("PING", "EXISTS", "EXPIRE")
 """What is sent outside of scripts: to see whether a store answers, and by those who read logs."""
 
+SINGLE: Final = ("SELECT",)
+"""What a client of a server that is no cluster sends, where its URL names a database."""
+
 RINGING: Final = ("SPUBLISH", "PUBLISH")
 """The doorbell, rung by scripts: within a shard, and on Redis 6.2."""
 
@@ -42,15 +45,8 @@ _GLOB: Final = re.compile(r"([*?\[\]\\^])")
 
 def commands(*, redis_6: bool, cluster: bool = False) -> list[str]:
     """Name every command that herenow needs of a server; Redis 6.2 has no shard channels."""
-    every = (
-        *SCRIPTS,
-        *KEYED,
-        *KEYLESS,
-        *CLIENTS,
-        *RINGING,
-        *HEARING,
-        *(CLUSTER if cluster else ()),
-    )
+    by_kind = CLUSTER if cluster else SINGLE
+    every = (*SCRIPTS, *KEYED, *KEYLESS, *CLIENTS, *RINGING, *HEARING, *by_kind)
     lacking = _NOT_IN_6 if redis_6 else _ONLY_IN_6
     return [one for one in every if one not in lacking]
 

@@ -186,11 +186,13 @@ def test_sentinels(call: Call) -> None:
         alone = call("doctor", "--url", sentinels.nodes[1].url)
         sentinels.nodes[0].kill()
         lacking = call("doctor", "--url", sentinels.url)
+        unknown = call("doctor", "--url", sentinels.url.replace("herenow-test", "other"))
     assert fine.code == 0
     told = f"sentinel, 127.0.0.1:{master.port}, 1 replica, 3 of 3 sentinels answer"
     assert told in fine.lines[0]
     assert alone.code == 1
     assert "! this is a sentinel" in alone.out
+    assert (unknown.code, unknown.out) == (3, "")
     assert lacking.code == 1
     assert "! 2 of 3 sentinels know the master" in lacking.out
 

@@ -56,6 +56,7 @@ COMMANDS: Final[dict[str, Entry]] = {
     "token": Entry("herenow.cli.token:token", "Sign a token for the service.", _SERVICE, "all"),
     "forget": Entry("herenow.cli.forget:forget", "Erase a user everywhere.", _STORE),
     "doctor": Entry("herenow.cli.doctor:doctor", "What the store is, and what ails it.", _STORE),
+    "acl": Entry("herenow.cli.acl:acl", "The least rights, as an ACL rule.", _STORE),
     "audit": Entry("herenow.cli.audit:audit", "What a recipe site shows, and the truth.", _RECIPE),
     "migrate": Entry("herenow.cli.migrate:migrate", "Bring a recipe site into herenow.", _RECIPE),
 }

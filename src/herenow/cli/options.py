@@ -88,8 +88,10 @@ def limit_option(said: str) -> Callable[[F], F]:
 user_argument: Final = click.argument("user", callback=checked(names.clean_user))
 
 
-def settings_for(url: str | None, prefix: str | None = None, **given: object) -> "Settings":
-    """Read the settings that hold for a command; their ``url`` always names a store.
+def settings_for(
+    url: str | None, prefix: str | None = None, *, needed: bool = True, **given: object
+) -> "Settings":
+    """Read the settings that hold for a command; their ``url`` names a store where one is ``needed``.
 
     Where none is named it is the embedded one of this directory, and stderr says so.
     """
@@ -97,7 +99,7 @@ def settings_for(url: str | None, prefix: str | None = None, **given: object) ->
 
     given |= {"url": url, "prefix": prefix}
     settings = read_settings(given, {}, {"HERENOW_TIMEOUT": _TIMEOUT, **_set(os.environ)})
-    return settings if settings.url else replace(settings, url=_embedded())
+    return settings if settings.url or not needed else replace(settings, url=_embedded())
 
 
 def _set(environ: Any) -> dict[str, str]:
@@ -120,7 +122,8 @@ def open_presence(
     """Make the Presence that a command asked for: it sends every mark at once; close it."""
     from herenow.settings import make_presence
 
-    settings = settings_for(url, prefix, **({"buffered": False, "resolution": 0} | given))
+    wanted: dict[str, Any] = {"buffered": False, "resolution": 0} | given
+    settings = settings_for(url, prefix, **wanted)
     presence = make_presence(settings)
     return presence if room is None else presence.room(room)
 

@@ -7,7 +7,13 @@ before that, in every process that merely imports a web site.
 """
 
 from herenow.connection.clients import Connection, connect, connect_async
-from herenow.connection.given import check_client, client_timeout, exceptions_of, is_cluster
+from herenow.connection.given import (
+    check_client,
+    client_timeout,
+    exceptions_of,
+    is_cluster,
+    masters_of,
+)
 from herenow.connection.lines import Node, node_of
 from herenow.connection.urls import check_url
 
@@ -21,5 +27,6 @@ __all__ = [
     "connect_async",
     "exceptions_of",
     "is_cluster",
+    "masters_of",
     "node_of",
 ]

@@ -46,6 +46,22 @@ def exceptions_of(client: Any) -> ModuleType:
     return import_module(f"{_library(client)}.exceptions")
 
 
+def masters_of(client: Any) -> list[tuple[str, Any]]:
+    """Name each server that a client writes to, with a client of it alone; a cluster's by address.
+
+    Behind sentinels it is the master that they name, which is asked of them. May raise what the client
+    library does.
+    """
+    if is_cluster(client):
+        nodes = sorted(client.get_primaries(), key=lambda one: (one.host, one.port))
+        return [(f"{node.host}:{node.port}", client.get_redis_connection(node)) for node in nodes]
+    pool = client.connection_pool
+    if hasattr(pool, "get_master_address"):
+        return [(":".join(map(str, pool.get_master_address())), client)]
+    options = pool.connection_kwargs
+    return [(options.get("path") or f"{options.get('host')}:{options.get('port')}", client)]
+
+
 def client_timeout(client: Any) -> float | None:
     """Seconds that one call may cost when the server hangs; None when there is no end to it.
 

@@ -5,13 +5,12 @@ Whatever a user may not ask stays unknown; only a store that does not answer at 
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from functools import partial
 from statistics import median
 from typing import Any, Final, TypeVar
 
 from herenow import keys, rights
-from herenow.connection import node_of
+from herenow.connection import masters_of, node_of
 from herenow.connection.urls import parse
 from herenow.core import Core
 from herenow.diagnosis.facts import Facts, Node, Online, Topology, misnamed, read_node
@@ -46,10 +45,13 @@ def examine(engine: Engine, core: Core, url: str, timeout: float) -> Facts:
     target = parse(url)
     client = engine.client
     cluster = target.kind == "cluster"
-    nodes = tuple(_node(engine, name, one) for name, one in _servers(client, cluster=cluster))
+    with engine.store.telling():
+        masters = masters_of(client)
+    nodes = tuple(_node(engine, name, one) for name, one in masters)
     answering = [one for one in nodes if one.away is None]
     if not answering:
-        raise StoreError(nodes[0].away or "no server of the cluster is known")
+        away = next((one.away for one in nodes), None)
+        raise StoreError(away or "no server of the cluster is known")
     scope = core.site
     facts: dict[str, Any] = {}
     topology = _topology(target.kind, answering[0])
@@ -78,22 +80,6 @@ def _topology(kind: str, node: Node) -> Topology:
     if node.role == "slave":
         return "replica"
     return "replicated" if node.replicas else "single"
-
-
-def _servers(client: Any, *, cluster: bool) -> Iterator[tuple[str, Any]]:
-    """Name each server that holds data, with a client of it alone."""
-    if cluster:
-        for node in sorted(client.get_primaries(), key=lambda one: (one.host, one.port)):
-            yield f"{node.host}:{node.port}", client.get_redis_connection(node)
-        return
-    options = client.connection_pool.connection_kwargs
-    name = options.get("path") or f"{options.get('host')}:{options.get('port')}"
-    with suppress(
-        Exception
-    ):  # behind sentinels, the master's address; what fails is told by the node
-        if hasattr(client.connection_pool, "get_master_address"):
-            name = ":".join(map(str, client.connection_pool.get_master_address()))
-    yield name, client
 
 
 def _node(engine: Engine, name: str, client: Any) -> Node:

@@ -9,7 +9,7 @@ from itertools import islice
 from time import monotonic
 from typing import Any, Final, NamedTuple
 
-from herenow.connection import is_cluster
+from herenow.connection import is_cluster, masters_of
 from herenow.execution import Engine
 from herenow.recipe.layout import Layout
 
@@ -121,7 +121,8 @@ class Reader:
         return list(said)
 
     def _nodes(self) -> list[Any]:
-        return nodes_of(self._client)
+        with self._telling():
+            return [node for _, node in masters_of(self._client)]
 
 
 class Clock(NamedTuple):
@@ -137,17 +138,10 @@ class Clock(NamedTuple):
 def read_clock(engine: Engine) -> Clock:
     """Ask a store for its time: what it answers was so halfway between question and answer."""
     with engine.store.telling():
-        node = nodes_of(engine.client)[0]
+        _, node = masters_of(engine.client)[0]
         before = monotonic()
         seconds, micro = node.time()
     return Clock(seconds + micro / 1e6 - (before + monotonic()) / 2)
-
-
-def nodes_of(client: Any) -> list[Any]:
-    """Name the servers that hold data, each as a client of it alone."""
-    if not is_cluster(client):
-        return [client]
-    return [client.get_redis_connection(node) for node in client.get_primaries()]
 
 
 def _seconds(raw: Any) -> float | None:

@@ -1,0 +1,74 @@
+"""``herenow acl``: the rule that makes a user of the store with the least rights herenow needs."""
+
+from typing import Final
+
+import click
+
+from herenow.cli.options import json_option, prefix_option, settings_for, url_option
+from herenow.cli.output import show_json, show_lines
+from herenow.cli.program import YES
+
+_PASSWORD: Final = ">PASSWORD"  # noqa: S105 - to be replaced
+
+
+def _clean_name(_: click.Context, __: click.Parameter, name: str) -> str:
+    if not name.isascii() or not name.isprintable() or not name or " " in name:
+        raise click.BadParameter("a user of the store is visible ASCII without blanks")
+    return name
+
+
+@click.command()
+@click.option("--user", default="herenow", callback=_clean_name, help="The user's name; herenow.")
+@click.option("--redis-6", is_flag=True, help="For Redis 6.2, which has no shard channels.")
+@click.option("--cluster", is_flag=True, help="For a cluster: the rule is to be set on each node.")
+@url_option
+@prefix_option
+@json_option
+def acl(
+    *,
+    user: str,
+    redis_6: bool,
+    cluster: bool,
+    url: str | None,
+    prefix: str | None,
+    in_json: bool,
+) -> int:
+    """Print the ACL SETUSER rule of a user who may do what herenow does, and nothing else.
+
+    Its own keys and channels, and each command that it sends or its scripts call. Put a password in place
+    of PASSWORD. With --url the store is asked which server it is; nothing is changed there.
+    """
+    from herenow import rights
+
+    settings = settings_for(url, prefix, needed=False)
+    if url is not None:
+        redis_6, cluster = _ask(url, settings.timeout)
+    rules = ["on", _PASSWORD, *rights.rules(settings.prefix, redis_6=redis_6, cluster=cluster)]
+    if in_json:
+        show_json({"user": user, "rules": rules})
+    else:
+        show_lines([" ".join(["ACL SETUSER", user, *map(_quoted, rules)])])
+    return YES
+
+
+def _ask(url: str, timeout: float) -> tuple[bool, bool]:
+    """Whether the store is of Redis 6, and whether it is a cluster."""
+    from herenow.connection import is_cluster, masters_of
+    from herenow.diagnosis.facts import read_node
+    from herenow.execution import Engine
+    from herenow.presence import opener
+
+    engine = Engine(opener(url, timeout, asynchronous=False))
+    try:
+        with engine.store.telling():
+            name, node = masters_of(engine.client)[0]
+            return read_node(name, node.info()).redis_6, is_cluster(engine.client)
+    finally:
+        engine.close()
+
+
+def _quoted(word: str) -> str:
+    """Write a word as redis-cli and valkey-cli read it."""
+    if "\\" not in word and '"' not in word and "'" not in word and " " not in word:
+        return word
+    return '"' + word.replace("\\", "\\\\").replace('"', '\\"') + '"'
