@@ -65,7 +65,11 @@ class Knowledge:
                 self.counts[data["kind"]] += 1
 
     def _change(self, what: str, one: dict[str, Any]) -> None:
-        there = self.users.get(one["user"], what != "join")
+        unknown = what != "join"
+        was = one.get("was", one["kind"])
+        if "type" in one and self.complete and (self.listed or was in {"member", "hidden"}):
+            unknown = False  # the list had all of these: who was not on it was not there
+        there = self.users.get(one["user"], unknown)
         assert there is (what != "join"), (what, one)
         self.users[one["user"]] = what != "leave"
         self.kinds[one["user"]] = one["kind"]

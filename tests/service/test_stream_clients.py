@@ -16,7 +16,7 @@ import sseclient
 
 import herenow
 from tests.conftest import SERVER
-from tests.servers import Server, binary, start_server
+from tests.servers import Server, binary, poll, start_server
 from tests.service.conftest import Stream
 from tests.service.following import Following, Knowledge
 
@@ -42,12 +42,17 @@ def by_sseclient(
 class Writers:
     """Threads whose users come, go and change, each its own."""
 
-    def __init__(self, url: str, seconds: float) -> None:
+    def __init__(self, url: str, seconds: float, pause: float = 0.001) -> None:
+        self._pause = pause
         self._end = time.monotonic() + seconds
         self._url = url
         self.threads = [threading.Thread(target=self._write, args=(i,)) for i in range(2)]
         for one in self.threads:
             one.start()
+
+    @property
+    def alive(self) -> bool:
+        return any(one.is_alive() for one in self.threads)
 
     def _write(self, number: int) -> None:
         dice = random.Random(number)
@@ -58,7 +63,7 @@ class Writers:
                     presence.mark_online(user)
                 else:
                     presence.mark_offline(user)
-                time.sleep(0.001)
+                time.sleep(self._pause)
 
 
 @pytest.mark.parametrize("read", [by_httpx_sse, by_sseclient])
@@ -99,6 +104,28 @@ def test_clients_resume_right_after_being_cut(
     assert knowledge.resets == 1
     assert cuts > 20
     assert events > 500
+
+
+def test_much_that_was_missed_is_told_in_order(stream: Stream, presence: herenow.Presence) -> None:
+    presence.mark_online("alice")
+    serving = stream()
+    first, other = serving.follow(), serving.follow()
+    for one in (first, other):
+        one.until_told("reset")
+    poll(lambda: serving.count()["feeds"] == [0], "the main line")
+    presence.mark_online("carol")
+    first.until_told("join", "carol")
+    first.close()
+    for i in range(500):  # each an entry of its own
+        presence.mark_online(f"u{i}")
+        presence.mark_offline(f"u{i}")
+    again = serving.follow(first.last, first.rooms)
+    presence.mark_online("bob")
+    again.until_told("join", "bob")
+    assert again.brief() == [
+        *((what, f"u{i}") for i in range(500) for what in ("join", "leave")),
+        ("join", "bob"),
+    ]
 
 
 def resumed(stream: Stream, last: str | None, rooms: Any = None, **params: Any) -> Following:

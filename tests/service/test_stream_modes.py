@@ -13,9 +13,10 @@ import pytest
 
 import herenow
 from herenow.names import KINDS
-from tests.servers import poll
+from tests.servers import Server, poll
 from tests.service.conftest import Stream, Streaming
 from tests.service.following import Following, Knowledge
+from tests.service.test_stream_clients import Writers
 
 SETTINGS = {"every_event_below": 10, "counts_only_from": 30, "interval": 0.1}
 WATCHED = [f"u{i}" for i in range(0, 50, 10)]
@@ -208,6 +209,41 @@ def test_timeouts_are_netted_too(stream: Stream, presence: herenow.Presence) -> 
     for one in (following, *late):
         one.until(partial(is_empty, one))
         assert one.room("doc").counts == {"member": 0, "hidden": 0, "guest": 0, "bot": 0}
+
+
+def test_timeouts_are_told_once_to_whoever_comes_meanwhile(
+    stream: Stream, presence: herenow.Presence
+) -> None:
+    room = presence.room("doc", window=1)
+    serving = stream()
+    followings = [serving.follow(room="doc")]
+    for i in range(40):
+        room.mark_online(f"u{i}")
+        if i >= 8:
+            followings.append(serving.follow(room="doc"))
+        time.sleep(0.03)
+    for one in followings:
+        one.until(partial(is_empty, one))
+        assert one.room("doc").counts == {"member": 0, "guest": 0, "bot": 0}
+
+
+def has_enough(following: Following, writers: Writers) -> bool:
+    return len(following.told) > 20 or not writers.alive
+
+
+def test_watch_lists_are_right_from_the_first_event_on(
+    stream: Stream, server: Server, presence: herenow.Presence
+) -> None:
+    watched = [f"w{i}-{j}" for i in range(2) for j in range(15)]
+    serving = stream(interval=5.0)
+    writers = Writers(server.unix_url, 4, pause=0.0)
+    told = 0
+    while writers.alive:
+        following = serving.follow(user=watched)
+        following.until(partial(has_enough, following, writers))
+        following.close()
+        told += 1
+    assert told > 20
 
 
 def is_empty(following: Following) -> bool:
