@@ -1,12 +1,12 @@
 """online, seen, why, rooms and forget: what they answer, and their exit codes."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
 import herenow
-from tests.cli.conftest import Call
+from tests.cli.conftest import Call, Done
 from tests.cli.test_program import on_terminal
 from tests.servers import Cluster, Server
 
@@ -122,6 +122,28 @@ def test_forget_asks_and_erases(people: herenow.Presence, ask: Call) -> None:
     assert not people.is_online("alice")
     assert ask("forget", "alice", "--yes").code == 1
     assert ask("forget", "gone", "--yes", "--json").json == {"user": "gone", "rooms": 1}
+
+
+def test_on_the_oldest_server(servers: Callable[[str], Server], call: Call) -> None:
+    old = servers("redis-6.2")
+    old.control.flushall()
+    with herenow.Presence(old.url, resolution=0) as presence:
+        presence.mark_online("alice", session="tab", info={"page": "/"})
+        presence.mark_online("gus", kind="guest")
+        presence.mark_online("gone")
+        presence.mark_offline("gone")
+        presence.room("doc:1").mark_online("alice")
+
+    def ask(*arguments: str) -> Done:
+        return call(*arguments, HERENOW_URL=old.url)
+
+    assert (ask("online").lines, ask("online", "--count").out) == (["alice"], "1\n")
+    assert [one["online"] for one in ask("seen", "alice", "gone", "--json").json] == [True, False]
+    assert ask("why", "alice").lines[0].startswith("alice in site: online as a member")
+    assert ask("rooms").lines == ["site\t1\t1\t0", "doc:1\t1\t0\t0"]
+    history = ask("history", "--step", "minute", "--last", "2m")
+    assert history.code == 0
+    assert "3" in [line.split("\t")[1] for line in history.lines]
 
 
 def test_on_a_cluster(cluster: Cluster, call: Call) -> None:

@@ -8,9 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from flask import Flask
 
 import herenow
 from herenow.cli import COMMANDS
+from herenow.flask import HereNow
 from tests.cli.conftest import ROOT, Call, environment
 from tests.servers import Server
 
@@ -154,6 +156,21 @@ def test_the_embedded_store_is_the_default_and_told_on_stderr(call: Call, place:
     assert (done.code, done.out) == (1, "")
     [line] = done.err.splitlines()
     assert line.startswith(f"herenow: the embedded store in {place}/state/herenow/")
+
+
+def test_a_flask_projects_own_store_comes_first(call: Call, place: Path) -> None:
+    app = Flask("site", root_path=str(place), instance_path=str(place / "instance"))
+    app.testing = True
+    HereNow(app, identify=lambda _: "alice", buffered=False)
+    app.add_url_rule("/", view_func=lambda: "hello")
+    (place / "instance" / "herenow").mkdir(parents=True)
+    assert call("online").err.startswith(f"herenow: the embedded store in {place}/state/")
+    app.test_client().get("/")
+    done = call("online")
+    assert (done.code, done.out) == (0, "alice\n")
+    assert done.err == (
+        f"herenow: the embedded store in {place}/instance/herenow (--url names another)\n"
+    )
 
 
 def test_a_pipe_that_closes_ends_it_quietly(ask: Call, server: Server) -> None:

@@ -93,7 +93,8 @@ def settings_for(
 ) -> "Settings":
     """Read the settings that hold for a command; their ``url`` names a store where one is ``needed``.
 
-    Where none is named it is the embedded one of this directory, and stderr says so.
+    Where none is named it is the embedded one of this directory (of the Flask project that it is, where
+    that has one), and stderr says so.
     """
     from herenow.settings import read_settings
 
@@ -107,10 +108,10 @@ def _set(environ: Any) -> dict[str, str]:
 
 
 def _embedded() -> str:
-    from herenow.embedded import default_directory
+    from herenow.embedded import default_directory, project_directory
     from herenow.settings import embedded_url
 
-    directory = default_directory()
+    directory = project_directory() or default_directory()
     url = embedded_url(directory)
     print(f"herenow: the embedded store in {directory} (--url names another)", file=sys.stderr)
     return url

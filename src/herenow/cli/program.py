@@ -91,7 +91,9 @@ def herenow(ctx: click.Context, *, version: bool) -> None:
     """Who is online right now, on Redis or Valkey.
 
     The store is the one that --url or HERENOW_URL names, as redis://localhost:6379/0; else the embedded
-    one of this directory. `herenow COMMAND --help` tells more of each.
+    one of this directory: of the Flask project that it is, in instance/herenow, where there is one.
+
+    `herenow COMMAND --help` tells more of each.
     """
     if version:
         import herenow as package

@@ -32,7 +32,7 @@ binaries; ``directory`` owns what a directory must be and who may have written i
 user's end. None of them imports a Redis client.
 """
 
-from herenow.embedded.directory import default_directory
+from herenow.embedded.directory import default_directory, project_directory
 from herenow.embedded.server import EmbeddedServer, open_server
 
-__all__ = ["EmbeddedServer", "default_directory", "open_server"]
+__all__ = ["EmbeddedServer", "default_directory", "open_server", "project_directory"]

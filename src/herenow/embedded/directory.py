@@ -40,6 +40,18 @@ def default_directory() -> Path:
     return state / "herenow" / _digest(here)
 
 
+def project_directory() -> Path | None:
+    """Name the store of the Flask project that the working directory is, where it has one already.
+
+    Its instance folder holds it: ``instance/herenow``.
+    """
+    try:
+        found = Path.cwd() / "instance" / "herenow"
+        return found if (found / BOOT).is_file() else None
+    except OSError:
+        return None
+
+
 def clean_directory(value: object) -> Path:
     """Check a directory's name: a non-empty path; absolute and free of symlinks when returned."""
     if not isinstance(value, (str, Path)) or not str(value) or "\0" in str(value):
