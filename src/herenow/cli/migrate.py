@@ -4,6 +4,7 @@ import signal
 import sys
 import threading
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import click
@@ -80,8 +81,10 @@ def migrate(
         open_store(url, prefix, room, minutes and minutes * 60.0, None) as target,
         open_source(source_url, minutes, minute_keys, activity_keys) as source,
     ):
-        retention = target.settings.retention or DEFAULT_RETENTION
-        mover = Mover(source, target.engine, target.core(), retention, kind)
+        set_up = target.settings
+        window = target.window or set_up.window
+        core = replace(target, window=window).core(set_up.history)
+        mover = Mover(source, target.engine, core, set_up.retention or DEFAULT_RETENTION, kind)
         _run(mover.everybody(), stop)
         if follow and not stop.is_set():
             _say(f"{_said(mover.moved)}; following: switch the site when you like, then end this")

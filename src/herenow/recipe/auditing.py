@@ -25,7 +25,8 @@ class Audit:
     users in the union of its sets, ``true`` those active within ``minutes``, ``missing`` the true that
     are not shown. ``came`` came while it was read, and are not counted: whether they were online
     before is not known. ``ahead`` is by how much the latest activity is ahead of the store's clock.
-    ``sampled`` strings were measured, of ``remembered``; what their times of expiry take is not counted.
+    ``sampled`` strings were measured, of ``remembered``; what the store's own tables of keys and
+    of times of expiry take is not counted.
     """
 
     minutes: int
@@ -57,7 +58,7 @@ class Audit:
 def audit(reader: Reader, progress: Callable[[int], None] = lambda _: None) -> Audit:
     """Read all keys of the recipe, and tell the truth about them. Writes nothing.
 
-    Some 200 bytes of memory here for each user that is remembered there; a round trip a thousand keys of
+    Some 200 bytes of memory here for each user that is remembered there; a round trip 400 keys of
     the whole store, and another where there are activities among them. ``progress`` is told how many
     users were read.
     """

@@ -58,7 +58,7 @@ class Mover:
         self._seen: dict[bytes, float] = {}
 
     def everybody(self) -> Iterable[Moved]:
-        """Bring over everybody whom the site remembers: the first pass; a step a thousand users."""
+        """Bring over everybody whom the site remembers: the first pass; a step some hundreds of users."""
         self._minute = int(self._reader.clock().now()) // 60
         refused: set[bytes] = set()
         for batch in self._reader.activities():

@@ -13,7 +13,7 @@ from herenow.connection import is_cluster, masters_of
 from herenow.execution import Engine
 from herenow.recipe.layout import Layout
 
-AT_ONCE: Final = 1000
+AT_ONCE: Final = 400
 _SAMPLE_AT_ONCE: Final = 100
 
 
