@@ -21,6 +21,7 @@ def test_the_python_runs_and_answers_what_it_says(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HERENOW_URL", url)
+    monkeypatch.setenv("HERENOW_SECRET", "a secret that the readme leaves out")
     names: dict[str, Any] = {"__name__": "readme"}
     assert sum(len(promised(line)) for line in TEXT.splitlines()) > 20
     for block in BLOCKS:
