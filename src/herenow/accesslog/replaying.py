@@ -1,203 +1,29 @@
 """Replay: a whole log told to a store by the log's own clock, and what the store says of it.
 
 The lines are read and sorted by time (`Log`), then told in order (`replay`). The store keeps its own
-books: each count at a full minute, the peak and the history are its answers. What is not told are
-sightings that could change none of them. Of a user who is online only her last sighting within the window
-counts, and those of a minute are told at one or two moments, each with its age. These are chosen so that
-nothing is lost:
-
-- the moment of the minute's largest number online (the store compares its peak at each touch), and the
-  last one at which somebody came;
-- the full minute, where somebody came at it, for the count there;
-- always before a user's window is over whom the store has yet to see again: `_Told` holds that moment.
-
-Memory is bounded by who is online at once and by the sightings of one minute.
+books: each count at a full minute, the peak and the history are its answers. Each minute in which
+somebody came is told at its end, or at the full minute where somebody was seen at it, for the count
+there; and before that whatever has to be (see `telling`).
 """
 
 from array import array
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import replace
 from datetime import UTC, date, datetime
-from functools import partial
-from math import inf
-from typing import Any, Final
+from typing import Final
 
 from herenow.accesslog.figures import Figures
 from herenow.accesslog.hosts import Naming
 from herenow.accesslog.records import HEAD, Log
 from herenow.accesslog.sorting import Sorter
+from herenow.accesslog.telling import MINUTE, Teller, Told
 from herenow.core import Core
 from herenow.execution import Engine
-from herenow.models import Counts
 from herenow.names import MAX_DAYS, Kind
-from herenow.operations import Operation, answer, history, marking, online, upkeep
-from herenow.operations.marking import Mark, Written
-from herenow.operations.scope import Scope
-from herenow.operations.timeline import timeline
+from herenow.operations import history, online
+from herenow.operations.marking import Mark
 
-MINUTE: Final = 60_000
 _DAY: Final = 86_400_000
-_STEPS: Final = 24
-_MARKS: Final = 500
-"""What one call may hold the store for: about a millisecond or two."""
-_CALLS: Final = 4
-
-
-# ------------------------------------------------------------ telling the store
-
-
-class Teller:
-    """Sends steps to a store in order, in the background; gives what the counts among them answered."""
-
-    def __init__(self, core: Core, engine: Engine) -> None:
-        self.core, self.scope = core, core.site
-        self._engine = engine
-        self._steps: list[Operation[Any]] = []
-        self._marks = 0
-        self._calls: list[list[Operation[Any]]] = []
-        self._sender = ThreadPoolExecutor(1, thread_name_prefix="herenow-replay")
-        self._sent: list[Future[list[Counts]]] = []
-        self.counted: list[int] = []
-
-    def at(self, ms: int) -> Scope:
-        """The room at a moment."""
-        return replace(self.scope, clock=partial(float, ms / 1000))
-
-    def begin(self, ms: int) -> None:
-        """Write the room's settings, and put it on the list of rooms."""
-        write = [(self.at(ms), lambda naming: upkeep.sweep(self.at(ms), naming=naming))]
-        for outcome in self._engine.run(self.core.memory.write(write)):
-            answer(outcome)
-
-    def touch(self, ms: int, marks: Sequence[Mark], ages: Sequence[int]) -> None:
-        """Record sightings at a moment, each so long before it."""
-        for i in range(0, len(marks), marking.MOST_AT_ONCE):
-            j = i + marking.MOST_AT_ONCE
-            self._add(
-                marking.touch(self.at(ms), marks[i:j], ages[i:j], lenient=True), len(marks[i:j])
-            )
-
-    def count(self, ms: int) -> None:
-        """Ask how many are online at a moment; the answer comes to `counted`."""
-        self._add(online.counts(self.at(ms)), 4)
-
-    def _add(self, step: Operation[Any], weight: int) -> None:
-        self._steps.append(step)
-        self._marks += weight
-        if len(self._steps) >= _STEPS or self._marks >= _MARKS:
-            self._calls.append(self._steps)
-            self._steps, self._marks = [], 0
-            if len(self._calls) >= _CALLS:
-                self._send()
-
-    def _send(self) -> None:
-        calls, self._calls = self._calls, []
-        self._sent.append(self._sender.submit(self._run, calls))
-        if len(self._sent) > 2:  # noqa: PLR2004 - one is being sent, one is ready
-            self._take()
-
-    def _run(self, calls: list[list[Operation[Any]]]) -> list[Counts]:
-        operations = [timeline(self.scope, steps) for steps in calls]
-        answers = [one for outcome in self._engine.batch(operations) for one in answer(outcome)]
-        due = [one.history for one in answers if isinstance(one, Written) and one.history]
-        self._engine.run(history.after(self.scope, due))
-        listed = [one for one in answers if isinstance(one, Written) and one.listed is not None]
-        more = listed and self.core.memory.after(self.scope, listed[-1]._replace(history=None))
-        if more:
-            self._engine.run(more)
-        return [one for one in answers if isinstance(one, Counts)]
-
-    def _take(self) -> None:
-        self.counted += [one.people for one in self._sent.pop(0).result()]
-
-    def finish(self) -> None:
-        """Wait until all is told."""
-        if self._steps:
-            self._calls.append(self._steps)
-            self._steps = []
-        if self._calls:
-            self._send()
-        while self._sent:
-            self._take()
-
-    def close(self) -> None:
-        """End the background."""
-        self._sender.shutdown(cancel_futures=True)
-
-
-class _Told:
-    """The sightings that the store is yet to be told, and until when that must be.
-
-    ``waiting`` are those for the next touch. ``due`` is when the window of somebody would be over in the
-    store who, by what waits, was there all along. Of whoever was told and comes again, only her last
-    sighting is kept (``_again``), until the minute in which her window would be over: that one is told.
-    """
-
-    def __init__(self, teller: Teller, naming: Naming, window: int) -> None:
-        self._teller, self._naming, self._window = teller, naming, window
-        self.waiting: dict[bytes, int] = {}
-        self.due: float = inf
-        self.came = False
-        """Whether somebody among them came: the minute does not end without a touch."""
-        self._known: set[bytes] = set()  # whose window is not over this minute
-        self._over: dict[int, list[bytes]] = {}  # the minute in which it is
-        self._again: dict[bytes, int] = {}
-        self._minute = 0
-
-    def see(self, user: bytes, at: int, seen: int | None) -> None:
-        """Take a sighting of a user; ``seen``: when she, who is online, was seen before."""
-        if seen is None:
-            self.came = True
-            self._known.add(user)
-            self.waiting[user] = seen = at
-        elif user in self._known:
-            self._again[user] = at
-            return
-        else:
-            self.waiting[user] = at
-        self.due = min(self.due, seen + self._window)
-
-    def enter(self, minute: int) -> None:
-        """Begin a minute: those whose windows would be over in it wait to be told again."""
-        self._minute = minute
-        for one in [one for one in self._over if one <= minute]:
-            for user in self._over.pop(one):
-                self._release(user, one * MINUTE)
-
-    def _release(self, user: bytes, due: int) -> None:
-        self._known.discard(user)
-        at = self._again.pop(user, None)
-        if at is not None:
-            self.waiting[user] = at
-            self.due = min(self.due, due)
-
-    def tell(self, at: int) -> None:
-        """Tell the store what waits, at the moment of the last one of these, or later."""
-        marks = [mark_of(user, self._naming) for user in self.waiting]
-        self._teller.touch(at, marks, [at - seen for seen in self.waiting.values()])
-        told, self.waiting, self.due, self.came = self.waiting, {}, inf, False
-        self._known.update(told)
-        for user, seen in told.items():
-            over = (seen + self._window) // MINUTE
-            if over > self._minute:
-                self._over.setdefault(over, []).append(user)
-            else:
-                self._release(user, seen + self._window)
-
-    def tell_due(self, until: int, at: int) -> None:
-        """Tell the store what it has to know by ``until``; ``at`` is the moment before that."""
-        while until >= self.due:
-            self.tell(at)
-
-    def tell_all(self, at: int) -> None:
-        """Tell the store everything."""
-        if self.waiting:
-            self.tell(at)
-        if self._again:
-            self.waiting, self._again = self._again, {}
-            self.tell(at)
 
 
 def mark_of(visitor: bytes, naming: Naming) -> Mark:
@@ -214,9 +40,9 @@ Seen = list[tuple[bytes, int | None]]
 class Pass:
     """One pass over the sorted records of a log."""
 
-    def __init__(self, teller: Teller, naming: Naming, window: int, days: Sorter) -> None:
+    def __init__(self, teller: Teller, window: int, days: Sorter) -> None:
         self._teller, self._window, self._days = teller, window, days
-        self._told = _Told(teller, naming, window)
+        self._told = Told(teller, window)
         self._online: OrderedDict[bytes, tuple[int, bytes]] = OrderedDict()  # the oldest first
         self._bots = 0
         self._zeros: array[int] = array("I")
@@ -226,9 +52,9 @@ class Pass:
         self._now = 0  # what the store was told, or asked, last
 
     def run(self, records: Iterable[bytes], told: Callable[[int], object]) -> None:
-        """Replay the records; ``told`` is told how many were done, now and then."""
+        """Replay the records; ``told`` is told how many more are done, now and then."""
         online, came = self._online, list[bytes]()
-        minute, head, at = -1, b"", -1
+        minute, head, at, number, done = -1, b"", -1, 0, 0
         moments: list[tuple[int, Seen, int]] = []
         seen: Seen = []
         for number, record in enumerate(records):
@@ -245,7 +71,8 @@ class Pass:
                     self._count_until(at)
                     self._days.extend(came)
                     moments, came = [], []
-                    told(number)
+                    told(number - done)
+                    done = number
                 self._expire(at)
             user, day = record[HEAD:-1], record[15:HEAD]
             last = online.get(user)
@@ -266,6 +93,7 @@ class Pass:
             self._told.tell_all(self._now)
             self._count_until(at // -MINUTE * -MINUTE + 1)
             self.last = at
+            told(number + 1 - done)
 
     def _begin(self, at: int) -> None:
         self.first = self._now = at
@@ -285,7 +113,7 @@ class Pass:
         """Tell what was seen in a minute; the next sighting after it comes at ``until``."""
         if not moments:
             return
-        told, most_at = self._told, _most_at(moments)
+        told = self._told
         told.enter(moments[0][0] // MINUTE)
         for at, seen, _ in moments:
             told.tell_due(at, self._now)
@@ -293,11 +121,12 @@ class Pass:
                 told.see(user, at, before)
             self._now = at
             full = at == self._next
-            if (at == most_at or full) and told.came:
+            if full and told.came:
                 told.tell(at)
             if full:
                 self._count()
         if told.came:
+            told.enter(self._now // MINUTE + 1)  # whom the next minute would want told, with them
             told.tell(self._now)
         if self._now // _DAY != until // _DAY:  # whom a day has seen is told on that day
             told.tell_all(self._now)
@@ -327,15 +156,6 @@ class Pass:
         for at, count in zip(self._asked, self._teller.counted, strict=True):
             self._zeros[at] = count
         return self._zeros
-
-
-def _most_at(moments: list[tuple[int, Seen, int]]) -> int:
-    """The first moment of a minute with the most online, of those at which somebody came; -1 for none."""
-    most, most_at = 0, -1
-    for at, seen, count in moments:
-        if count > most and any(before is None for _, before in seen):
-            most, most_at = count, at
-    return most_at
 
 
 # ------------------------------------------------------------ the whole
@@ -371,10 +191,10 @@ def replay(
 
     The core names the window. Raises StoreError.
     """
-    scope, teller = core.site, Teller(core, engine)
+    scope, teller = core.site, Teller(core, engine, naming)
     with Sorter() as days:
         try:
-            done = Pass(teller, naming, scope.window, days)
+            done = Pass(teller, scope.window, days)
             done.run(log.sorter, told)
             teller.finish()
         finally:

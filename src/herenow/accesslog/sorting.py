@@ -24,13 +24,19 @@ class Sorter:
         self._run: dict[bytes, None] = {}
         self._files: list[Path] = []
         self._made = 0
+        self._spilt = 0
         self._folder: TemporaryDirectory[str] | None = None
 
     def extend(self, records: list[bytes]) -> None:
         """Take some records."""
         self._run.update(dict.fromkeys(records))
         if len(self._run) >= self._most:
+            self._spilt += len(self._run)
             self._spill(iter(self._take()))
+
+    def __len__(self) -> int:
+        """How many it holds; what is in two runs is counted twice."""
+        return self._spilt + len(self._run)
 
     def _take(self) -> list[bytes]:
         run, self._run = self._run, {}
@@ -55,6 +61,7 @@ class Sorter:
         if not self._files:
             return iter(self._take())
         if self._run:
+            self._spilt += len(self._run)
             self._spill(iter(self._take()))
         return _merge(self._files)
 

@@ -165,10 +165,11 @@ def replay(
             if url is not None:
                 store.refuse_unless_new()
             key = None if raw_hosts else store.hosts_key() if url else secrets.token_bytes(32)
-            with _progress("read", _size(logs), lambda: log.lines) as advance:
+            with _progress("read", _size(logs), lambda _: log.lines) as advance:
                 log.read(read_lines(logs, advance), parser, kind_of)
             counted = log.lines - log.malformed - log.skipped
-            with _progress("replayed", counted, lambda: log.lines) as advance:
+            records = len(log.sorter)  # fewer than lines: what says the same is told once
+            with _progress("replayed", records, lambda one: counted * one // records) as advance:
                 core = store.core(history=_history(log))
                 figures = replay_log(log, core, store.engine, Naming(key), advance)
     except OSError as error:
@@ -206,9 +207,12 @@ def _size(logs: tuple[str, ...]) -> int | None:
 
 @contextmanager
 def _progress(
-    what: str, total: int | None, lines: Callable[[], int]
+    what: str, total: int | None, lines_of: Callable[[int], int]
 ) -> Iterator[Callable[[int], object]]:
-    """Tell how far it is, at which rate, and when it ends: a bar on a terminal, else a line at times."""
+    """Tell how far it is, at which rate, and when it ends: a bar on a terminal, else a line at times.
+
+    ``lines_of`` tells how many lines so much of ``total`` is.
+    """
     started = told = time.monotonic()
     done = 0
     if sys.stderr.isatty():
@@ -232,8 +236,10 @@ def _progress(
             task = bar.add_task(what, total=total, rate="")
 
             def advance(more: int) -> None:
+                nonlocal done
+                done += more
                 seconds = time.monotonic() - started
-                rate = f"{lines() / seconds:,.0f} lines/s" if seconds else ""
+                rate = f"{lines_of(done) / seconds:,.0f} lines/s" if seconds else ""
                 bar.update(task, advance=more, rate=rate)
 
             yield advance
@@ -244,14 +250,14 @@ def _progress(
         done += more
         now = time.monotonic()
         if now - told >= _TELL_EVERY:
-            told = now
+            told, lines = now, lines_of(done)
             left = (
                 f", {(total - done) * (now - started) / done:,.0f} s to go"
                 if total and done
                 else ""
             )
             print(
-                f"herenow: {what} {lines():,} lines, {lines() / (now - started):,.0f} a second{left}",
+                f"herenow: {what} {lines:,} lines, {lines / (now - started):,.0f} a second{left}",
                 file=sys.stderr,
             )
 

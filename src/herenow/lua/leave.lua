@@ -33,6 +33,7 @@ local function end_session(record, name)
   return false
 end
 
+open()
 settle()
 sweep(10)
 local records = load({ARGV[9]})

@@ -1,30 +1,56 @@
 -- Timeline: touches and counts, each at a moment of its own, one after the other in one call.
 --
--- A log's day has 86,400 seconds with somebody coming in most of them: as many calls would cost more than
--- all that they do. Each step is the very script of its name, so that it does what that does.
+-- A log's day has 1,440 minutes with somebody coming in most of them: as many calls would cost more than all
+-- that they do. Each touch does what touch.lua does, by the same parts; the room is read once, before the first,
+-- and what each leaves in meta and samples is written once, after the last.
 --
 -- KEYS: the first 11 of parts/room.lua, then the uniques of each day
--- ARGV: of each step: 'touch' or 'count', how many arguments it has, how many KEYS stand before its uniques
---   or 0 for none, these arguments
--- Reply: the steps' replies
-local steps = {
-  touch = function(KEYS, ARGV)
---#include touch.lua
-  end,
-  count = function(KEYS, ARGV)
---#include count.lua
-  end,
-}
+-- ARGV: 1-8 as in parts/room.lua, at the moment of the first step; then of each step: its moment in ms, 'count' or
+--   how a touch tells its sightings ('aged', 'lenient': see touch.lua), how many KEYS stand before its day's
+--   uniques or 0 for none, how many arguments its sightings are, and these
+-- Reply: {that of touch.lua for all of them, then the four counts of each count: m h g b}
+local steps, ARGV = ARGV, {unpack(ARGV, 1, 8)}
+--#include parts/seeing.lua
+open()
+held = {}
 
-local online, replies, at = {unpack(KEYS, 1, 5)}, {}, 1
-while at <= #ARGV do
-  local name, count = ARGV[at], tonumber(ARGV[at + 1])
-  local arguments, before, keys = {unpack(ARGV, at + 3, at + 2 + count)}, tonumber(ARGV[at + 2]), online
-  if name == 'touch' then
-    keys = {unpack(KEYS, 1, 11)}
-    for i = 1, before > 0 and 4 or 0 do keys[11 + i] = KEYS[before + i] end
+local FIELD_AT = {}
+for i, field in ipairs(FIELDS) do FIELD_AT[field] = i end
+
+-- What a step would have written in meta is what the next one finds there.
+local function keep()
+  for i = 1, #fields, 2 do
+    local field, value = fields[i], fields[i + 1]
+    held[field] = value
+    if FIELD_AT[field] then stored[FIELD_AT[field]] = value end
   end
-  replies[#replies + 1] = steps[name](keys, arguments)
-  at = at + 3 + count
+  fields = {}
 end
+
+local replies, joined, listed, at, uniques_at = {0}, 0, -1, 9, 0
+while at <= #steps do
+  local moment, how, place, number = steps[at], steps[at + 1], tonumber(steps[at + 2]), tonumber(steps[at + 3])
+  if how == 'count' then
+    local counts = count(tonumber(moment))
+    for _, kind in ipairs(KINDS) do replies[#replies + 1] = counts[kind] end
+  else
+    if place ~= uniques_at then
+      write_uniques()
+      uniques_at = place
+      for i, kind in ipairs(KINDS) do UNIQUES[kind] = KEYS[place + i] end
+    end
+    local day = place > 0 and int(math.floor(moment / DAY)) or ''
+    ARGV = {moment, ARGV[2], '', ARGV[4], '', ARGV[6], '', day, how, unpack(steps, at + 4, at + 3 + number)}
+    begin()
+    local reply = touch()
+    joined = joined + reply[1]
+    if reply[4] >= 0 then listed = reply[4] end
+    keep()
+  end
+  at = at + 4 + number
+end
+
+local reply = close_timeline(joined)
+reply[4] = listed
+replies[1] = reply
 return replies

@@ -3,7 +3,7 @@
 -- Exact where sightings arrive in the order of their moments. What joined since then is known only by when the
 -- last of them did, and closed minutes stay closed: so nobody counts before these, and never are more counted
 -- than were online.
-local early = {}  -- {from, kind, by}: one more, or (who was replaced) one less
+local early  -- {from, kind, by}: one more, or (who was replaced) one less
 local swept_seen
 
 -- `seen` is her score in the set where she still stands. Where her window was over before now, but not when she

@@ -4,7 +4,12 @@
 -- Her sessions, if she has any, have this one among them, and it says what it said. Whatever else there may
 -- be goes by the records (parts/users.lua), which can do all of this too. take() only collects and
 -- tells; write() writes.
-local lane = {add = {m = {}, g = {}, b = {}}, came = {}, sessions = {}, joined = 0}
+local lane = {}
+
+local function open_lane()
+  lane.add, lane.came, lane.sessions, lane.joined = {m = {}, g = {}, b = {}}, {}, {}, 0
+  early, swept_seen = {}, nil
+end
 
 -- The packed sessions, this one of them seen again; nil where it is new or says something new, or where one
 -- of them is over.

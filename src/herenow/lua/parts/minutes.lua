@@ -49,6 +49,10 @@ local function unpack_maxima(packed)
   return {people = tonumber(people), m = tonumber(m), h = tonumber(h), g = tonumber(g), b = tonumber(b)}
 end
 
+local function covers(one, other)
+  return one.people >= other.people and one.m >= other.m and one.h >= other.h and one.g >= other.g and one.b >= other.b
+end
+
 local function larger(one, other)
   local both = {}
   for what, number in pairs(one) do both[what] = math.max(number, other[what]) end

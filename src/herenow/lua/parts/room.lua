@@ -33,41 +33,35 @@ local function int(number)
   return string.format('%.0f', number)
 end
 
+local FIELDS = {'window', 'retention', 'seq', 'mixed', 'renewed', 'listed',
+  'peak:people', PEAKS.m, PEAKS.h, PEAKS.g, PEAKS.b, 'history', 'minute', 'top', 'joined', 'counted', 'unfiled',
+  'since'}
 local clock = call('TIME')
 local store_now = clock[1] * 1000 + math.floor(clock[2] / 1000)
-local now = tonumber(ARGV[1]) or store_now
-local stored = call('HMGET', META, 'window', 'retention', 'seq', 'mixed', 'renewed', 'listed',
-  'peak:people', PEAKS.m, PEAKS.h, PEAKS.g, PEAKS.b, 'history', 'minute', 'top', 'joined', 'counted', 'unfiled',
-  'since')
-local window = tonumber(stored[1]) or tonumber(ARGV[2])
-local retention = tonumber(stored[2]) or tonumber(ARGV[4])
-local cut = now - window
-local window_before = window  -- that held until now, where another is named
-local named = {}         -- window, retention and history to store, when they are new
-local told = {}          -- event records of this call
-local told_too = 0       -- how many more there are where one of them holds several, a line each
+local now, cut
+local stored             -- meta's FIELDS, as they were
+local window, retention
+local window_before      -- that held until now, where another is named
+local named              -- window, retention and history to store, when they are new
+local told               -- event records of this call
+local told_too           -- how many more there are where one of them holds several, a line each
 local grown = {}         -- keys that were added to: they may be new, and want a TTL
-local counted = false    -- somebody joined or changed kind: compare the peaks
+local counted            -- somebody joined or changed kind: compare the peaks
 local hole = 0           -- 1: a number that no event has, so that whoever watches starts over
-local pending = 0        -- 1: a longer window waits until those expired by the old one are swept
-
-local swept_out = {}     -- who was swept, in the order in which they expired: {user, kind, score}
-
-local card = {[EVENTS] = call('XLEN', EVENTS), [SESSIONS] = call('HLEN', SESSIONS)}
-for i = 2, 9 do
-  if i ~= 8 then card[KEYS[i]] = call('ZCARD', KEYS[i]) end
-end
-call('HLEN', KEYS[11])
-for i = 12, #KEYS do call('STRLEN', KEYS[i]) end
+local pending            -- 1: a longer window waits until those expired by the old one are swept
+local swept_out          -- who was swept, in the order in which they expired: {user, kind, score}
+local card               -- how many are in each key; of those that only grow here, at least one more or less
+local peaks, peaked      -- the most ever; which of them are new, and when
+local fields = {}        -- of meta, to be written
+local held_due           -- whether all is then to be renewed
+local held_bell          -- the number to be rung for
+local held               -- what a timeline will write of these after its last step: field -> value
 
 --#include parts/ring.lua
 --#include parts/minutes.lua
 --#include parts/sampling.lua
 
 -- How many were online at a moment: compare the peaks, and the maxima of its minute.
-local peaks = {people = tonumber(stored[7]) or 0}
-for i, kind in ipairs(KINDS) do peaks[kind] = tonumber(stored[7 + i]) or 0 end
-local peaked = {}        -- which of them are new, and when
 local function record(counts, at)
   for what, number in pairs(peaks) do
     if counts[what] > number then peaks[what], peaked[what] = counts[what], at end
@@ -203,10 +197,20 @@ local function renew(all)
   end
 end
 
+local function set(field, value)
+  fields[#fields + 1] = field
+  fields[#fields + 1] = value
+end
+
+local function write_fields()
+  if #fields > 0 then call('HSET', META, unpack(fields)) end
+end
+
 -- Write the minutes that are over, and nothing else: the end of a script that changes the sets and tells nobody.
 local function keep_minutes()
   if not stored[1] then return end
-  write_minutes(function(field, value) call('HSET', META, field, value) end)
+  write_minutes(set)
+  write_fields()
   renew(false)
 end
 
@@ -214,11 +218,7 @@ end
 -- {result, window, mixed, what the list of rooms should say or -1, window before or -1, pending,
 -- what is to be done for the history (see parts/sampling.lua)}
 local function close(result)
-  local fields, listed = {}, -1
-  local function set(field, value)
-    fields[#fields + 1] = field
-    fields[#fields + 1] = value
-  end
+  local listed = -1
   if not stored[1] or named.window then set('window', int(window)) end
   if not stored[2] or named.retention then set('retention', int(retention)) end
   if not stored[12] or named.history then set('history', int(kept)) end
@@ -232,7 +232,7 @@ local function close(result)
         'at', int(now), 'told', number, 'events', table.concat(told, '\n'))
       grown[EVENTS] = true
     end
-    ring(int(seq))
+    if held then held_bell = seq else ring(int(seq)) end
   end
   local seconds = tonumber(clock[1])
   local due = not stored[5] or math.abs(seconds - tonumber(stored[5])) >= 3600
@@ -260,14 +260,62 @@ local function close(result)
     trim()
     trim_events()
     set('renewed', seconds)
-    if stored[4] and not mixed then call('HDEL', META, 'mixed') end
+    if stored[4] and not mixed then
+      call('HDEL', META, 'mixed')
+      stored[4] = false
+    end
   end
   if mixed and not stored[4] then set('mixed', 1) end
-  local history = write_history(set)
-  if #fields > 0 then call('HSET', META, unpack(fields)) end
-  renew(due)
   local was = named.window and stored[1] and tonumber(stored[1]) or -1
+  if held then
+    write_top(set)
+    if due then held_due = true end
+    return {result, window, mixed and 1 or 0, listed, was, pending, 0}
+  end
+  local history = write_history(set)
+  write_fields()
+  renew(due)
   return {result, window, mixed and 1 or 0, listed, was, pending, history}
 end
 
-open_minute()
+-- The same after the last step of a timeline, for all of them.
+local function close_timeline(result)
+  local history = write_history(set)
+  for field, value in pairs(held) do set(field, value) end
+  write_fields()
+  renew(held_due)
+  if held_bell then ring(int(held_bell)) end
+  local mixed = card[ONLINE.h] + card[ONLINE.g] + card[ONLINE.b] + card[LAST.h] + card[SESSIONS] > 0
+  return {result, window, mixed and 1 or 0, -1, -1, 0, history}
+end
+
+-- Begin what is done at one moment.
+local function begin()
+  now = tonumber(ARGV[1]) or store_now
+  cut = now - window
+  window_before, named, told, told_too, counted, pending = window, {}, {}, 0, false, 0
+  swept_out, peaked = {}, {}
+  begin_step()
+  open_minute()
+end
+
+local function read_room()
+  stored = call('HMGET', META, unpack(FIELDS))
+  window = tonumber(stored[1]) or tonumber(ARGV[2])
+  retention = tonumber(stored[2]) or tonumber(ARGV[4])
+  card = {[EVENTS] = call('XLEN', EVENTS), [SESSIONS] = call('HLEN', SESSIONS)}
+  for i = 2, 9 do
+    if i ~= 8 then card[KEYS[i]] = call('ZCARD', KEYS[i]) end
+  end
+  call('HLEN', KEYS[11])
+  for i = 12, #KEYS do call('STRLEN', KEYS[i]) end
+  peaks = {people = tonumber(stored[7]) or 0}
+  for i, kind in ipairs(KINDS) do peaks[kind] = tonumber(stored[7 + i]) or 0 end
+  open_history()
+end
+
+-- What a script does first.
+local function open()
+  read_room()
+  begin()
+end

@@ -13,16 +13,26 @@ local SPANS_KEPT = 20
 local DAY = 86400000
 local SAMPLES = KEYS[11]
 local UNIQUES = {m = KEYS[12], h = KEYS[13], g = KEYS[14], b = KEYS[15]}
-local kept = tonumber(stored[12]) or tonumber(ARGV[6])  -- for how many ms; 0: there is no history here
-local minute = tonumber(stored[13])
-local top = stored[14] and unpack_maxima(stored[14])
-local this_minute, today = math.floor(now / MINUTE), math.floor(now / DAY)
-local counted_from = math.max(tonumber(stored[16]) or now, today * DAY)  -- who was seen since is among the day's uniques
+local kept               -- for how many ms; 0: there is no history here
+local minute, top
+local this_minute, today
+local counted_from       -- who was seen since is among the day's uniques
 local closed, closed_some = {}, false  -- minute -> maxima
-local began = nil        -- the moment where history begins with this call
-local silent             -- the span of minutes that nobody wrote in until now
+local began              -- the moment where history begins with this call, if it does
+local silents = {}       -- the spans of minutes that nobody wrote in until now, the last one first
 local seen_today = {m = {}, h = {}, g = {}, b = {}}
 local uncounted = {}     -- day, kind, user, ...
+
+local function open_history()
+  kept = tonumber(stored[12]) or tonumber(ARGV[6])
+  minute = tonumber(stored[13])
+  top = stored[14] and unpack_maxima(stored[14])
+end
+
+local function begin_step()
+  this_minute, today = math.floor(now / MINUTE), math.floor(now / DAY)
+  counted_from = math.max(tonumber(stored[16]) or now, today * DAY)
+end
 
 local function close_minute(at, counts)
   closed[at] = closed[at] and larger(closed[at], counts) or counts
@@ -40,7 +50,7 @@ local function open_minute()
   close_minute(minute, top)
   if this_minute > minute then
     count_minutes(math.max(minute + 1, math.floor((now - kept) / MINUTE)), this_minute, close_minute)
-    if this_minute > minute + 1 then silent = (minute + 1) .. '-' .. (this_minute - 1) end
+    if this_minute > minute + 1 then table.insert(silents, 1, (minute + 1) .. '-' .. (this_minute - 1)) end
   else -- the clock was set back: these minutes come again, and the larger number counts
     close_minute(this_minute, count(now))
   end
@@ -63,7 +73,7 @@ end
 
 local function sampled(at, counts)
   if at == minute then
-    top = larger(top, counts)
+    if not covers(top, counts) then top = larger(top, counts) end
   elseif stored[13] and at >= tonumber(stored[13]) and at < minute then
     close_minute(at, counts)
   end
@@ -88,46 +98,55 @@ end
 
 local function write_uniques()
   if kept == 0 then return end
+  local day = held and tonumber(ARGV[8]) or today  -- of a timeline they are those of the steps before
   for _, kind in ipairs(KINDS) do
     local users = seen_today[kind]
-    if #users > 0 and tonumber(ARGV[8]) == today then
-      if call('PFADD', UNIQUES[kind], unpack(users)) == 1 and call('PTTL', UNIQUES[kind]) < 0 then
-        call('PEXPIRE', UNIQUES[kind], int(kept + 2 * DAY))
+    if #users > 0 then
+      if tonumber(ARGV[8]) == day then
+        for i = 1, #users, 1000 do
+          if call('PFADD', UNIQUES[kind], unpack(users, i, math.min(i + 999, #users))) == 1
+            and call('PTTL', UNIQUES[kind]) < 0 then
+            call('PEXPIRE', UNIQUES[kind], int(kept + 2 * DAY))
+          end
+        end
+      else
+        for _, user in ipairs(users) do
+          local n = #uncounted
+          uncounted[n + 1], uncounted[n + 2], uncounted[n + 3] = int(day), kind, user
+        end
       end
-    else
-      for _, user in ipairs(users) do
-        local n = #uncounted
-        uncounted[n + 1], uncounted[n + 2], uncounted[n + 3] = int(today), kind, user
-      end
+      seen_today[kind] = {}
     end
   end
 end
 
--- Write the closed minutes, and the fields of meta that tell of history by set().
-local function write_minutes(set)
+-- Write the closed minutes; answer the first hour that is still to be filed, if any.
+local function write_closed(set)
   local unfiled, minutes = tonumber(stored[17]), {}
   for at, counts in pairs(closed) do
     if counts.people + counts.b > 0 then minutes[#minutes + 1] = at end
   end
   for i = 1, #minutes, 1000 do
-    local part, fields = {unpack(minutes, i, math.min(i + 999, #minutes))}, {}
+    local part, values = {unpack(minutes, i, math.min(i + 999, #minutes))}, {}
     local before = call('HMGET', SAMPLES, unpack(part))
     for j, at in ipairs(part) do
       local counts = before[j] and larger(unpack_maxima(before[j]), closed[at]) or closed[at]
-      fields[2 * j - 1], fields[2 * j] = at, pack_maxima(counts)
+      values[2 * j - 1], values[2 * j] = at, pack_maxima(counts)
       unfiled = math.min(unfiled or math.huge, math.floor(at / 60))
     end
-    call('HSET', SAMPLES, unpack(fields))
+    call('HSET', SAMPLES, unpack(values))
     grown[SAMPLES] = true
   end
   if unfiled ~= tonumber(stored[17]) then set('unfiled', unfiled) end
-  if silent then
-    local spans = {silent}
-    for span in string.gmatch(call('HGET', META, 'silent') or '', '%S+') do
-      if #spans < SPANS_KEPT then spans[#spans + 1] = span end
-    end
-    set('silent', table.concat(spans, ' '))
+  if #silents > 0 then
+    for span in string.gmatch(call('HGET', META, 'silent') or '', '%S+') do silents[#silents + 1] = span end
+    set('silent', table.concat(silents, ' ', 1, math.min(#silents, SPANS_KEPT)))
   end
+  return unfiled
+end
+
+-- Write the fields of meta that tell of the minute being sampled, by set().
+local function write_top(set)
   if minute then
     local packed = pack_maxima(top)
     if packed ~= stored[14] then set('top', packed) end
@@ -135,11 +154,15 @@ local function write_minutes(set)
       set('minute', minute)
       set('counted', int(counted_from))
     end
-    if began or stored[18] and tonumber(stored[18]) > now then set('since', int(now)) end
+    if began or stored[18] and tonumber(stored[18]) > now then set('since', int(began or now)) end
   elseif stored[13] then
     call('HDEL', META, 'minute', 'top')
   end
-  return unfiled
+end
+
+local function write_minutes(set)
+  write_top(set)
+  return write_closed(set)
 end
 
 -- Write it all; answer what the caller is to do: 0, or

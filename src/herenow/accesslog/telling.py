@@ -1,0 +1,184 @@
+"""Telling a store what a log says: steps in order, in the background, and what is not to be told yet.
+
+What is not told are sightings that could change nothing that the store keeps. Of a user who is online
+only her last sighting within the window counts; so she is told when she comes, and again before her
+window is over in the store, if she was seen since. All that waits is told at once, each sighting with
+its age: the store counts who came at her own moment (lua/parts/early.lua).
+
+Memory is bounded by who is online at once and by the sightings of one minute.
+"""
+
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
+from math import inf
+from typing import Final
+
+from herenow.accesslog.hosts import Naming
+from herenow.core import Core
+from herenow.execution import Engine
+from herenow.models import Counts
+from herenow.operations import answer, history, timeline, upkeep
+from herenow.operations.scope import Scope
+
+MINUTE: Final = 60_000
+_STEPS: Final = 100
+_MARKS: Final = 500
+"""What one call may hold the store for: some milliseconds."""
+_CALLS: Final = 4
+
+
+class Teller:
+    """Sends steps to a store in order, in the background; gives what the counts among them answered."""
+
+    def __init__(self, core: Core, engine: Engine, naming: Naming) -> None:
+        self.core, self.scope = core, core.site
+        self._engine = engine
+        self._name = naming.user
+        self._steps: list[timeline.Step] = []
+        self._marks = 0
+        self._calls: list[list[timeline.Step]] = []
+        self._sender = ThreadPoolExecutor(1, thread_name_prefix="herenow-replay")
+        self._sent: list[Future[list[Counts]]] = []
+        self.counted: list[int] = []
+
+    def at(self, ms: int) -> Scope:
+        """The room at a moment."""
+        return replace(self.scope, clock=partial(float, ms / 1000))
+
+    def begin(self, ms: int) -> None:
+        """Write the room's settings, and put it on the list of rooms."""
+        write = [(self.at(ms), lambda naming: upkeep.sweep(self.at(ms), naming=naming))]
+        for outcome in self._engine.run(self.core.memory.write(write)):
+            answer(outcome)
+
+    def touch(self, ms: int, visitors: Sequence[bytes], ages: Sequence[int]) -> None:
+        """Record sightings at a moment, each so long before it."""
+        users = list(map(self._name, visitors))
+        kinds = bytes([one[0] for one in visitors]).decode()
+        if kinds.count("m") == len(kinds):
+            kinds = ""
+        for step in timeline.touches(ms, users, ages, kinds):
+            self._add(step, len(visitors))
+
+    def count(self, ms: int) -> None:
+        """Ask how many are online at a moment; the answer comes to `counted`."""
+        self._add(timeline.count(ms), 1)
+
+    def _add(self, step: timeline.Step, weight: int) -> None:
+        self._steps.append(step)
+        self._marks += weight
+        if len(self._steps) >= _STEPS or self._marks >= _MARKS:
+            self._calls.append(self._steps)
+            self._steps, self._marks = [], 0
+            if len(self._calls) >= _CALLS:
+                self._send()
+
+    def _send(self) -> None:
+        calls, self._calls = self._calls, []
+        self._sent.append(self._sender.submit(self._run, calls))
+        if len(self._sent) > 2:  # noqa: PLR2004 - one is being sent, one is ready
+            self._take()
+
+    def _run(self, calls: list[list[timeline.Step]]) -> list[Counts]:
+        operations = [timeline.timeline(self.scope, steps) for steps in calls]
+        passed: list[timeline.Passed] = [
+            answer(outcome) for outcome in self._engine.batch(operations)
+        ]
+        due = [one.written.history for one in passed if one.written.history]
+        self._engine.run(history.after(self.scope, due))
+        listed = [one.written for one in passed if one.written.listed is not None]
+        more = listed and self.core.memory.after(self.scope, listed[-1]._replace(history=None))
+        if more:
+            self._engine.run(more)
+        return [count for one in passed for count in one.counts]
+
+    def _take(self) -> None:
+        self.counted += [one.people for one in self._sent.pop(0).result()]
+
+    def finish(self) -> None:
+        """Wait until all is told."""
+        if self._steps:
+            self._calls.append(self._steps)
+            self._steps = []
+        if self._calls:
+            self._send()
+        while self._sent:
+            self._take()
+
+    def close(self) -> None:
+        """End the background."""
+        self._sender.shutdown(cancel_futures=True)
+
+
+class Told:
+    """The sightings that the store is yet to be told, and until when that must be.
+
+    ``waiting`` are those for the next touch. ``due`` is when the window of somebody would be over in the
+    store who, by what waits, was there all along. Of whoever was told and comes again, only her last
+    sighting is kept (``_again``), until the minute in which her window would be over: that one is told.
+    """
+
+    def __init__(self, teller: Teller, window: int) -> None:
+        self._teller, self._window = teller, window
+        self.waiting: dict[bytes, int] = {}
+        self.due: float = inf
+        self.came = False
+        """Whether somebody among them came: the minute does not end without a touch."""
+        self._known: set[bytes] = set()  # whose window is not over this minute
+        self._over: dict[int, list[bytes]] = {}  # the minute in which it is
+        self._again: dict[bytes, int] = {}
+        self._minute = 0
+
+    def see(self, user: bytes, at: int, seen: int | None) -> None:
+        """Take a sighting of a user; ``seen``: when she, who is online, was seen before."""
+        if seen is None:
+            self.came = True
+            self._known.add(user)
+            self.waiting[user] = seen = at
+        elif user in self._known:
+            self._again[user] = at
+            return
+        else:
+            self.waiting[user] = at
+        self.due = min(self.due, seen + self._window)
+
+    def enter(self, minute: int) -> None:
+        """Begin a minute: those whose windows would be over in it wait to be told again."""
+        self._minute = minute
+        for one in [one for one in self._over if one <= minute]:
+            for user in self._over.pop(one):
+                self._release(user, one * MINUTE)
+
+    def _release(self, user: bytes, due: int) -> None:
+        self._known.discard(user)
+        at = self._again.pop(user, None)
+        if at is not None:
+            self.waiting[user] = at
+            self.due = min(self.due, due)
+
+    def tell(self, at: int) -> None:
+        """Tell the store what waits, at the moment of the last one of these, or later."""
+        self._teller.touch(at, [*self.waiting], [at - seen for seen in self.waiting.values()])
+        told, self.waiting, self.due, self.came = self.waiting, {}, inf, False
+        self._known.update(told)
+        for user, seen in told.items():
+            over = (seen + self._window) // MINUTE
+            if over > self._minute:
+                self._over.setdefault(over, []).append(user)
+            else:
+                self._release(user, seen + self._window)
+
+    def tell_due(self, until: int, at: int) -> None:
+        """Tell the store what it has to know by ``until``; ``at`` is the moment before that."""
+        while until >= self.due:
+            self.tell(at)
+
+    def tell_all(self, at: int) -> None:
+        """Tell the store everything."""
+        if self.waiting:
+            self.tell(at)
+        if self._again:
+            self.waiting, self._again = self._again, {}
+            self.tell(at)

@@ -1,0 +1,219 @@
+-- Sightings, recorded: what a touch does where its lean path will not do. See touch.lua.
+--#include parts/room.lua
+--#include parts/sessions.lua
+--#include parts/users.lua
+--#include parts/early.lua
+--#include parts/lane.lua
+
+local MOST_SESSIONS = 32
+
+-- What one sighting of a session says; nil: it would be one session too many.
+local function see_session(record, sighting, newest)
+  if sighting.session == '' and sighting.away == '' and sighting.info == '' and not record.sessions then
+    return {changed = false}
+  end
+  local list = sessions_of(record)
+  local was_away = is_away(list)
+  local found, named_ones = nil, 0
+  for _, one in ipairs(list) do
+    if one.name == sighting.session then found = one end
+    if one.name ~= '' then named_ones = named_ones + 1 end
+  end
+  if not found then
+    if sighting.session ~= '' and named_ones >= MOST_SESSIONS then return nil end
+    found = {name = sighting.session, ms = sighting.at, away = '', info = ''}
+    list[#list + 1] = found
+  end
+  local away, info = found.away, found.info
+  found.ms = sighting.aged and math.max(found.ms, sighting.at) or sighting.at
+  if newest then
+    if sighting.away ~= '' then found.away = sighting.away == '1' and '1' or '' end
+    if sighting.info ~= '' then found.info = sighting.info ~= '{}' and sighting.info or '' end
+  end
+  local now_away = is_away(list)
+  return {
+    list = list, session = found, away = now_away,
+    changed = away ~= found.away or info ~= found.info or was_away ~= now_away,
+  }
+end
+
+local function say(type, record, at, saw, was)
+  if saw.list then
+    tell(type, record.kind, record.user, at, saw.session.name, saw.away and '1' or '0', saw.session.info, was)
+  elseif was ~= '' then
+    tell(type, record.kind, record.user, at, '', '0', '', was)
+  else
+    tell(type, record.kind, record.user, at)
+  end
+end
+
+-- A sighting older than the window brings nobody back: it is remembered, if nothing newer is.
+local function remember(record, sighting)
+  local newest = math.max(record.member_last or 0, record.hidden_last or 0)
+  local kind = sighting.kind ~= '' and sighting.kind or record.hidden_last and 'h' or 'm'
+  if record.kind or newest > sighting.at or sighting.at <= now - retention then return end
+  sighted(kind, record.user, sighting.at)
+  if kind == 'm' then
+    record.member_last, record.hidden_last = sighting.at, nil
+  elseif kind == 'h' then
+    record.hidden_last = sighting.at
+  end
+end
+
+-- Answer 1 when this made her online, 0 when not, nil when it is refused.
+local function see(record, sighting, replaced)
+  if sighting.aged and record.left and sighting.at <= record.left then return 0 end
+  expire(record)
+  if sighting.at <= cut then
+    remember(record, sighting)
+    return 0
+  end
+  local at, newest = sighting.at, not (sighting.aged and record.seen and record.seen > sighting.at)
+  local saw = see_session(record, sighting, newest)
+  if not saw then return nil end
+  if replaced and not (sighting.aged and replaced.seen and replaced.seen > at) then
+    local kind = replaced.kind
+    if leave(replaced, at) and at < now then early[#early + 1] = {from = at, kind = kind, by = -1} end
+  end
+  local joined = record.kind == nil
+  if joined then
+    record.kind = sighting.kind ~= '' and sighting.kind or record.hidden_last and 'h' or 'm'
+    record.hidden_last = nil
+    if record.kind ~= 'h' then record.member_last = nil end
+    record.seen = at
+    say('j', record, at, saw, '')
+  else
+    local was = ''
+    record.seen = sighting.aged and math.max(record.seen, at) or at
+    if newest and sighting.kind ~= '' and sighting.kind ~= record.kind then
+      was = record.kind
+      -- to outsiders who hides has left: what they may know of her stays at this moment
+      if sighting.kind == 'h' then
+        record.member_last = was == 'm' and at or record.member_last
+      else
+        record.member_last = nil
+      end
+      record.kind = sighting.kind
+    end
+    if was ~= '' or saw.changed then say('u', record, at, saw, was) end
+    counted = counted or was ~= ''
+  end
+  local before = record.before
+  sighted(record.kind, record.user, at, before.kind == record.kind and before.seen or nil)
+  if joined and at < now then joined_early(record.user, record.kind, at, before.kind and before.seen) end
+  if saw.list then record.sessions = pack_sessions(saw.list) end
+  counted = counted or joined
+  return joined and 1 or 0
+end
+
+-- The sightings as columns: a table each would cost more than all that is done with most of them.
+local function parse()
+  local batch = {user = {}, age = {}, kind = {}, session = {}, away = {}, info = {}, replaces = {}, times = {}}
+  local times = batch.times
+  if ARGV[9] == 'aged' then
+    batch.aged = true
+    for i = 10, #ARGV, 2 do
+      local n, user = (i - 8) / 2, ARGV[i]
+      batch.user[n], batch.age[n] = user, ARGV[i + 1] ~= '0' and ARGV[i + 1] or ''
+      times[user] = (times[user] or 0) + 1
+    end
+    return batch
+  end
+  for i = 10, #ARGV do
+    local user, age, kind, session, away, info, replaces =
+      string.match(ARGV[i], '^([^\t]*)\t(%d*)\t(%a?)\t([^\t]*)\t([01]?)\t([^\t]*)\t([^\t]*)$')
+    if not user then user, age, kind, session, away, info, replaces = ARGV[i], '', '', '', '', '', '' end
+    local n = i - 9
+    batch.user[n], batch.age[n], batch.kind[n], batch.session[n] = user, age, kind, session
+    batch.away[n], batch.info[n], batch.replaces[n] = away, info, replaces
+    times[user] = (times[user] or 0) + 1
+    if age ~= '' then batch.aged = true end
+    if replaces ~= '' then times[user], times[replaces] = 2, 2 end
+  end
+  return batch
+end
+
+local function sighting_of(batch, i)
+  return {user = batch.user[i], aged = batch.age[i] ~= '', at = now - (tonumber(batch.age[i]) or 0),
+    kind = batch.kind[i] or '', session = batch.session[i] or '', away = batch.away[i] or '',
+    info = batch.info[i] or '', replaces = batch.replaces[i] or ''}
+end
+
+local function touch()
+  open_lane()
+  settle()
+  local most = math.max(10, math.min(SWEPT_AT_MOST, #ARGV - 9))
+  local swept_clean = sweep(most) < most
+  local told_by_sweep = #told
+  local joined, refused = 0, {}
+
+  if ARGV[9] == 'plain' and swept_clean
+    and card[ONLINE.h] + card[ONLINE.g] + card[ONLINE.b] + card[LAST.h] + card[SESSIONS] == 0 then
+    -- Members alone, and whoever is in the set is online: where the first one is, one ZADD tells whether
+    -- all of them were; where she is not, most are new.
+    local moment, users, values = int(now), {unpack(ARGV, 10)}, {}
+    local all_today = all_counted('m')
+    for i = 1, #users do
+      values[2 * i - 1], values[2 * i] = moment, users[i]
+    end
+    local joiners
+    if call('ZSCORE', ONLINE.m, users[1]) then
+      if call('ZADD', ONLINE.m, 'XX', 'CH', unpack(values)) == #users then joiners = {} end
+    elseif call('ZCOUNT', ONLINE.m, moment, moment) == 0 then
+      joiners = users
+      if call('ZADD', ONLINE.m, 'NX', unpack(values)) < #users then
+        joiners = call('ZRANGEBYSCORE', ONLINE.m, moment, moment)
+        call('ZADD', ONLINE.m, unpack(values))
+      end
+    end
+    if not joiners then
+      local scores = call('ZMSCORE', ONLINE.m, unpack(users))
+      joiners = {}
+      for i = 1, #users do
+        if not scores[i] then joiners[#joiners + 1] = users[i] end
+      end
+      call('ZADD', ONLINE.m, unpack(values))
+    end
+    if kept > 0 then seen_today.m = all_today and joiners or users end
+    joined = #joiners
+    if joined > 0 then
+      card[ONLINE.m], grown[ONLINE.m], counted = card[ONLINE.m] + joined, true, true
+      if card[LAST.m] > 0 then remove('ZREM', LAST.m, joiners) end
+      told[#told + 1] = 'jm\t' .. table.concat(joiners, '\njm\t')
+      told_too = joined - 1
+    end
+  else
+    local batch, users, index = parse(), {}, {}
+    local function know(user)
+      if user ~= '' and not index[user] then
+        users[#users + 1] = user
+        index[user] = #users
+      end
+    end
+    local rest = lane.take(batch)
+    for _, i in ipairs(rest) do
+      know(batch.user[i])
+      know(batch.replaces[i] or '')
+    end
+    local records = load(users)
+    for _, i in ipairs(rest) do
+      local sighting = sighting_of(batch, i)
+      local came = see(records[index[sighting.user]], sighting, records[index[sighting.replaces]])
+      if came then joined = joined + came else refused[#refused + 1] = i - 1 end
+    end
+    if #refused > 0 and ARGV[9] ~= 'lenient' then
+      while #told > told_by_sweep do table.remove(told) end
+      counted, seen_today, uncounted = false, {m = {}, h = {}, g = {}, b = {}}, {}
+      close(0)
+      return redis.error_reply('HERENOW a user has at most ' .. MOST_SESSIONS .. ' sessions')
+    end
+    count_early()
+    save(records)
+    lane.write()
+    joined = joined + lane.joined
+  end
+
+  local reply = close(joined)
+  for _, i in ipairs(refused) do reply[#reply + 1] = i end
+  return reply
+end
