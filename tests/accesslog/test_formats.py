@@ -1,10 +1,13 @@
 """Lines in every format: what they say, and what is none."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
-from herenow.accesslog import Parser, json_parser, text_parser
+from herenow.accesslog import Log, Parser, json_parser, text_parser
 from herenow.accesslog.times import read_any, read_clf
 
 AT = datetime(2024, 2, 29, 23, 58, 30, tzinfo=UTC)
@@ -105,3 +108,27 @@ def test_json_lines_tell_it_in_fields_of_any_depth() -> None:
         assert parser.read(broken.encode()) is None, broken
     with pytest.raises(ValueError, match="JSON fields are"):
         json_parser({"host": "a"})
+
+
+_WORDS = st.sampled_from(
+    [
+        *(b"10.0.0.1", b"-", b"bob", b" ", b"  ", b"[", b"]", b'"', b"\0", b"\r", b"\x0b", b"\xff"),
+        *(b"[03/Jan/2026:16:00:01 +0000]", b"[3/jan/2026:16:00:59 -0430]", b"[]", b"[x]"),
+        *(b"[03/Jan/2026:16:00:60 +0000]", b"[32/Jan/2026:16:00:00 +0000]", b"\x16\x03\x01"),
+        *(b"h - - [03/Jan/2026:16:00:09 +0000]", b'"GET / HTTP/1.1" 200 5', b"\n", b"\n\n"),
+    ]
+)
+
+
+@given(st.lists(_WORDS, max_size=40).map(b" ".join), st.booleans())
+@example(b"h - - [] [03/Jan/2026:16:00:01 +0000]\nh - - [03/Jan/2026:16:00:01 +0000]", False)
+def test_many_lines_at_once_are_what_each_is_by_itself(text: bytes, tight: bool) -> None:
+    text = (text.replace(b" \n ", b"\n") if tight else text) + b"\n"
+    parser = text_parser()
+    assert parser.split_lines is not None
+    fast, slow = Log(), Log()
+    fast.read([text], parser)
+    slow.read([text], replace(parser, split_lines=None))
+    assert [*fast.sorter] == [*slow.sorter]
+    assert (fast.lines, fast.malformed) == (slow.lines, slow.malformed)
+    assert fast.lines == text.count(b"\n")

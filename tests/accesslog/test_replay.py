@@ -71,7 +71,8 @@ def check(server: Server) -> Iterator[Callable[..., str]]:
         log = Log(Sorter(run_length))
         with log.sorter, open_store(server.unix_url, prefix, None, window, 30) as store:
             for i in range(0, len(lines), 7):
-                log.read([[one for one in lines[i : i + 7] if one]], text_parser())
+                some = [one + b"\n" for one in lines[i : i + 7] if one]
+                log.read([b"".join(some)] if some else [], text_parser())
             found = replay(log, store.core(), store.engine, Naming(None))
         compare(found, data, window)
         if found.first is not None and found.last is not None:

@@ -23,7 +23,8 @@ def test_the_report_is_one_page_with_the_curve(
     log, report = place / "<b>birds & co.log", place / "report.html"
     log.write_text(
         "".join(
-            f'10.0.0.{i % 40} - - [03/Jan/2026:16:{i // 30:02}:{i % 60:02} +0000] "GET / HTTP/1.1" 200 5\n'
+            f"10.0.0.{i % 40} - - [03/Jan/2026:16:{i // 30:02}:{i % 60:02} +0000] "
+            '"GET / HTTP/1.1" 200 5\n'
             for i in range(900)
         )
     )

@@ -44,7 +44,7 @@ def told(server: Server, clock: Clock, days: Seen) -> Iterator[herenow.Presence]
                 for hour in (0, 13, 23):
                     clock.now = FIRST + day * 86_400 + hour * 3600
                     part = users if hour == 13 else users[hour % 2 :: 2]
-                    made.mark_online_many([Sighting(one, kind=kind) for one in part])  # type: ignore[arg-type]
+                    made.mark_online_many([Sighting(one, kind=kind) for one in part])
         yield made
 
 
@@ -57,7 +57,7 @@ def test_days_weeks_and_months_are_unions_not_sums(
             for kind in ("member", "bot"):
                 among = [days[day, kind] for day in range(last - span + 1, last + 1)]
                 exact = len(set().union(*among))
-                found = told.unique_users(days=span, kind=kind)  # type: ignore[arg-type]
+                found = told.unique_users(days=span, kind=kind)
                 assert abs(found - exact) <= 1 + ERROR * exact, (last, span, kind)
                 assert span == 1 or exact < sum(map(len, among)) * 0.95, "this tests nothing"
         exact = len(days[last, "guest"])

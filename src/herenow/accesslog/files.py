@@ -1,7 +1,8 @@
 r"""What lines lie in: plain files, gzip (told by its first bytes, not by its name), standard input.
 
 Lines end at ``\n`` and nowhere else; what follows the last one is a line too, where there is anything. Of
-a line without end only the beginning is kept: memory is bounded, whatever is in a file.
+a line without end only the beginning is kept: memory is bounded, whatever is in a file. Lines are given
+many at a time, as bytes: whoever looks at all of them at once need not take them apart.
 """
 
 import gzip
@@ -19,8 +20,8 @@ _GZIP: Final = b"\x1f\x8b"
 
 def read_lines(
     paths: Sequence[str], told: Callable[[int], object] = lambda _: None
-) -> Iterator[list[bytes]]:
-    r"""Read the lines of some files, one after the other, some thousands at a time, without their ``\n``.
+) -> Iterator[bytes]:
+    r"""Read the lines of some files, one after the other, some thousands at a time, each with its ``\n``.
 
     ``told`` is told how many bytes on disk each part took. Raises OSError for what can't be read, a gzip
     file that is broken included (its good part has come by then).
@@ -33,7 +34,7 @@ def read_lines(
                 yield from _lines_of(file, file, told)
 
 
-def _lines_of(raw: Any, file: IO[bytes], told: Callable[[int], object]) -> Iterator[list[bytes]]:
+def _lines_of(raw: Any, file: IO[bytes], told: Callable[[int], object]) -> Iterator[bytes]:
     counted = _Counted(raw)
     begun = counted.read(2)
     counted.back = begun
@@ -41,16 +42,16 @@ def _lines_of(raw: Any, file: IO[bytes], told: Callable[[int], object]) -> Itera
     rest, before = b"", 0
     try:
         while chunk := stream.read(_CHUNK):
-            *lines, rest = (rest + chunk).split(b"\n")
+            lines, end, rest = (rest + chunk).rpartition(b"\n")
             rest = rest[:LONGEST]
-            if lines:
-                yield lines
+            if end:
+                yield lines + end
             told(counted.count - before)
             before = counted.count
     except (EOFError, gzip.zlib.error) as error:  # type: ignore[attr-defined]
         raise OSError(f"{getattr(file, 'name', 'standard input')}: {error}") from None
     if rest:
-        yield [rest]
+        yield rest + b"\n"
 
 
 class _Counted(io.RawIOBase):

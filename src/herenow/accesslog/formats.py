@@ -19,6 +19,8 @@ from herenow.accesslog.times import Moment, ReadTime, read_any, read_clf
 _QUOTED: Final = rb'"((?:[^"\\]|\\.)*)"'
 # host, ident and user without a blank: most lines by far
 _USUAL: Final = re.compile(rb"\x00*([^\s\x00]\S*) +\S+ +\S+ +\[([^\]]*)\]")
+# the same of each line of many, or else the line: one call finds the hosts and stamps of thousands
+_USUAL_LINES: Final = re.compile(rb"(?:\x00*([^\s\x00]\S*) +\S+ +\S+ +\[([^\]\n]*)\].*|(.*))\n")
 # a user name with blanks or brackets, or none at all. Not beyond a quote: there the visitor writes
 _UNUSUAL: Final = re.compile(
     rb'\x00*([^\s\x00]\S*)\s(?:[^"\\]|\\.)*?\[(\d\d?/[A-Za-z]{3}/\d{4}:[^\]]*)\]'
@@ -57,6 +59,9 @@ class Parser:
     split: Callable[[bytes], tuple[bytes, bytes] | None]
     whole: Callable[[bytes], Line | None]
     read_time: ReadTime
+    split_lines: Callable[[bytes], list[tuple[bytes, bytes, bytes]]] | None = None
+    """What ``split`` finds in many lines, each with its newline: host, stamp, nothing; of one that is to
+    be split by itself (as is one whose stamp is no time) nothing, nothing, the line."""
 
     def read(self, line: bytes) -> tuple[Line, Moment] | None:
         """Read all of a line; None where it does not count."""
@@ -104,7 +109,7 @@ def text_parser(form: str | None = None) -> Parser:
     """
     form = None if form is None else NAMED.get(form.strip().lower(), form)
     if form in (None, NAMED["common"], NAMED["combined"]):
-        return Parser(_split, _whole, read_clf)
+        return Parser(_split, _whole, read_clf, _USUAL_LINES.findall)
     directives = translate(form or "")
     return Parser(
         lambda line: _directed(directives, line),

@@ -7,7 +7,6 @@ there; and before that whatever has to be (see `telling`).
 """
 
 from array import array
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, date, datetime
 from typing import Final
@@ -43,93 +42,97 @@ class Pass:
     def __init__(self, teller: Teller, window: int, days: Sorter) -> None:
         self._teller, self._window, self._days = teller, window, days
         self._told = Told(teller, window)
-        self._online: OrderedDict[bytes, tuple[int, bytes]] = OrderedDict()  # the oldest first
-        self._bots = 0
         self._zeros: array[int] = array("I")
         self._asked: array[int] = array("Q")
         self.first = self.last = self.begins = -1
-        self._next = 0  # the full minute to be counted next
+        self._next = -2  # the full minute to be counted next
+        self._newest = -window  # the last sighting
+        self._seen: dict[bytes, tuple[int, bytes]] = {}  # when last, and on which day of the log's
+        self._most_seen = 1000
+        self._came: list[bytes] = []  # who came in this minute, with the day
         self._now = 0  # what the store was told, or asked, last
 
     def run(self, records: Iterable[bytes], told: Callable[[int], object]) -> None:
         """Replay the records; ``told`` is told how many more are done, now and then."""
-        online, came = self._online, list[bytes]()
-        minute, head, at, number, done = -1, b"", -1, 0, 0
-        moments: list[tuple[int, Seen, int]] = []
-        seen: Seen = []
+        come, see, window = self._told.come, self._told.see, self._window
+        seen, came = self._seen, self._came
+        head, at, day, number, done = b"-", -1, b"", 0, 0
+        stamp = (at, day)
         for number, record in enumerate(records):
-            if record[:15] != head:
-                if seen:
-                    moments.append((at, seen, len(online) - self._bots))
-                head, seen = record[:15], []
-                before, at = at, int(head)
-                if at // MINUTE != minute:
-                    minute = at // MINUTE
-                    if before < 0:
-                        self._begin(at)
-                    self._tell(moments, at)
-                    self._count_until(at)
-                    self._days.extend(came)
-                    moments, came = [], []
+            if not record.startswith(head):
+                head, before = record[:HEAD], at
+                at, day = int(record[:15]), record[15:HEAD]
+                stamp = (at, day)
+                if at != before and self._go_on(before, at):
                     told(number - done)
                     done = number
-                self._expire(at)
-            user, day = record[HEAD:-1], record[15:HEAD]
-            last = online.get(user)
-            if last is None:
-                self._bots += user[0] == _BOT
-                seen.append((user, None))
-            else:
-                online.move_to_end(user)
-                if last[0] != at:
-                    seen.append((user, last[0]))
-            if last is None or last[1] != day:
+            user = record[HEAD:-1]
+            last = seen.get(user)
+            if last is None or at - last[0] >= window:
+                come(user, at)
                 came.append(user + day + b"\n")
-            online[user] = (at, day)
-        self._days.extend(came)
+            elif last is not stamp:
+                see(user, at, last[0])
+                if last[1] != day:
+                    came.append(user + day + b"\n")
+            seen[user] = stamp
         if at >= 0:
-            moments.append((at, seen, len(online) - self._bots))
-            self._tell(moments, at)
-            self._told.tell_all(self._now)
-            self._count_until(at // -MINUTE * -MINUTE + 1)
-            self.last = at
+            self._end(at)
             told(number + 1 - done)
 
-    def _begin(self, at: int) -> None:
-        self.first = self._now = at
-        self.begins = self._next = at // -MINUTE * -MINUTE
-        self._teller.begin(at)
+    def _go_on(self, before: int, at: int) -> bool:
+        """Go on from a moment, -1 for none, to the next one; whether that is in another minute."""
+        if before == self._next:
+            self._full()
+        another = at // MINUTE != before // MINUTE
+        if another:
+            self._turn(before, at)
+        self._told.tell_due(at, self._now)
+        self._now = at
+        return another
 
-    def _expire(self, at: int) -> None:
-        online, cut = self._online, at - self._window
-        while online:
-            user = next(iter(online))
-            if online[user][0] > cut:
-                return
-            del online[user]
-            self._bots -= user[0] == _BOT
+    def _end(self, at: int) -> None:
+        """End with the last moment."""
+        if at == self._next:
+            self._full()
+        self._end_minute()
+        self._told.tell_all(self._now)
+        self._days.extend(self._came)
+        self._newest = self.last = at
+        self._count_until(at // -MINUTE * -MINUTE + 1)
 
-    def _tell(self, moments: list[tuple[int, Seen, int]], until: int) -> None:
-        """Tell what was seen in a minute; the next sighting after it comes at ``until``."""
-        if not moments:
-            return
-        told = self._told
-        told.enter(moments[0][0] // MINUTE)
-        for at, seen, _ in moments:
-            told.tell_due(at, self._now)
-            for user, before in seen:
-                told.see(user, at, before)
-            self._now = at
-            full = at == self._next
-            if full and told.came:
-                told.tell(at)
-            if full:
-                self._count()
-        if told.came:
-            told.enter(self._now // MINUTE + 1)  # whom the next minute would want told, with them
-            told.tell(self._now)
-        if self._now // _DAY != until // _DAY:  # whom a day has seen is told on that day
-            told.tell_all(self._now)
+    def _full(self) -> None:
+        """Count at a full minute at which somebody was seen."""
+        if self._told.came:
+            self._told.tell(self._now)
+        self._count()
+
+    def _end_minute(self) -> None:
+        """Tell who came in the minute that is over, and with them whom the next one would want told."""
+        if self._told.came:
+            self._told.enter(self._now // MINUTE + 1)
+            self._told.tell(self._now)
+
+    def _turn(self, before: int, at: int) -> None:
+        """Go on from the minute of ``before``, the last sighting until now, to that of ``at``."""
+        if before < 0:
+            self.first = self._now = at
+            self.begins = self._next = at // -MINUTE * -MINUTE
+            self._teller.begin(at)
+        else:
+            self._end_minute()
+            if before // _DAY != at // _DAY:  # whom a day has seen is told on that day
+                self._told.tell_all(self._now)
+            self._newest = before
+            self._count_until(at)
+        self._told.enter(at // MINUTE)
+        self._days.extend(self._came)
+        self._came.clear()
+        if len(self._seen) > self._most_seen:  # those who are offline are known no more
+            over = [one for one, (last, _) in self._seen.items() if at - last >= self._window]
+            for one in over:
+                del self._seen[one]
+            self._most_seen = 2 * len(self._seen) + 1000
 
     def _count(self) -> None:
         self._asked.append(len(self._zeros))
@@ -140,9 +143,8 @@ class Pass:
 
     def _count_until(self, until: int) -> None:
         """Count at each full minute before a moment."""
-        newest = next(reversed(self._online.values()))[0] if self._online else -self._window
         while self._next < until:
-            if self._next >= newest + self._window:  # nobody is there any more: zeros
+            if self._next >= self._newest + self._window:  # nobody is there any more: zeros
                 more = (until - self._next) // -MINUTE * -1
                 self._zeros.frombytes(bytes(more * self._zeros.itemsize))
                 self._next += more * MINUTE

@@ -115,70 +115,83 @@ class Teller:
 class Told:
     """The sightings that the store is yet to be told, and until when that must be.
 
-    ``waiting`` are those for the next touch. ``due`` is when the window of somebody would be over in the
-    store who, by what waits, was there all along. Of whoever was told and comes again, only her last
-    sighting is kept (``_again``), until the minute in which her window would be over: that one is told.
+    ``_waiting`` are those for the next touch; ``_due`` is when the window of somebody would be over in
+    the store who, by what waits, was there all along. Of those whose window is not over soon, ``_known``,
+    only the last sighting is kept, in ``_again``, until it is to be told.
     """
 
     def __init__(self, teller: Teller, window: int) -> None:
         self._teller, self._window = teller, window
-        self.waiting: dict[bytes, int] = {}
-        self.due: float = inf
+        self._waiting: dict[bytes, int] = {}
+        self._known: set[bytes] = set()
+        self._again: dict[bytes, int] = {}
+        self._due: float = inf
         self.came = False
         """Whether somebody among them came: the minute does not end without a touch."""
-        self._known: set[bytes] = set()  # whose window is not over this minute
-        self._over: dict[int, list[bytes]] = {}  # the minute in which it is
-        self._again: dict[bytes, int] = {}
+        self._over: dict[
+            int, list[bytes]
+        ] = {}  # those told, by the minute in which their window is over
         self._minute = 0
 
-    def see(self, user: bytes, at: int, seen: int | None) -> None:
-        """Take a sighting of a user; ``seen``: when she, who is online, was seen before."""
-        if seen is None:
-            self.came = True
-            self._known.add(user)
-            self.waiting[user] = seen = at
-        elif user in self._known:
+    def come(self, user: bytes, at: int) -> None:
+        """Take a sighting of a user who was not online."""
+        self.came = True
+        self._known.add(user)
+        self._waiting[user] = at
+        self._due = min(self._due, at + self._window)
+
+    def see(self, user: bytes, at: int, before: int) -> None:
+        """Take one of a user who is online, and was seen before at that moment."""
+        if user in self._known:
             self._again[user] = at
-            return
         else:
-            self.waiting[user] = at
-        self.due = min(self.due, seen + self._window)
+            self._waiting[user] = at
+            self._due = min(self._due, before + self._window)
 
     def enter(self, minute: int) -> None:
         """Begin a minute: those whose windows would be over in it wait to be told again."""
         self._minute = minute
         for one in [one for one in self._over if one <= minute]:
-            for user in self._over.pop(one):
-                self._release(user, one * MINUTE)
-
-    def _release(self, user: bytes, due: int) -> None:
-        self._known.discard(user)
-        at = self._again.pop(user, None)
-        if at is not None:
-            self.waiting[user] = at
-            self.due = min(self.due, due)
+            users = self._over.pop(one)
+            self._known.difference_update(users)
+            for user in users:
+                at = self._again.pop(user, None)
+                if at is not None:
+                    self._waiting[user] = at
+                    self._due = min(self._due, one * MINUTE)
 
     def tell(self, at: int) -> None:
         """Tell the store what waits, at the moment of the last one of these, or later."""
-        self._teller.touch(at, [*self.waiting], [at - seen for seen in self.waiting.values()])
-        told, self.waiting, self.due, self.came = self.waiting, {}, inf, False
-        self._known.update(told)
-        for user, seen in told.items():
-            over = (seen + self._window) // MINUTE
-            if over > self._minute:
-                self._over.setdefault(over, []).append(user)
+        users, seen = list(self._waiting), list(self._waiting.values())
+        self._waiting.clear()
+        self._due, self.came = inf, False
+        self._teller.touch(at, users, [at - one for one in seen])
+        known, again, over, window = self._known, self._again, self._over, self._window
+        for user, one in zip(users, seen, strict=True):
+            minute = (one + window) // MINUTE
+            if minute > self._minute:
+                known.add(user)
+                if minute in over:
+                    over[minute].append(user)
+                else:
+                    over[minute] = [user]
             else:
-                self._release(user, seen + self._window)
+                known.discard(user)
+                later = again.pop(user, None)
+                if later is not None:
+                    self._waiting[user] = later
+                    self._due = min(self._due, one + window)
 
     def tell_due(self, until: int, at: int) -> None:
         """Tell the store what it has to know by ``until``; ``at`` is the moment before that."""
-        while until >= self.due:
+        while until >= self._due:
             self.tell(at)
 
     def tell_all(self, at: int) -> None:
         """Tell the store everything."""
-        if self.waiting:
+        if self._waiting:
             self.tell(at)
         if self._again:
-            self.waiting, self._again = self._again, {}
+            self._waiting.update(self._again)
+            self._again.clear()
             self.tell(at)
