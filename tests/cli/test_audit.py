@@ -145,8 +145,12 @@ def test_on_a_terminal(server: Server) -> None:
     seen = write(server.control, 50)
     code, said = on_terminal(["audit", server.url])
     assert code == 0
-    assert "your 5 minutes is" in said
+    assert said.startswith("\r\x1b[K")
+    assert "\r\x1b[Kyour 5 minutes is" in said
     assert f"{len(seen)} users read" in said
+    _, plain = on_terminal(["audit", server.url], NO_COLOR="1")
+    assert plain.startswith("your 5 minutes is")
+    assert "\x1b" not in plain
 
 
 def test_what_herenow_takes_is_what_was_measured_and_between_it() -> None:

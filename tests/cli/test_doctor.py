@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 import herenow
+from bench.opponents import Recipe
 from herenow.core import Core
 from herenow.diagnosis import Facts, Node, examine, findings
 from herenow.execution import Engine
@@ -275,3 +276,36 @@ def test_slots_that_nobody_serves_are_found() -> None:
     facts = replace(FACTS, topology="cluster", slots_served=16_000)
     [finding] = findings(facts)
     assert finding.what.startswith("384 of 16,384 slots have no server")
+
+
+def test_the_embedded_store(call: Call) -> None:
+    done = call("doctor")
+    assert done.code == 0
+    rows = dict(line.split("\t") for line in done.lines[:-1])
+    assert ", embedded, " in rows["store"]
+    assert rows["persists"] == "append-only file"
+    assert done.err.startswith("herenow: the embedded store in ")
+
+
+@pytest.mark.parametrize("options", ["protocol=3", "decode_responses=1&protocol=3"])
+def test_whatever_the_url_says_of_replies(options: str, server: Server, call: Call) -> None:
+    Recipe(server.control).mark_online("alice")
+    url = f"{server.url}?{options}"
+    with only_read(server):
+        assert call("audit", url, "--json").json["true"] == 1
+        assert call("acl", "--url", url).out == call("acl").out
+    assert call("migrate", "--from", url, "--url", url, "--json").json["told"] == 1
+    with only_read(server):
+        assert call("migrate", "--from", url, "--url", url, "--json").json["known"] == 1
+        done = call("doctor", "--url", url, "--json")
+    assert (done.code, done.json["online"][0]["users"]) == (0, 1)
+    assert done.json["nodes"][0]["product"] == "Valkey"
+
+
+def test_a_store_that_wants_a_password_exits_3(call: Call) -> None:
+    with start_server(binary("valkey-9.1"), password="secret") as server:
+        done = call("doctor", "--url", server.url.replace(":secret@", ""))
+        fine = call("doctor", "--url", server.url)
+    assert (done.code, done.out) == (3, "")
+    assert fine.code == 0
+    assert "secret" not in fine.out

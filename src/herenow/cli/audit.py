@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from herenow.cli.options import checked, json_option, store_url
-from herenow.cli.output import as_json, many, on_terminal, show_json, show_lines, show_table, size
+from herenow.cli.output import as_json, many, show_json, show_lines, show_progress, show_table, size
 from herenow.cli.program import NO, YES
 from herenow.cli.source import layout_options, open_source
 
@@ -31,10 +31,9 @@ def audit(
     from herenow.recipe import audit as read
 
     with open_source(url, minutes, minute_keys, activity_keys) as source:
-        found = read(source, _progress if sys.stderr.isatty() else lambda _: None)
+        found = read(source, lambda users: show_progress(f"{users:,} users read"))
         layout = source.layout
-    if sys.stderr.isatty():
-        print("\r\x1b[K", end="", file=sys.stderr)
+    show_progress()
     if in_json:
         show_json({**as_json(found), "bytes": found.bytes})
     elif not found.found:
@@ -42,8 +41,6 @@ def audit(
         print(f"herenow: no key of the recipe there, as {named}", file=sys.stderr)
     else:
         show_lines([headline(found)])
-        if on_terminal():
-            show_lines([""])
         show_table(("", ""), list(_rows(found, layout)))
     return YES if found.found else NO
 
@@ -76,7 +73,3 @@ def _rows(found: "Audit", layout: "Layout") -> Iterator[tuple[str, str]]:
         yield "unreadable", f"{many(found.unreadable, 'key')} of activity hold no Unix time"
     if found.ahead > 1:
         yield "clocks", f"a web server's is {found.ahead:.0f} s ahead of the store's"
-
-
-def _progress(users: int) -> None:
-    print(f"\r{users:,} users read", end="", file=sys.stderr, flush=True)

@@ -18,7 +18,7 @@ from herenow.cli.options import (
     store_url,
     url_option,
 )
-from herenow.cli.output import as_json, many, show_json, show_lines
+from herenow.cli.output import as_json, many, show_json, show_lines, show_progress
 from herenow.cli.program import NO, YES
 from herenow.cli.source import layout_options, open_source
 from herenow.errors import StoreError
@@ -104,14 +104,13 @@ def migrate(
 
 def _run(steps: "Iterable[Moved]", stop: threading.Event) -> None:
     """Go through a pass, to its end or until it is to stop."""
-    terminal = sys.stderr.isatty()
-    for moved in steps:
-        if terminal:
-            print(f"\r\x1b[K{moved.read:,} read, {moved.told:,} told", end="", file=sys.stderr)
-        if stop.is_set():
-            break
-    if terminal:
-        print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+    try:
+        for moved in steps:
+            show_progress(f"{moved.read:,} read, {moved.told:,} told")
+            if stop.is_set():
+                break
+    finally:
+        show_progress()
 
 
 def _insist(mover: "Mover", stop: threading.Event) -> None:

@@ -36,7 +36,13 @@ def show_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    table = Table(
+        box=None,
+        pad_edge=False,
+        header_style="bold",
+        padding=(0, 2, 0, 0),
+        show_header=any(columns),
+    )
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:
@@ -56,6 +62,12 @@ def show_json(value: object) -> None:
 
     indent = 2 if on_terminal() else None
     print(json.dumps(as_json(value), ensure_ascii=False, indent=indent))
+
+
+def show_progress(text: str = "") -> None:
+    """Say how far it is, on a terminal's stderr, in place of what was said last; "" wipes that."""
+    if sys.stderr.isatty() and not os.environ.get("NO_COLOR"):
+        print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
 
 
 def as_json(value: object) -> Any:
