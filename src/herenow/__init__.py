@@ -10,7 +10,13 @@ client library is, at the first use.
 
 from typing import TYPE_CHECKING, Any
 
-from herenow.errors import StoreError, StoreTimeout, StoreUnavailable, TooManySessions
+from herenow.errors import (
+    StoreError,
+    StoreTimeout,
+    StoreUnavailable,
+    TooManySessions,
+    WindowTooLong,
+)
 from herenow.models import (
     Counts,
     Event,
@@ -54,6 +60,7 @@ __all__ = [
     "TooManySessions",
     "UserPresence",
     "Visitor",
+    "WindowTooLong",
     "sign_token",
 ]
 

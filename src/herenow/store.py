@@ -15,7 +15,13 @@ from types import ModuleType
 from typing import Any, Final, Protocol
 
 from herenow import breaker, forking
-from herenow.errors import StoreError, StoreTimeout, StoreUnavailable, TooManySessions
+from herenow.errors import (
+    StoreError,
+    StoreTimeout,
+    StoreUnavailable,
+    TooManySessions,
+    WindowTooLong,
+)
 
 _log: Final = logging.getLogger("herenow")
 _AGAIN: Final = 60.0
@@ -217,7 +223,7 @@ class Store:
         said = str(error)
         if _OUR_RULE in said:
             rule = said.partition(_OUR_RULE)[2]
-            return (TooManySessions if rule.endswith("sessions") else ValueError)(rule)
+            return (TooManySessions if rule.endswith("sessions") else WindowTooLong)(rule)
         if self._is(error, "TimeoutError") or isinstance(error, TimeoutError):
             return StoreTimeout(f"the store did not answer in time: {said}")
         away = isinstance(error, OSError) or said.startswith(_AWAY)

@@ -8,7 +8,7 @@ problem (`problems`), whoever makes it.
 import asyncio
 import logging
 import warnings
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from typing import Any, Final
@@ -63,8 +63,8 @@ class Service(Starlette):
         self.openapi = describe(ENDPOINTS)
         super().__init__(
             routes=[
-                Route(one.path, _Handler(self, one).answer, methods=[one.method])
-                for one in ENDPOINTS
+                Route(path, _Handler(self, verbs).answer, methods=list(verbs))
+                for path, verbs in _by_path(ENDPOINTS).items()
             ],
             middleware=[
                 Middleware(Guard),
@@ -141,15 +141,24 @@ async def _lifespan(app: Any) -> AsyncIterator[None]:
     await app.aclose()
 
 
-class _Handler:
-    """One endpoint as Starlette calls it."""
+def _by_path(endpoints: Iterable[Endpoint]) -> dict[str, dict[str, Endpoint]]:
+    """Gather the verbs of each path, so that a 405 can name them all."""
+    paths: dict[str, dict[str, Endpoint]] = {}
+    for one in endpoints:
+        paths.setdefault(one.path, {})[one.method] = one
+    return paths
 
-    def __init__(self, service: Service, endpoint: Endpoint) -> None:
+
+class _Handler:
+    """One path, by its verbs, as Starlette calls it."""
+
+    def __init__(self, service: Service, verbs: Mapping[str, Endpoint]) -> None:
         self._service = service
-        self._endpoint = endpoint
+        self._verbs = verbs
 
     async def answer(self, request: Request) -> Response:
-        service, endpoint = self._service, self._endpoint
+        service = self._service
+        endpoint = self._verbs["GET" if request.method == "HEAD" else request.method]
         if endpoint.stream and request.method == "HEAD":
             return Response(media_type="text/event-stream")  # a stream is opened for readers alone
         if endpoint.scope is not None or endpoint.body is not None:

@@ -17,7 +17,8 @@ from starlette.responses import JSONResponse, Response
 
 from herenow import names
 from herenow.aio import AsyncPresence
-from herenow.models import Counts
+from herenow.errors import WindowTooLong
+from herenow.models import Counts, Page
 from herenow.service import parameters as said
 from herenow.service import shapes
 from herenow.service.access import COOKIE, Access, bearer
@@ -161,14 +162,18 @@ async def room(call: Call) -> Any:
 
 async def users(call: Call) -> Any:
     """A page of who is online."""
-    page = await call.room.page_online_users(
-        call.values["limit"],
-        call.values["cursor"],
-        call.values["window"],
-        call.values["kind"],
-        include_hidden=call.hidden,
-    )
-    return shapes.page_json(page)
+    values, hidden = call.values, call.hidden
+
+    async def page(window: float | None) -> Page:
+        return await call.room.page_online_users(
+            values["limit"], values["cursor"], window, values["kind"], include_hidden=hidden
+        )
+
+    try:
+        found = await page(values["window"])
+    except WindowTooLong:  # whoever is online was seen within it
+        found = await page(None)
+    return shapes.page_json(found)
 
 
 async def user(call: Call) -> Any:
@@ -196,15 +201,14 @@ async def counts(call: Call) -> Any:
 
 
 async def history(call: Call) -> Any:
-    """The most online in each minute, hour or day."""
+    """The most online in each minute, hour or day; the newest samples, where there are too many."""
     step: names.Step = call.values["step"]
     end = call.values["end"] or datetime.now(UTC) + timedelta(minutes=1)
     start = call.values["start"] or end - timedelta(days=1)
-    if (end - start) / timedelta(minutes=names.STEPS[step]) > MAX_SAMPLES:
-        raise ProblemError(
-            400, f"a history has at most {MAX_SAMPLES} samples: name a longer step, or less time"
-        )
-    samples = await call.room.history(start, end, step)
+    longest = timedelta(minutes=names.STEPS[step] * MAX_SAMPLES)
+    if end - start > longest:
+        start = end - longest
+    samples = await call.room.history(start, end, step) if start < end else []
     told = [shapes.sample_json(one, hidden=call.numbers) for one in samples]
     return {"room": call.values["room"], "step": step, "samples": told}
 
@@ -212,6 +216,8 @@ async def history(call: Call) -> Any:
 async def uniques(call: Call) -> Any:
     """How many different users there were."""
     days, kind = call.values["days"], call.values["kind"]
+    if kind == "guest" and days > 1:  # of every value by itself there is one
+        raise ProblemError(404, "guests are told apart for a day only: days is 1")
     number = await call.room.unique_users(days, kind, include_hidden=call.hidden)
     return {"room": call.values["room"], "days": days, "kind": kind, "count": number}
 

@@ -54,6 +54,8 @@ def _operation(one: Endpoint) -> Json:
     statuses = [*_ALWAYS, *(_SECURED if one.scope or one.method == "POST" else ())]
     if one.body is not None:
         statuses += [408, 415]
+    if {"cursor", "days"} & {each.name for each in one.query}:
+        statuses.append(404)
     if one.path.startswith("/v1"):
         statuses.append(503)
     if one.own and one.method == "PUT":
@@ -108,7 +110,9 @@ def _answer(status: int, what: str | None) -> Json:
     told: Json = {"description": HTTPStatus(status).phrase}
     if what is None:
         return told
-    if "/" in what:
+    if what == "text/event-stream":
+        told["content"] = {what: {"schema": reference("StreamEvent")}}  # of each event
+    elif "/" in what:
         told["content"] = {what: {"schema": {"type": "string"}}}
     else:
         schema = {"type": "object"} if what == "object" else reference(what)

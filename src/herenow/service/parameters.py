@@ -13,6 +13,7 @@ from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
 from herenow import names
+from herenow.operations.online import decode_cursor
 from herenow.service.problems import ProblemError
 
 Json = dict[str, Any]
@@ -183,6 +184,14 @@ def _listed(read: Callable[[Any], Any], what: str) -> Callable[[Any], list[Any]]
     return check
 
 
+def _cursor(text: Any) -> str:
+    try:
+        decode_cursor(text)
+    except ValueError as error:
+        raise ProblemError(404, f"cursor: {error}") from None  # there is no page of that name
+    return _text(text)
+
+
 def _days(text: Any) -> int:
     return _whole(1, names.MAX_DAYS)(text)
 
@@ -194,10 +203,24 @@ def _step(text: Any) -> names.Step:
 
 # ------------------------------------------------------------ the list
 
-_USER: Final = {"type": "string", "format": "herenow-user", "minLength": 1, "maxLength": 256}
+# A name is bounded in UTF-8 bytes, which no schema can say: in ASCII it may be as long as that, in other
+# letters surely a quarter of it.
+_LETTER: Final = r"[^\x00-\x1f\x7f-\x9f]"
+
+
+def _named(most: int, least: int = 1) -> Json:
+    pattern = f"^([ -~]{{{least},{most}}}|{_LETTER}{{{least},{most // 4}}})$"
+    return {"type": "string", "pattern": pattern}
+
+
+_EVENT_ID: Final = (  # of an event or a snapshot, or of a stream of several rooms
+    "^([0-9]{1,16}(-[0-9]{1,16})?(-h[0-9a-f]{1,40})?|c"
+    "|r([A-Za-z0-9_-]{4}){0,400}([A-Za-z0-9_-]{2,3})?)$"
+)
+_USER: Final = _named(names.MAX_USER_BYTES)
 _USER_OR_NUMBER: Final = {"anyOf": [_USER, {"type": "integer"}]}
-_ROOM: Final = {"type": "string", "format": "herenow-room", "minLength": 1, "maxLength": 128}
-_SESSION: Final = {"type": "string", "format": "herenow-session", "maxLength": 128}
+_ROOM: Final = _named(names.MAX_ROOM_BYTES)
+_SESSION: Final = _named(names.MAX_SESSION_BYTES, 0)
 _KIND: Final = {"type": "string", "enum": list(names.KINDS)}
 _INFO: Final = {"type": ["object", "null"], "description": "At most 1 KiB as compact JSON."}
 _FLAG: Final = {"type": "boolean", "default": False}
@@ -213,15 +236,15 @@ LIMIT: Final = Parameter(
 )
 CURSOR: Final = Parameter(
     "cursor",
-    _text,
-    {"type": "string", "format": "herenow-cursor", "maxLength": 400},
+    _cursor,
+    {"type": "string", "maxLength": 400},
     "the `cursor` of the page before",
 )
 WINDOW: Final = Parameter(
     "window",
     _seconds,
-    {"type": "number", "exclusiveMinimum": 0},
-    "seen within so many seconds, at most the room's window",
+    {"type": "number", "minimum": 0.001, "maximum": names.MAX_SECONDS},
+    "seen within so many seconds, where that is less than the room's window",
 )
 KIND: Final = Parameter(
     "kind", names.clean_kind, {**_KIND, "default": "member"}, "the kind", default="member"
@@ -266,13 +289,13 @@ STREAM_USERS: Final = Parameter(
 STREAM_SESSION: Final = Parameter(
     "session",
     _session,
-    {"type": "string", "format": "herenow-session", "maxLength": 100},
+    _named(100, 0),
     "makes the stream the presence of the token's user, in a session of this name",
 )
 AFTER: Final = Parameter(
     "after",
     _text,
-    {"type": "string", "maxLength": 2000},
+    {"type": "string", "pattern": _EVENT_ID},
     "the id of the last event known, where Last-Event-ID can't be sent; else it begins with a reset",
 )
 

@@ -203,6 +203,16 @@ SCHEMAS: Final[dict[str, Json]] = {
     "Uniques": _object(room=_TEXT, days=_NUMBER, kind=_KIND, count=_NUMBER),
     "Alive": _object(ok=_BOOLEAN),
     "Login": _object(scope={"type": "string", "enum": ["read", "mark", "admin"]}),
+    "StreamEvent": _object(
+        ("id", "event", "retry"),
+        id=_TEXT,
+        event={
+            "type": "string",
+            "enum": ["join", "leave", "update", "reset", "diff", "counts"],
+        },
+        data={"type": "string", "contentMediaType": "application/json"},
+        retry=_NUMBER,
+    ),
     "Problem": {
         "type": "object",
         "properties": {
