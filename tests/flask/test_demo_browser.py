@@ -1,12 +1,13 @@
-"""The demo in real Chromium: two browsers see each other, without a reload."""
+"""The demo in real Chromium: browsers see each other, without a reload; its store dies and comes back."""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tests.browsers import chromium
-from tests.flask.conftest import Program
+from tests.flask.conftest import Program, working_in
 from tests.flask.test_demo import DEMO, LINE
 
 AGENT = "Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0"  # headless Chromium says that it is a bot
@@ -92,3 +93,24 @@ def test_it_fits_a_phone_and_a_keyboard(arrive: Arrive) -> None:
     page.keyboard.press("Tab")
     expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
     assert page.locator("h1").count() == 1
+
+
+def test_a_killed_store_leaves_the_page_standing_and_it_comes_back(
+    arrive: Arrive, place: Path
+) -> None:
+    page = arrive()
+    log_in(page, "Kingfisher")
+    who = page.locator(".who")
+    expect(who.locator(".chips")).to_contain_text("Kingfisher", timeout=SOON)
+    [store] = [one for one in working_in(place) if "valkey" in one.name()]
+    store.suspend()  # as one that hangs: killed, it would be up again before anybody looks
+    expect(who).to_contain_text("Unknown: the store does not answer", timeout=SOON)
+    expect(who.locator(".chip")).to_have_count(0)
+    page.get_by_role("link", name="First swallow of the year?").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("First swallow of the year?")
+    expect(page.locator(".me")).to_have_text("KKingfisher")
+    store.kill()
+    expect(page.locator(".readers")).to_contain_text("Kingfisher", timeout=SOON)
+    page.get_by_role("link", name="The Hedge").click()
+    expect(who.locator(".chips")).to_contain_text("Kingfisher", timeout=SOON)
+    expect(page.locator(".counts")).to_contain_text("1 member")
