@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import IO
 
+import psutil
 import pytest
 
 import herenow
@@ -19,7 +20,7 @@ from bench.opponents import Recipe
 from tests.cli.conftest import Call, environment
 from tests.cli.reading import only_read
 from tests.cli.test_audit import write
-from tests.servers import Cluster, Server
+from tests.servers import Cluster, Server, binary, poll, start_server
 
 LAG = 2.5
 """Seconds within which what the old site wrote has come over: twice a second, on a busy machine."""
@@ -136,7 +137,9 @@ def test_from_a_cluster_into_it(cluster: Cluster, call: Call) -> None:
 
 
 @contextmanager
-def following(place: Path, source: str, target: str, **more: str) -> Iterator["Following"]:
+def following(
+    place: Path, source: str, target: str, *, ready: bool = True, **more: str
+) -> Iterator["Following"]:
     """Run ``migrate --follow``, and wait until the first pass is over."""
     with subprocess.Popen(
         [
@@ -151,7 +154,8 @@ def following(place: Path, source: str, target: str, **more: str) -> Iterator["F
     ) as process:
         assert process.stderr is not None
         try:
-            assert "following" in process.stderr.readline()
+            if ready:
+                assert "following" in process.stderr.readline()
             yield Following(process, process.stderr)
         finally:
             process.kill()
@@ -273,3 +277,36 @@ def test_a_source_that_hangs_is_waited_for(
         recipe.mark_online("carol")
         assert process.end(signal.SIGINT)[0] == 0
         assert presence.is_online("carol")  # the last pass is after the end was asked for
+
+
+def test_an_old_store_that_is_gone_at_the_end_is_told(server: Server, place: Path) -> None:
+    with start_server(binary("valkey-9.1")) as source:
+        Recipe(source.control).mark_online("alice")
+        with following(place, source.url, server.url) as process:
+            source.kill()
+            assert "waiting for it" in process.stderr.readline()
+            process.process.send_signal(signal.SIGTERM)
+            out, err = process.process.communicate(timeout=20)
+    assert process.process.returncode == 3
+    assert "what the old site wrote last is not brought over" in err
+    assert out.startswith("1 sighting told")
+
+
+def test_what_is_interrupted_in_its_first_pass_says_so(
+    server: Server, servers: Callable[[str], Server], place: Path
+) -> None:
+    source = servers("valkey-8.1")
+    source.control.flushall()
+    write(source.control, 1500)
+    source.control.config_resetstat()
+    source.pause()
+    with following(place, source.url, server.url, ready=False, HERENOW_TIMEOUT="20") as process:
+        try:
+            asking = psutil.Process(process.process.pid).net_connections
+            poll(lambda: any(one.raddr[1:] == (source.port,) for one in asking()), "its question")
+            process.process.send_signal(signal.SIGINT)
+        finally:
+            source.resume()
+        out, _ = process.process.communicate(timeout=20)
+    assert process.process.returncode == 130
+    assert int(out.split()[0].replace(",", "")) < 1000

@@ -19,7 +19,7 @@ from herenow.cli.options import (
     url_option,
 )
 from herenow.cli.output import as_json, many, show_json, show_lines, show_progress
-from herenow.cli.program import NO, YES
+from herenow.cli.program import INTERRUPTED, NO, STORE, YES
 from herenow.cli.source import layout_options, open_source
 from herenow.errors import StoreError
 
@@ -85,13 +85,9 @@ def migrate(
         window = target.window or set_up.window
         core = replace(target, window=window).core(set_up.history)
         mover = Mover(source, target.engine, core, set_up.retention or DEFAULT_RETENTION, kind)
-        _run(mover.everybody(), stop)
-        if follow and not stop.is_set():
-            _say(f"{_said(mover.moved)}; following: switch the site when you like, then end this")
-        while follow and not stop.wait(_EVERY):
-            _insist(mover, stop)
-        if follow:  # what the old site wrote to its end
-            _run(mover.recent(), threading.Event())
+        code = YES if _run(mover.everybody(), stop) else INTERRUPTED
+        if follow and code == YES:
+            code = _follow(mover, stop)
     moved = mover.moved
     if in_json:
         show_json({**as_json(moved), "seconds": round(time.monotonic() - began, 3)})
@@ -99,18 +95,32 @@ def migrate(
         show_lines([_said(moved)])
         for user, why in moved.examples.items():
             _say(f"refused '{user}': {why}")
-    return YES if moved.read else NO
+    return code if moved.read or code != YES else NO
 
 
-def _run(steps: "Iterable[Moved]", stop: threading.Event) -> None:
-    """Go through a pass, to its end or until it is to stop."""
+def _run(steps: "Iterable[Moved]", stop: threading.Event) -> bool:
+    """Go through a pass, to its end or until it is to stop; whether to its end."""
     try:
         for moved in steps:
             show_progress(f"{moved.read:,} read, {moved.told:,} told")
             if stop.is_set():
-                break
+                return False
     finally:
         show_progress()
+    return True
+
+
+def _follow(mover: "Mover", stop: threading.Event) -> int:
+    """Go on until it is to stop, and then have a last look; the exit code."""
+    _say(f"{_said(mover.moved)}; following: switch the site when you like, then end this")
+    while not stop.wait(_EVERY):
+        _insist(mover, stop)
+    try:
+        _run(mover.recent(), threading.Event())
+    except StoreError as error:
+        _say(f"{error}; what the old site wrote last is not brought over")
+        return STORE
+    return YES
 
 
 def _insist(mover: "Mover", stop: threading.Event) -> None:
