@@ -376,6 +376,15 @@ class Core:
         self.throttle.clear_user(name)
         return sum(bool(answer(outcome).result) for outcome in outcomes)
 
+    def end_sessions(self, ended: Iterable[tuple[str, str, str]]) -> Plan[None]:
+        """End sessions, each of a room, a user and a name that are clean: one round trip (a node)."""
+        each = [(self.room(room), user, session) for room, user, session in ended]
+        for scope, user, _ in each:
+            self.throttle.clear(scope.room, user)
+        yield from self.memory.write([(one[0], partial(_leaving, *one)) for one in each])
+        for scope, user, _ in each:  # a mark may have raced with it
+            self.throttle.clear(scope.room, user)
+
     def room_counts(self, wanted: Iterable[object]) -> Plan[dict[str, Counts]]:
         """Count several rooms: one round trip a node."""
         many = names.clean_many(wanted, "rooms is a list of rooms")

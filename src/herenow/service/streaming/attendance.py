@@ -20,6 +20,7 @@ from herenow.errors import StoreError, TooManySessions
 
 _log: Final = logging.getLogger("herenow")
 _AT_ONCE: Final = 32
+_ENDED_AT_ONCE: Final = 200
 _AGAIN: Final = 1.0
 _STEP: Final = 0.25
 _OWN: Final = 9
@@ -70,9 +71,6 @@ class Attendance:
             self.marked = True
         except StoreError as error:
             _log.debug("a stream's session waits for the store: %s", error)
-        except TooManySessions:
-            await self.end()
-            raise
         self._next()
 
     async def mark(self) -> bool:
@@ -94,19 +92,21 @@ class Attendance:
         seconds = min(there.beat_seconds for there, _ in self.held)
         self.due = monotonic() + (seconds if self.marked else min(seconds, _AGAIN))
 
-    async def end(self) -> None:
-        """End her sessions. What the store does not take ends by itself, within the window."""
-        for there, session in self.held:
-            with suppress(StoreError):
-                await there.mark_offline(session.user, session.name)
+    @property
+    def sessions(self) -> list[tuple[str, str, str]]:
+        """Her sessions: room, user and name of each."""
+        return [(there.name, str(session.user), session.name) for there, session in self.held]
 
 
 class Attendances:
     """All streams that are presence."""
 
-    def __init__(self) -> None:
+    def __init__(self, presence: AsyncPresence) -> None:
+        self._presence = presence
+        self._ended: list[tuple[str, str, str]] = []
         self._all: dict[object, Attendance] = {}
         self._turns = asyncio.Semaphore(_AT_ONCE)
+        self._ending = asyncio.Lock()
 
     def hold(self, stream: object, attendance: Attendance) -> None:
         """Keep a stream's sessions fresh."""
@@ -121,10 +121,31 @@ class Attendances:
         """Keep them so no more; they are still to be ended."""
         return self._all.pop(stream, None)
 
+    async def begin(self, attendance: Attendance) -> None:
+        """Begin a stream's sessions, in their turn: a crowd that comes at once drowns no store."""
+        try:
+            async with self._turns:
+                await attendance.begin()
+        except TooManySessions:
+            await self.end(attendance)
+            raise
+
     async def end(self, attendance: Attendance) -> None:
-        """End a stream's sessions."""
-        async with self._turns:
-            await attendance.end()
+        """End a stream's sessions, with those of all that end meanwhile."""
+        self._ended += attendance.sessions
+        async with self._ending:
+            while self._ended:
+                ended, self._ended = self._ended[:_ENDED_AT_ONCE], self._ended[_ENDED_AT_ONCE:]
+                with suppress(StoreError):  # they end by themselves, within the window
+                    await self._presence._end_sessions(ended)  # noqa: SLF001 - for the service
+
+    async def end_all(self) -> None:
+        """End all sessions, of streams that are still open too."""
+        everyone, self._all = list(self._all.values()), {}
+        for one in everyone[1:]:
+            self._ended += one.sessions
+        if everyone:
+            await self.end(everyone[0])
 
     async def refused(self) -> Iterable[object]:
         """Wait a little and mark all who are due; the streams whose user has too many sessions."""
@@ -138,7 +159,7 @@ class Attendances:
                 if stream in self._all and not await one.mark():
                     refused.append(stream)
                 if stream not in self._all:  # it ended meanwhile, and this may have come after
-                    await one.end()
+                    await self.end(one)
 
         for i in range(0, len(due), _AT_ONCE):
             await asyncio.gather(*(mark(*each) for each in due[i : i + _AT_ONCE]))

@@ -11,6 +11,7 @@ import math
 import random
 import socket
 import struct
+from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from time import monotonic
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from herenow.service.streaming.lines import Line
 
 _log: Final = logging.getLogger("herenow")
+_AT_ONCE: Final = 50
 _HEADERS: Final = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-store"),
@@ -36,11 +38,46 @@ _HEADERS: Final = [
 _END: Final[Message] = {"type": "http.response.body", "body": b"", "more_body": False}
 
 
+class Turns:
+    """Who may begin to send: so many at a time, so that the loop hears of the store in between.
+
+    Otherwise what is told to thousands would keep it for so long that calls under way time out.
+    """
+
+    __slots__ = ("_free", "_scheduled", "_waiting")
+
+    def __init__(self) -> None:
+        self._free = _AT_ONCE
+        self._scheduled = False
+        self._waiting: deque[Reader] = deque()
+
+    def ask(self, reader: "Reader") -> None:
+        """Have a reader sent to, at once or soon."""
+        if self._free:
+            self._free -= 1
+            reader.write()
+        else:
+            self._waiting.append(reader)
+        if not self._scheduled:
+            self._scheduled = True
+            asyncio.get_running_loop().call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        waiting = self._waiting
+        self._free = _AT_ONCE
+        while waiting and self._free:
+            self._free -= 1
+            waiting.popleft().write()
+        self._scheduled = self._free < _AT_ONCE
+        if self._scheduled:
+            asyncio.get_running_loop().call_soon(self._go_on)
+
+
 class Reader:
     """What waits for one stream, and where the stream is. ``users`` None: it is told of all."""
 
     __slots__ = (
-        "__weakref__", "_most", "_queue", "_send", "_task", "_transport", "_waiting", "_writer",
+        "_asked", "_most", "_queue", "_send", "_task", "_transport", "_turns", "_waiting", "_writer",
         "believed", "closed", "dropped", "ending", "last", "lines", "rooms", "since", "stream_id",
         "until", "users",
     )  # fmt: skip
@@ -51,6 +88,7 @@ class Reader:
         users: frozenset[str] | None,
         places: list[Place | None],
         most: int,
+        turns: Turns,
     ) -> None:
         self.rooms = rooms
         self.users = users
@@ -69,10 +107,12 @@ class Reader:
         self.since = 0.0
         """Since when a send is under way; 0 when none is."""
         self._most = most
+        self._turns = turns
+        self._asked = False
+        self._writer: asyncio.Task[None] | None = None  # or it may be collected
         self._queue: list[bytes] = []
         self._waiting = 0
         self._send: Send | None = None
-        self._writer: asyncio.Task[None] | None = None
         self._task: asyncio.Task[Any] | None = None
         self._transport: Any = None
 
@@ -103,11 +143,17 @@ class Reader:
         self._waiting += len(data)
         if self._waiting > self._most and len(self._queue) > 1:
             self.cut()
-        elif self._writer is None:
+        elif not self._asked:
             self._write_soon()
 
     def _write_soon(self) -> None:
-        if self._send is not None and self._writer is None and (self._queue or self.ending):
+        if self._send is not None and not self._asked and (self._queue or self.ending):
+            self._asked = True
+            self._turns.ask(self)
+
+    def write(self) -> None:
+        """Send what waits, and what comes meanwhile."""
+        if self._send is not None and not self.closed:
             self._writer = asyncio.get_running_loop().create_task(self._write(self._send))
 
     async def _write(self, send: Send) -> None:
@@ -124,7 +170,7 @@ class Reader:
             _log.debug("a stream ends: %s", error)
             self.cut()
         finally:
-            self._writer = None
+            self._writer, self._asked = None, False
 
     def end(self) -> None:
         """End it well, after what waits; the client comes back when it likes."""

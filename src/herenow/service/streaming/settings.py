@@ -32,7 +32,7 @@ class StreamSettings:
     """Users in a diff at most; where more came and went in an interval, a reset says it."""
     send_timeout: float = 20.0
     """A reader whose connection takes nothing for so long is cut off."""
-    stop_within: float = 1.5
+    stop_within: float = 1.7
     """For readers and sessions to end, when the service does."""
 
     def __post_init__(self) -> None:

@@ -18,7 +18,7 @@ from herenow.errors import StoreError
 from herenow.service.streaming.attendance import Attendance, Attendances, Identity
 from herenow.service.streaming.feeds import Feed
 from herenow.service.streaming.ids import read_id
-from herenow.service.streaming.reader import Reader, Stream, heartbeat
+from herenow.service.streaming.reader import Reader, Stream, Turns, heartbeat
 from herenow.service.streaming.settings import MAX_ROOMS, MAX_USERS, StreamSettings
 
 _log: Final = logging.getLogger("herenow")
@@ -57,7 +57,8 @@ class Streams:
         self._tell = tell
         self._feeds: dict[tuple[str, bool], Feed] = {}
         self._readers: dict[Reader, bool] = {}
-        self._attendances = Attendances()
+        self._attendances = Attendances(presence)
+        self._turns = Turns()
         self._hurried: dict[Feed, None] = {}
         self._hurry = asyncio.Event()
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -103,8 +104,8 @@ class Streams:
         attendance = None
         if identity is not None:
             attendance = Attendance(self.presence, cleaned, identity)
-            await attendance.begin()
-        reader = Reader(cleaned, listed, places, self.settings.max_waiting)
+            await self._attendances.begin(attendance)
+        reader = Reader(cleaned, listed, places, self.settings.max_waiting, self._turns)
         if until is not None:
             reader.until = monotonic() + (until - datetime.now(UTC)).total_seconds()
 
@@ -253,18 +254,22 @@ class Streams:
         await asyncio.shield(self._end)
 
     async def _close(self) -> None:
-        end = monotonic() + self.settings.stop_within
+        within, began = self.settings.stop_within, monotonic()
+        for keeper in self._keepers:
+            keeper.cancel()
+        leaving = self.spawn(self._attendances.end_all())
+        await asyncio.wait(
+            [leaving], timeout=within / 2
+        )  # before the loop is busy with all the ends
         for reader in list(self._readers):
             reader.end()
         if self._readers:
             self._empty.clear()
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._empty.wait(), self.settings.stop_within / 2)
+                await asyncio.wait_for(self._empty.wait(), within / 3)
         for reader in list(self._readers):
             reader.cut()
-        for keeper in self._keepers:
-            keeper.cancel()
         if self._tasks:
-            await asyncio.wait(list(self._tasks), timeout=max(0.1, end - monotonic()))
+            await asyncio.wait(list(self._tasks), timeout=max(0.1, began + within - monotonic()))
         for task in self._tasks:
             task.cancel()
