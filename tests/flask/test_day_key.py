@@ -31,13 +31,15 @@ def own() -> Iterator[Server]:
 
 
 def test_no_request_waits_for_the_days_key_and_no_guest_is_lost(site: Site, own: Server) -> None:
-    apps = [site(url=own.url, rooms=rooms) for rooms in (None, None, lambda _: "a room")]
+    apps = [
+        site(url=own.url, timeout=10, rooms=rooms) for rooms in (None, None, lambda _: "a room")
+    ]
     own.pause()
     began = time.monotonic()
     for app, _ in apps:
         for i in range(200):
             browser(app, address=f"10.0.0.{i}").get("/")
-    assert time.monotonic() - began < 6  # ten milliseconds each; a wait for the store is 250
+    assert time.monotonic() - began < 8  # a wait for the store is ten
     own.resume()
     for _, here in apps:
         poll(lambda here=here: here.health().ok, "the store", 10)  # type: ignore[misc]
