@@ -31,6 +31,7 @@ from herenow.models import (
     UserPresence,
 )
 from herenow.operations import Operation, Plan, history, marking, online, single, users
+from herenow.operations.scope import Scope
 from herenow.presence import _NOTHING, DEFAULT_URL, Presence, Seconds, opener, same_store
 from herenow.settling import Namer
 
@@ -108,7 +109,7 @@ class AsyncPresence:
                 await self._engine.run(more)
             return written.result > 0
         sighting = Sighting(user, kind, session, away, info, 0.0, replaces)
-        came = await self._mark([marking.clean(sighting)])
+        came = await self._mark(self._scope, [marking.clean(sighting)])
         return None if came is None else came > 0
 
     async def mark_online_many(self, sightings: Iterable[object]) -> int | None:
@@ -116,21 +117,23 @@ class AsyncPresence:
         plan = self._core.mark_many(self._scope, many)
         if plan is not None:
             return await self._engine.run(plan)
-        return await self._mark(marking.clean_all(many))
+        return await self._mark(self._scope, marking.clean_all(many))
 
-    async def _mark(self, marks: list[marking.Mark]) -> int | None:
-        marks = self._core.fresh(self._scope, marks)
+    async def _mark(self, scope: Scope, marks: list[marking.Mark]) -> int | None:
+        marks = self._core.fresh(scope, marks)
         if self._flusher is not None:
-            self._core.put(self._scope, marks)
+            self._core.put(scope, marks)
             self._flusher.wake()
             return None
-        return await self._engine.run(self._core.mark(self._scope, marks)) if marks else 0
+        return await self._engine.run(self._core.mark(scope, marks)) if marks else 0
 
     async def mark_beside(self, user: object, room: object, replaces: object | None = None) -> None:
-        other = self.room(room)
-        if other.name != self.name:
-            mark = marking.simple(user, None, replaces)._replace(kind=settling.beside(self.name))
-            await other._mark([mark])  # noqa: SLF001 - one of its own kind
+        kind = settling.beside(self.name)
+        scope, mark = self._core.room(room), marking.simple(user, None, replaces)
+        if scope.room != self.name and (
+            replaces or not self._core.is_repeat(scope, mark.user, kind)
+        ):
+            await self._mark(scope, [mark._replace(kind=kind)])
 
     async def mark_offline(self, user: object, session: str | None = None) -> bool:
         return await self._run(self._core.leave(self._scope, user, session))

@@ -38,6 +38,7 @@ from herenow.models import (
     UserPresence,
 )
 from herenow.operations import Operation, Plan, history, marking, online, single, users
+from herenow.operations.scope import Scope
 from herenow.settling import Namer
 from herenow.watchers import Events, Watchers
 
@@ -164,7 +165,7 @@ class Presence:
                 self._engine.run(more)
             return written.result > 0
         sighting = Sighting(user, kind, session, away, info, 0.0, replaces)
-        came = self._mark([marking.clean(sighting)])
+        came = self._mark(self._scope, [marking.clean(sighting)])
         return None if came is None else came > 0
 
     def mark_online_many(self, sightings: Iterable[object]) -> int | None:
@@ -176,15 +177,15 @@ class Presence:
         plan = self._core.mark_many(self._scope, many)
         if plan is not None:
             return self._engine.run(plan)
-        return self._mark(marking.clean_all(many))
+        return self._mark(self._scope, marking.clean_all(many))
 
-    def _mark(self, marks: list[marking.Mark]) -> int | None:
-        marks = self._core.fresh(self._scope, marks)
+    def _mark(self, scope: Scope, marks: list[marking.Mark]) -> int | None:
+        marks = self._core.fresh(scope, marks)
         if self._flusher is not None:
-            self._core.put(self._scope, marks)
+            self._core.put(scope, marks)
             self._flusher.wake()
             return None
-        return self._engine.run(self._core.mark(self._scope, marks)) if marks else 0
+        return self._engine.run(self._core.mark(scope, marks)) if marks else 0
 
     def mark_beside(self, user: object, room: object, replaces: object | None = None) -> None:
         """Record that a user of this room is active in another one too, as what she is here.
@@ -192,10 +193,12 @@ class Presence:
         Who is hidden here is hidden there, and who has left here is not marked: a site's threads tell no
         more than the site does. One round trip more than a mark. Buffered: none, and never waits.
         """
-        other = self.room(room)
-        if other.name != self.name:
-            mark = marking.simple(user, None, replaces)._replace(kind=settling.beside(self.name))
-            other._mark([mark])  # noqa: SLF001 - one of its own kind
+        kind = settling.beside(self.name)
+        scope, mark = self._core.room(room), marking.simple(user, None, replaces)
+        if scope.room != self.name and (
+            replaces or not self._core.is_repeat(scope, mark.user, kind)
+        ):
+            self._mark(scope, [mark._replace(kind=kind)])
 
     def mark_offline(self, user: object, session: str | None = None) -> bool:
         """Record that a user, or (named) one session of hers, is gone; True when this made her offline.

@@ -285,6 +285,10 @@ class Bound:
         self._turned = time.monotonic()
         self._told = False
 
+    def holds(self, name: str) -> bool:
+        """Whether a name was let in lately: it is let in again, whatever the window."""
+        return name in self._new
+
     def admits(self, name: str, window: float) -> bool:
         """Whether a name may be marked."""
         if name in self._new:

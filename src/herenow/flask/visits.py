@@ -166,14 +166,16 @@ class Visit:
         if first:
             for room in self._rooms or ():
                 name = clean_room(room)
-                if site.rooms.admits(name, site.window):
+                if site.rooms.holds(name) or site.rooms.admits(name, site.window):
                     site.presence.mark_beside(visitor.user, name, replaced)
         self._marked = visitor
 
     def _admitted(self, visitor: Visitor) -> bool:
         site = self._site
         strange = visitor.kind in {"guest", "bot"}
-        return not strange or site.guests.admits(visitor.user, site.window)
+        if not strange or site.guests.holds(visitor.user):
+            return True
+        return site.guests.admits(visitor.user, site.window)
 
     def _replaced(self, visitor: Visitor) -> str | None:
         """Whose place she takes: what she was earlier in this request, as a guest, or yesterday."""
