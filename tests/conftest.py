@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from hypothesis import Phase
 
 import herenow
 import herenow.lua
@@ -28,6 +29,13 @@ end}, {__index = redis})
 herenow.lua.PRELUDE = SHIM.replace("\n", " ")
 
 SERVER = os.environ.get("HERENOW_TEST_SERVER", "valkey-9.1")
+PHASES = (
+    Phase.explicit,
+    Phase.generate,
+    *((Phase.shrink,) if os.environ.get("HERENOW_TEST_SHRINK") else ()),
+)
+"""Of what Hypothesis tries on a store. To shrink what it found takes minutes, and a test that is ended
+for its time tells nothing: it is told as it was found. HERENOW_TEST_SHRINK=1 with --timeout=0 shrinks."""
 
 
 @pytest.fixture(scope="session")

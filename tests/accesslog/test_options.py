@@ -30,6 +30,23 @@ def test_bots_and_paths_may_be_left_out() -> None:
     assert uniques("--exclude", "/stat") == (6, 0, 0)
 
 
+def test_the_estimate_is_of_the_same_visitors_and_none_where_there_is_none(tmp_path: Path) -> None:
+    day = tmp_path / "day.log"
+    bot = '"GET / HTTP/1.1" 200 5 "-" "Googlebot/2.1"'
+    day.write_text(
+        "".join(
+            f"10.0.0.{i} - - [03/Jan/2026:16:{i % 60:02}:00 +0000] {bot if i % 4 else ''}\n"
+            for i in range(100)
+        )
+    )
+    for kind in ("member", "guest"):
+        found = json.loads(replay("--json", str(day), "--kind", kind, "--bots", "apart").stdout)
+        assert (found["uniques"], found["uniques_estimated"], found["bots"]) == (25, 25, 75), kind
+    found = json.loads(replay("--json", COMBINED, "--kind", "guest").stdout)
+    assert (found["uniques"], found["uniques_estimated"]) == (6, None), "guests are known for a day"
+    assert json.loads(replay("--json", COMBINED).stdout)["uniques_estimated"] == 6
+
+
 def test_with_a_url_it_stays_in_a_room_that_has_to_be_new(server: Server) -> None:
     where = ("--url", server.unix_url, "--room", "march")
     replay(COMBINED, *where, "--raw-hosts", "--window", "60")

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, note, settings
 import herenow
 from herenow import Sighting
 from herenow.operations import history
-from tests.conftest import Clock
+from tests.conftest import PHASES, Clock
 from tests.servers import Server
 
 START = 804_556_790_000  # ten seconds before a day, in 1995
@@ -121,7 +121,11 @@ steps = st.lists(
 @pytest.mark.parametrize("window", [300, 60, 45, 5400])
 def test_no_minute_is_wrong(server: Server, window: int) -> None:
     @settings(
-        max_examples=60, deadline=None, suppress_health_check=list(HealthCheck), database=None
+        max_examples=60,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+        database=None,
+        phases=PHASES,
     )
     @given(steps)
     def run(steps: list[tuple[str, str, int]]) -> None:
@@ -168,7 +172,11 @@ def test_what_is_told_late_but_in_order_is_counted_at_its_own_moment(
     server: Server, kinds: bool
 ) -> None:
     @settings(
-        max_examples=150, deadline=None, suppress_health_check=list(HealthCheck), database=None
+        max_examples=150,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+        database=None,
+        phases=PHASES,
     )
     @given(batches)
     def run(batches: list[tuple[list[tuple[str, int]], int]]) -> None:

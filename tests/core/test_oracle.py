@@ -11,7 +11,7 @@ from typing import Any
 
 import hypothesis.strategies as st
 import pytest
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import HealthCheck, settings
 from hypothesis.stateful import (
     RuleBasedStateMachine,
     initialize,
@@ -23,7 +23,7 @@ from hypothesis.stateful import (
 
 import herenow
 from herenow.operations.events import read_entry
-from tests.conftest import Clock, assert_ttls
+from tests.conftest import PHASES, Clock, assert_ttls
 from tests.oracle import Oracle
 from tests.servers import Cluster, Server
 
@@ -247,8 +247,6 @@ class Machine(RuleBasedStateMachine):
         first, this = oracle.since // 60_000, now // 60_000
         if this < first or this < (oracle.minute or 0):
             return  # the clock was set back, and nobody has written since
-        if self.set_back:
-            return  # minutes that come twice are not promised: see Presence.history
         counted = {  # nobody has written since
             minute: oracle.counts(minute * 60_000)
             for minute in range((oracle.minute or 0) + 1, this + 1)
@@ -303,7 +301,7 @@ def run(machine: type[Machine], examples: int) -> None:
             max_examples=examples * (20 if LONG else 1),
             stateful_step_count=30,
             deadline=None,
-            phases=[Phase.generate, Phase.shrink],
+            phases=PHASES,
             suppress_health_check=list(HealthCheck),
             print_blob=True,
             database=None,

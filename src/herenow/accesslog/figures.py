@@ -12,7 +12,8 @@ class Figures:
     """What a log came to. Times are aware UTC datetimes, the window is in seconds.
 
     ``series`` holds the number online at every full minute from ``begins`` on. ``uniques_estimated`` is
-    what the store's HyperLogLogs say, None where it keeps none.
+    what the store's HyperLogLogs say of the same visitors, bots aside, over the days (UTC) from the first
+    sighting to the last; None where they can't tell: over more than 400 days, or of guests over several.
     """
 
     window: float

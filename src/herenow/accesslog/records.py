@@ -13,7 +13,7 @@ from herenow.accesslog.sorting import Sorter
 from herenow.accesslog.times import Moment, read_clf
 
 HEAD: Final = 22
-_STAMPS: Final = 200_000
+_STAMPS: Final = 20_000
 _USUAL_STAMP: Final = 26
 _SECONDS: Final = {b":%02d" % second: 1000 * second for second in range(60)}
 

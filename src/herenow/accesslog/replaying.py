@@ -23,6 +23,8 @@ from herenow.operations import history, online
 from herenow.operations.marking import Mark
 
 _DAY: Final = 86_400_000
+_DAYS: Final = 100_000
+"""Of who was there on which day, as many are sorted in memory at once."""
 
 
 def mark_of(visitor: bytes, naming: Naming) -> Mark:
@@ -168,9 +170,13 @@ def moment(ms: int) -> datetime:
     return datetime.fromtimestamp(ms / 1000, UTC)
 
 
-def count_days(days: Iterable[bytes]) -> tuple[int, int, dict[date, int]]:
-    """Count who is in sorted records of kind, host and day: all, bots, and all but bots each day."""
+def count_days(days: Iterable[bytes]) -> tuple[int, int, dict[date, int], Kind]:
+    """Count who is in sorted records of kind, host and day: people, bots, people each day.
+
+    And what these are, members or guests: all are the same.
+    """
     people, bots, last, each = 0, 0, b"", dict[bytes, int]()
+    kind: Kind = "member"
     for record in days:
         user, day = record[:-8], record[-8:-1]
         if user[0] == _BOT:
@@ -178,8 +184,9 @@ def count_days(days: Iterable[bytes]) -> tuple[int, int, dict[date, int]]:
         else:
             people += user != last
             each[day] = each.get(day, 0) + 1
+            kind = _KINDS[user[0]] or "member"
         last = user
-    return people, bots, {date.fromordinal(int(one)): each[one] for one in sorted(each)}
+    return people, bots, {date.fromordinal(int(one)): each[one] for one in sorted(each)}, kind
 
 
 def replay(
@@ -194,14 +201,14 @@ def replay(
     The core names the window. Raises StoreError.
     """
     scope, teller = core.site, Teller(core, engine, naming)
-    with Sorter() as days:
+    with Sorter(_DAYS) as days:
         try:
             done = Pass(teller, scope.window, days)
             done.run(log.sorter, told)
             teller.finish()
         finally:
             teller.close()
-        people, bots, each = count_days(days)
+        people, bots, each, kind = count_days(days)
     return Figures(
         window=scope.window / 1000,
         lines=log.lines,
@@ -215,14 +222,13 @@ def replay(
         uniques=people,
         uniques_per_day=each,
         bots=bots,
-        uniques_estimated=_estimate(engine, teller, done),
+        uniques_estimated=_estimate(engine, teller, done, kind),
     )
 
 
-def _estimate(engine: Engine, teller: Teller, done: Pass) -> int | None:
-    """What the store's HyperLogLogs say of all members; None for more days than it counts over."""
+def _estimate(engine: Engine, teller: Teller, done: Pass, kind: Kind) -> int | None:
+    """What the store's HyperLogLogs say of all visitors; None for more days than it counts over."""
     days = done.last // _DAY - done.first // _DAY + 1
-    if done.last < 0 or days > MAX_DAYS:
+    if done.last < 0 or days > (1 if kind == "guest" else MAX_DAYS):
         return None
-    scope = teller.at(done.last)
-    return engine.run(history.uniques(scope, days, "member", include_hidden=False))
+    return engine.run(history.uniques(teller.at(done.last), days, kind, include_hidden=False))

@@ -26,7 +26,7 @@ MINUTE: Final = 60_000
 _STEPS: Final = 100
 _MARKS: Final = 500
 """What one call may hold the store for: some milliseconds."""
-_CALLS: Final = 4
+_CALLS: Final = 16
 
 
 class Teller:

@@ -41,6 +41,7 @@ local function set_sessions(values)
 end
 
 local function save(records)
+  if #records == 0 then return end
   local added, removed = {}, {}
   for _, key in ipairs(KEYS) do added[key], removed[key] = {}, {} end
   local function put(key, value, member)
