@@ -27,6 +27,8 @@ from herenow.names import Kind
 _log: Final = logging.getLogger("herenow")
 _DAY: Final = 86_400
 _EPOCH: Final = date(1970, 1, 1).toordinal()
+LONGEST_WINDOW: Final = _DAY
+"""Seconds of a window in which nobody is counted twice: a mark replaces the name of yesterday alone."""
 _MOST_AGENT: Final = 512
 _MOST_STRANGERS: Final = 8192
 _PATTERNS_AT_ONCE: Final = 25

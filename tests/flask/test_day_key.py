@@ -77,6 +77,24 @@ def test_yesterdays_guest_is_counted_once_by_a_process_that_knows_no_key(
         assert here.counts() == Counts(guest=1)
 
 
+def test_a_window_of_a_day_counts_nobody_twice_and_a_longer_one_is_told_of(
+    site: Site, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    moment = MIDNIGHT - 2
+    monkeypatch.setattr("herenow.visitors.time.time", lambda: moment)
+    app, here = site(window=86_400)
+    browser(app).get("/")
+    here.presence.flush()
+    moment = MIDNIGHT + 86_390
+    browser(app).get("/")
+    assert here.counts() == Counts(guest=1)
+    assert "over a day" not in caplog.text
+    site(window=86_401, identify=lambda _: "alice")
+    assert "over a day" not in caplog.text
+    site(window=86_401)
+    assert caplog.text.count("over a day") == 1
+
+
 def test_names_of_the_meantime_are_bounded() -> None:
     keys = DayKeys(None, no_store)
     keys.meanwhile = True

@@ -5,6 +5,7 @@ empty answer then (see `calm`); `here.presence` raises. And apps share nothing b
 belongs to one lies in its ``app.extensions["herenow"]``.
 """
 
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
 from datetime import date
@@ -32,6 +33,7 @@ from herenow.presence import Presence
 from herenow.settings import Settings, make_presence, read_settings
 from herenow.visitors import Visitor
 
+_log: Final = logging.getLogger("herenow")
 Identify = Callable[[Request], object]
 RoomsOf = Callable[[Request], "Iterable[object] | object | None"]
 
@@ -165,6 +167,8 @@ class HereNow(Calm):
             presence = Off()
         site = app.extensions["herenow"] = Site(self, app, presence, settings)
         self._apps.add(app)
+        if site.by_default and (settings.window or 0) > visitors.LONGEST_WINDOW:
+            _log.warning("a window of over a day: guests may be counted by the name of each day")
         if settings.enabled and self.identify is not None:
             # the first of all hooks: one that answers ends the row, and the visitor is there all the same
             app.before_request_funcs.setdefault(None, []).insert(0, visits.meeting(site))
