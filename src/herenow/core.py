@@ -136,11 +136,11 @@ class Core:
 
     def is_repeat(self, scope: Scope, user: str, kind: object) -> bool:
         """The same of a mark that says no more than who, and as what: asked at every request."""
-        if self._resolution == 0:
+        said = self.throttle.last(scope.room, user, kind)
+        if said is None:
             return False
-        resolution = self._resolution_of(scope)
         now = time.monotonic() if self.clock is None else self.now()
-        return 0 <= now - self.throttle.last(scope.room, user, kind) < resolution
+        return 0 <= now - said < self._resolution_of(scope)
 
     def _resolution_of(self, scope: Scope) -> float:
         # a room whose window is not known yet might have a very short one

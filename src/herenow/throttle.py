@@ -60,14 +60,14 @@ class Throttle:
             and (info is None or info == said.info)
         )
 
-    def last(self, room: str, user: str, kind: object) -> float:
-        """When she was last said to be there, without a session, and of a kind (None: any)."""
+    def last(self, room: str, user: str, kind: object) -> float | None:
+        """When she was last said to be there, without a session, and of a kind (None: any), if ever."""
         key = (room, user)
         known = self._new.get(key) or self._old.get(key)
         if known is None or (kind is not None and kind != known.kind):
-            return float("-inf")
+            return None
         said = known.sessions.get("")
-        return float("-inf") if said is None else said.moment
+        return None if said is None else said.moment
 
     def say(self, room: str, mark: Mark, moment: float, *, came: bool = False) -> None:
         """Remember what was said at ``moment``; of who ``came`` online nothing else is known any more."""
