@@ -9,7 +9,7 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
 import httpx
@@ -169,7 +169,7 @@ def raw(port: int, path: str = "/events", *, size: int = 0) -> Iterator[tuple[so
         sock.settimeout(20)
         sock.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
 
-        def lines() -> Iterator[bytes]:
+        def lines() -> Generator[bytes, None, None]:
             with sock.makefile("rb") as file:
                 while file.readline() != b"\r\n":
                     pass
@@ -177,4 +177,5 @@ def raw(port: int, path: str = "/events", *, size: int = 0) -> Iterator[tuple[so
                     yield from file.read(length).split(b"\n")
                     file.readline()
 
-        yield sock, lines()
+        with contextlib.closing(lines()) as made:
+            yield sock, made

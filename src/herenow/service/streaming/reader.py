@@ -259,7 +259,8 @@ def _transport(task: "asyncio.Task[Any] | None") -> Any:
     """The connection that a request came by, where its task shows it as uvicorn's does; else None.
 
     ASGI has no word for aborting a connection: to end a response only stops writing, and what a reader
-    that takes nothing has not taken would be kept until the kernel gives up, for many minutes.
+    that takes nothing has not taken would be kept until the kernel gives up, for many minutes. That is
+    what is left where a middleware runs the application in a task of its own (BaseHTTPMiddleware).
     """
     frame = getattr(None if task is None else task.get_coro(), "cr_frame", None)
     cycle = None if frame is None else frame.f_locals.get("self")
