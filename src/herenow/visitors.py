@@ -114,9 +114,11 @@ def _network(address: str) -> str:
     return str(parsed)
 
 
-def _guest(key: bytes, address: str, agent: str) -> str:
+def _guest(key: hmac.HMAC, address: str, agent: str) -> str:
     facts = f"{network(address)}\0{agent}".encode(errors="surrogatepass")
-    return "guest-" + urlsafe_b64encode(hmac.digest(key, facts, "sha256")[:15]).decode()
+    mac = key.copy()  # costs half of what making one from the bytes does
+    mac.update(facts)
+    return "guest-" + urlsafe_b64encode(mac.digest()[:15]).decode()
 
 
 class _Day:
@@ -143,13 +145,13 @@ class DayKeys:
         self._secret = None if secret is None else secret.encode()
         self._fetch = fetch
         self.meanwhile = False
-        self._own = token_bytes(32)
-        self._known: dict[int, bytes] = {}
+        self._own = hmac.new(token_bytes(32), digestmod="sha256")
+        self._known: dict[int, hmac.HMAC] = {}
         self.facts: dict[str, tuple[int, str, str]] = {}
         self._wanted: frozenset[int] = frozenset()
         self.today = _Day(0)
 
-    def get(self, number: int, *, waits: bool = True) -> bytes | None:
+    def get(self, number: int, *, waits: bool = True) -> hmac.HMAC | None:
         """Get the key of a day, by its number since 1970; None where the store does not tell.
 
         ``waits`` for the store, where the key is not known.
@@ -165,13 +167,13 @@ class DayKeys:
                 _log.debug("guests have no names: %s", error)
         return key
 
-    def _learn(self, number: int, key: bytes) -> bytes:
+    def _learn(self, number: int, key: bytes) -> hmac.HMAC:
         for old in [one for one in self._known if one < number - 1]:
             self._known.pop(old, None)
-        self._known[number] = key
+        made = self._known[number] = hmac.new(key, digestmod="sha256")
         self._wanted -= {number}
         self.today = _Day(number)
-        return key
+        return made
 
     def name(self, number: int, address: str, agent: str, *, waits: bool = True) -> str | None:
         """Name the guest of a day; None where nothing tells her key, or too many wait for it."""
