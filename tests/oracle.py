@@ -110,8 +110,9 @@ class Oracle:
             return found | {"people": sum(found.values()) - found["bot"]}
 
         for moment in sorted({when for when, by, _ in late if by > 0 and when < now}):
-            if self.opened is None or moment // 60_000 >= self.opened:
-                self.compare(at(moment), moment)
+            begun = now // 60_000 if self.opened is None else self.opened  # of before is no history
+            if self.opened is None or moment // 60_000 >= begun:
+                self.compare(at(moment), moment, sampled=moment // 60_000 >= begun)
         if self.opened is not None:
             for minute in range(self.opened + 1, now // 60_000 + 1):
                 self.most(minute, at(minute * 60_000))
@@ -244,11 +245,12 @@ class Oracle:
         self.compare(self.counts(now), now)
         self.last_join = now if self.changed else self.last_join
 
-    def compare(self, counts: dict[str, int], at: int) -> None:
+    def compare(self, counts: dict[str, int], at: int, *, sampled: bool = True) -> None:
         for kind, count in counts.items():
             if count > self.peaks.get(kind, (0, None))[0]:
                 self.peaks[kind] = (count, at)
-        self.most(at // 60_000, counts)
+        if sampled:
+            self.most(at // 60_000, counts)
 
     # reads
 

@@ -355,8 +355,8 @@ class Presence:
 
         Exact for sightings that reach the store in the order of their moments. One that is told late (an
         ``age``, or buffered) counts from its own moment on, but not before the last join that the store
-        knew of, nor in minutes that were closed. Minutes that come twice, as the store's clock is set
-        back, may be told too low. The hidden are counted, apart.
+        knew of, nor in minutes that were closed, nor before the history began. Of minutes that come
+        twice, as the store's clock is set back, the larger number counts. The hidden are counted, apart.
         """
         return self._run(history.read(self._scope, start, end, step))
 

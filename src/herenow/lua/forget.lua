@@ -6,7 +6,7 @@
 -- KEYS and ARGV 1-8: see parts/room.lua. ARGV: 9 user
 -- Reply: {1 when there was anything of hers, else 0}. Cost: O(events), at most about 10,000.
 --#include parts/room.lua
-open()
+--#include parts/open.lua
 local found = 0
 for i = 2, 9 do
   found = found + call(i == 8 and 'HDEL' or 'ZREM', KEYS[i], ARGV[9])

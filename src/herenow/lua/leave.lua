@@ -33,7 +33,7 @@ local function end_session(record, name)
   return false
 end
 
-open()
+--#include parts/open.lua
 settle()
 sweep(10)
 local records = load({ARGV[9]})

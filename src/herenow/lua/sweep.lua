@@ -7,7 +7,7 @@
 --#include parts/room.lua
 --#include parts/sessions.lua
 
-open()
+--#include parts/open.lua
 local there = stored[1] and 1 or 0
 for _, size in pairs(card) do there = there + size end
 if there == 0 then return {-1} end

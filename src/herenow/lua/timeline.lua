@@ -11,8 +11,13 @@
 -- Reply: {that of touch.lua for all of them, then the four counts of each count: m h g b}
 local steps, ARGV = ARGV, {unpack(ARGV, 1, 8)}
 --#include parts/seeing.lua
-open()
+--#include parts/open.lua
 held = {}
+
+local function touch()
+--#include parts/begin.lua
+--#include parts/see_all.lua
+end
 
 local FIELD_AT = {}
 for i, field in ipairs(FIELDS) do FIELD_AT[field] = i end
@@ -25,6 +30,17 @@ local function keep()
     if FIELD_AT[field] then stored[FIELD_AT[field]] = value end
   end
   fields = {}
+end
+
+-- What close() does, after the last step for all of them.
+local function close_timeline(result)
+  local history = write_history(set)
+  for field, value in pairs(held) do set(field, value) end
+  write_fields()
+  renew(held_due)
+  if held_bell then ring(int(held_bell)) end
+  local mixed = card[ONLINE.h] + card[ONLINE.g] + card[ONLINE.b] + card[LAST.h] + card[SESSIONS] > 0
+  return {result, window, mixed and 1 or 0, -1, -1, 0, history}
 end
 
 local replies, joined, listed, at, uniques_at = {0}, 0, -1, 9, 0
@@ -41,7 +57,6 @@ while at <= #steps do
     end
     local day = place > 0 and int(math.floor(moment / DAY)) or ''
     ARGV = {moment, ARGV[2], '', ARGV[4], '', ARGV[6], '', day, how, unpack(steps, at + 4, at + 3 + number)}
-    begin()
     local reply = touch()
     joined = joined + reply[1]
     if reply[4] >= 0 then listed = reply[4] end

@@ -79,5 +79,5 @@ if ARGV[9] == 'plain' and #ARGV == 10 and ARGV[3] == '' and ARGV[5] == '' and AR
 end
 
 --#include parts/seeing.lua
-open()
-return touch()
+--#include parts/open.lua
+--#include parts/see_all.lua

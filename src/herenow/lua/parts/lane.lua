@@ -6,11 +6,6 @@
 -- tells; write() writes.
 local lane = {}
 
-local function open_lane()
-  lane.add, lane.came, lane.sessions, lane.joined = {m = {}, g = {}, b = {}}, {}, {}, 0
-  early, swept_seen = {}, nil
-end
-
 -- The packed sessions, this one of them seen again; nil where it is new or says something new, or where one
 -- of them is over.
 local function seen_again(packed, session, away, info, at, at_text)

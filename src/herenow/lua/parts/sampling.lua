@@ -23,17 +23,6 @@ local silents = {}       -- the spans of minutes that nobody wrote in until now,
 local seen_today = {m = {}, h = {}, g = {}, b = {}}
 local uncounted = {}     -- day, kind, user, ...
 
-local function open_history()
-  kept = tonumber(stored[12]) or tonumber(ARGV[6])
-  minute = tonumber(stored[13])
-  top = stored[14] and unpack_maxima(stored[14])
-end
-
-local function begin_step()
-  this_minute, today = math.floor(now / MINUTE), math.floor(now / DAY)
-  counted_from = math.max(tonumber(stored[16]) or now, today * DAY)
-end
-
 local function close_minute(at, counts)
   closed[at] = closed[at] and larger(closed[at], counts) or counts
   closed_some = true
