@@ -203,12 +203,16 @@ class Hub:
                 heapq.heapify(self._heap)
 
     def missed(self, channels: Iterable[bytes], heard: float = 0.0) -> None:
-        """Note that the store does not answer for some doorbells; ``heard``: when it last did."""
+        """Note that some doorbells' lines are lost; ``heard``: when they last were heard.
+
+        A look is to tell whether the store is away, or only a line.
+        """
         with self._lock:
             for channel in channels:
                 feed = self._feeds.get(channel)
                 if feed is not None:
                     feed.contact.missed(heard)
+                    self._look_soon(channel, feed)
 
     def failed(self, feeds: Iterable[Feed]) -> None:
         """Look again at rooms that the store said nothing of: later and later."""
@@ -242,8 +246,7 @@ class Hub:
         for (feed, number), outcome in zip(jobs, outcomes, strict=True):
             if isinstance(outcome, StoreError):
                 if isinstance(outcome, StoreUnavailable | StoreTimeout):
-                    channel = feed.scope.keys[keys.EVENTS]
-                    self.missed([channel], self.heard(channel))
+                    feed.contact.missed(self.heard(feed.scope.keys[keys.EVENTS]))
                 bad[feed] = None
             else:
                 found[feed][number] = answer(outcome)
