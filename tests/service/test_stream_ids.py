@@ -7,18 +7,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from herenow.operations.events import Place
-from herenow.service.streaming.ids import MOST, StreamId, read_id
+from herenow.service.streaming.ids import MOST, Known, StreamId, read_id
 
 HISTORIES = st.sampled_from(["", "a" * 40, "0" + "b" * 39, "00f", "7"])
 NUMBERS = st.integers(0, 10**16 - 1)
-PLACES = st.none() | st.builds(Place, NUMBERS, NUMBERS | st.just(0), HISTORIES)
+PLACES = st.none() | st.builds(
+    Known, st.builds(Place, NUMBERS, NUMBERS | st.just(0), HISTORIES), st.booleans()
+)
 
 
 @given(st.lists(st.tuples(st.integers(0, 6), PLACES), max_size=30), st.integers(2, 7))
-def test_it_reads_back_as_it_was_written(moves: list[tuple[int, Place | None]], count: int) -> None:
+def test_it_reads_back_as_it_was_written(moves: list[tuple[int, Known | None]], count: int) -> None:
     rooms = [f"room {i}" for i in range(count)]
     stream_id = StreamId(rooms)
-    places: list[Place | None] = [None] * count
+    places: list[Known | None] = [None] * count
     for room, place in moves:
         stream_id.move(room % count, place)
         places[room % count] = place
@@ -30,12 +32,13 @@ def test_the_largest_is_bounded() -> None:
     rooms = [f"room {i}" for i in range(32)]
     stream_id = StreamId(rooms)
     for i in range(32):
-        stream_id.move(i, Place(10**16 - 1, 10**16 - 1, f"{i:040x}"))
+        stream_id.move(i, Known(Place(10**16 - 1, 10**16 - 1, f"{i:040x}"), netted=True))
     assert len(str(stream_id)) <= MOST
 
 
 def test_an_event_id_is_that_of_a_stream_of_one_room() -> None:
-    assert read_id("17-3-hab", ["site"]) == [Place(17, 3, "ab")]
+    assert read_id("17-3-hab", ["site"]) == [Known(Place(17, 3, "ab"))]
+    assert read_id("d17-3-hab", ["site"]) == [Known(Place(17, 3, "ab"), netted=True)]
     assert read_id("17", ["site", "doc"]) == [None, None]
     assert read_id("c", ["site"]) == read_id(None, ["site"]) == [None]
 
@@ -52,8 +55,8 @@ def test_whatever_comes_is_read_or_refused(text: str) -> None:
 @pytest.mark.parametrize("cut", range(1, 40, 3))
 def test_one_that_was_cut_is_refused_or_starts_over(cut: int) -> None:
     stream_id = StreamId(["site", "doc"])
-    stream_id.move(0, Place(1732457857000, 0, "a" * 40))
-    stream_id.move(1, Place(1732457857001, 1732457857000, "a" * 40))
+    stream_id.move(0, Known(Place(1732457857000, 0, "a" * 40)))
+    stream_id.move(1, Known(Place(1732457857001, 1732457857000, "a" * 40)))
     whole = str(stream_id)
     with contextlib.suppress(ValueError):
         assert read_id(whole[:-cut], ["site", "doc"]) == [None, None]

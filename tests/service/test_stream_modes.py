@@ -295,3 +295,25 @@ def test_a_watch_list_in_a_crowd_costs_what_its_users_do(
     presence.mark_online_many(watched[250:])
     following.until(lambda: room.online == set(watched[250:]))
     assert len([one for one in following.brief() if one[0] in {"join", "leave"}]) == 500
+
+
+def test_who_comes_back_from_diffs_to_events_starts_over(
+    stream: Stream, presence: herenow.Presence
+) -> None:
+    """The counts of a diff are of its tick, not of its place: to count on from them would be wrong."""
+    truth = Truth(presence)
+    truth.fill(15)
+    serving = stream(**SETTINGS)
+    other, following = serving.follow(), serving.follow()
+    following.until_told("reset")
+    truth.fill(20)
+    following.until_told("diff")
+    has(following, partial(truth.is_known, only=False))
+    following.close()
+    assert following.last is not None
+    assert following.last.startswith("d")
+    truth.fill(5)
+    has(other, partial(truth.is_known, only=False))
+    again = serving.follow(following.last, following.rooms)
+    has(again, partial(truth.is_known, only=False))
+    assert again.brief() == [("reset", None)]

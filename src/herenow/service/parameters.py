@@ -214,7 +214,7 @@ def _named(most: int, least: int = 1) -> Json:
 
 
 _EVENT_ID: Final = (  # of an event or a snapshot, or of a stream of several rooms
-    "^([0-9]{1,16}(-[0-9]{1,16})?(-h[0-9a-f]{1,40})?|c"
+    "^(d?[0-9]{1,16}(-[0-9]{1,16})?(-h[0-9a-f]{1,40})?|c"
     "|r([A-Za-z0-9_-]{4}){0,400}([A-Za-z0-9_-]{2,3})?)$"
 )
 _USER: Final = _named(names.MAX_USER_BYTES)

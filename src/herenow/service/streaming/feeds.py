@@ -5,7 +5,7 @@ moment that somebody first came; whoever comes later is on a line of its own, wh
 snapshot or from where she left off, until that line is where the main line is, and she changes over.
 So each reader follows one watch without gap or overlap, and nearly all share the same one.
 
-- **Each event**: readers count joins and leaves themselves.
+- **Each event**: readers count joins and leaves themselves; one that comes back from diffs starts over.
 - **Diffs**: events are netted, line by line, until the tick; then all lines tell theirs, with the counts,
   which are absolute; and readers change lines at no other moment, for a net belongs to its line.
 - **Counts**: nobody's list is kept up any more, which ``only`` tells, with an id that knows no place.
@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from herenow.errors import StoreError
 from herenow.models import Counts, Event
-from herenow.operations.events import Place
 from herenow.service.streaming.frames import Frame, counts_frame, narrow, reset_frame
+from herenow.service.streaming.ids import Known
 from herenow.service.streaming.lines import Line, Mode
 from herenow.service.streaming.reader import Reader
 from herenow.service.streaming.settings import MAX_USERS
@@ -53,7 +53,7 @@ class Feed:
         self._told: dict[bool, Counts] = {}
         self._main = Line(self, self._room.watch(include_hidden=hidden))
         self._sides: set[Line] = set()
-        self._resuming: dict[Place | None, Line] = {}
+        self._resuming: dict[Known | None, Line] = {}
         self._newcomers: list[tuple[Reader, int]] = []
         self._gathering = False
         self._ready = asyncio.Event()
@@ -63,18 +63,20 @@ class Feed:
 
     # who reads
 
-    def enter(self, reader: Reader, at: int, place: Place | None) -> None:
+    def enter(self, reader: Reader, at: int, known: Known | None) -> None:
         """Take in a reader, of whose rooms this is the one ``at``, from a place or from now."""
         self._readers += 1
-        if place is None:
+        if known is not None and reader.users is not None:
+            known = Known(known.place)  # the counts are told anew in any case
+        if known is None or (known.netted and self.mode is Mode.EACH and self._ready.is_set()):
             self.start_over([(reader, at)])
-        elif place in self._resuming and self._resuming[place].watch.place is None:
-            self._add(self._resuming[place], reader, at)  # it has told nothing yet
+        elif known in self._resuming and self._resuming[known].watch.place is None:
+            self._add(self._resuming[known], reader, at)  # it has told nothing yet
         else:
-            line = Line(self, self._room.watch(after=str(place), include_hidden=self.hidden))
-            self._resuming[place] = line
+            line = Line(self, self._room.watch(after=str(known.place), include_hidden=self.hidden))
+            self._resuming[known] = line
             self._add(line, reader, at)
-            self._streams.spawn(self._catch_up(line, place))
+            self._streams.spawn(self._catch_up(line, known))
 
     def leave(self, reader: Reader, at: int) -> bool:
         """Let a reader go; whether nobody is left."""
@@ -177,17 +179,19 @@ class Feed:
             await asyncio.gather(*(look_up(reader) for reader, _ in part if not reader.closed))
         return found
 
-    async def _catch_up(self, line: Line, place: Place | None = None) -> None:
+    async def _catch_up(self, line: Line, known: Known | None = None) -> None:
         """Run a line until the main line is where it is."""
         self._sides.add(line)
         pause, most = _PAUSES
         try:
             async with line.watch as watch:
                 await self._ready.wait()
-                if self._resuming.get(place) is line:
-                    del self._resuming[place]
-                if place is not None and self.mode is Mode.COUNTS:  # who came early was not told
+                if self._resuming.get(known) is line:
+                    del self._resuming[known]
+                if known is not None and self.mode is Mode.COUNTS:  # who came early was not told
                     line.tell_plain(self._counts_only())
+                if known is not None and known.netted and self.mode is Mode.EACH:
+                    self.start_over(line.drop_plain())
                 line.drain()
                 while line and not self.closed:
                     if self.mode is not Mode.DIFF and self._meets(line):
@@ -198,8 +202,8 @@ class Feed:
                     pause = min(most, 2 * pause)
         finally:
             self._sides.discard(line)
-            if self._resuming.get(place) is line:
-                del self._resuming[place]
+            if self._resuming.get(known) is line:
+                del self._resuming[known]
 
     def _meets(self, line: Line) -> bool:
         """Whether a line is where the main line is, and all is told that was due at its snapshot."""
@@ -259,7 +263,9 @@ class Feed:
                 continue
             frame = line.net.frame(self.name, self._counts, place, hidden=self.hidden)
             if frame is None and is_new:
-                frame = counts_frame(self.name, self._counts, place, hidden=self.hidden)
+                frame = counts_frame(
+                    self.name, self._counts, place, hidden=self.hidden, netted=True
+                )
             if frame is not None and len(frame.whole) > self._settings.max_waiting // 2:
                 self.start_over(line.drop_plain())
             elif frame is not None:

@@ -13,7 +13,7 @@ from herenow.models import Counts, Event, Snapshot, UserPresence
 from herenow.operations.events import Place
 from herenow.operations.scope import moment
 from herenow.service.shapes import counts_json, event_json, moment_json
-from herenow.service.streaming.ids import UNKNOWN, StreamId
+from herenow.service.streaming.ids import UNKNOWN, Known, StreamId
 
 COMMENT: Final = b":\n"
 """No blank line follows: some clients take one for the end of an event, of an empty one."""
@@ -23,17 +23,21 @@ _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",",
 class Frame:
     """One server-sent event. ``place`` is where its room is then; None where that is not known."""
 
-    __slots__ = ("body", "place", "whole")
+    __slots__ = ("body", "known", "whole")
 
-    def __init__(self, event: str, data: dict[str, Any], place: Place | None) -> None:
-        self.place = place
+    def __init__(
+        self, event: str, data: dict[str, Any], place: Place | None, *, netted: bool = False
+    ) -> None:
+        self.known = None if place is None else Known(place, netted)
         self.body = ServerSentEvent(_encode(data), event=event, sep="\n").encode()
-        self.whole = b"id: %b\n" % (UNKNOWN if place is None else str(place)).encode() + self.body
+        self.whole = (
+            b"id: %b\n" % (UNKNOWN if place is None else str(self.known)).encode() + self.body
+        )
         """As it is in a stream of one room."""
 
     def among(self, stream_id: StreamId, room: int) -> bytes:
         """Write it as it is in a stream of several rooms, of which this is its."""
-        stream_id.move(room, self.place)
+        stream_id.move(room, self.known)
         return b"id: %b\n" % str(stream_id).encode() + self.body
 
 
@@ -61,10 +65,12 @@ def narrow(snapshot: Snapshot, users: list[UserPresence]) -> Snapshot:
     return replace(snapshot, users=tuple(users), next_page=None)
 
 
-def counts_frame(room: str, counts: Counts, place: Place | None, *, hidden: bool) -> Frame:
+def counts_frame(
+    room: str, counts: Counts, place: Place | None, *, hidden: bool, netted: bool = False
+) -> Frame:
     """How many are online. Without a place it is all that is told of the room: ``only``."""
     said = {"room": room, "counts": counts_json(counts, hidden=hidden), "only": place is None}
-    return Frame("counts", said, place)
+    return Frame("counts", said, place, netted=netted)
 
 
 class Net:
@@ -116,7 +122,7 @@ class Net:
             "update": updated,
             "counts": counts_json(counts, hidden=hidden),
         }
-        return Frame("diff", told, place)
+        return Frame("diff", told, place, netted=True)
 
 
 class _Change:

@@ -1,7 +1,8 @@
 """What the ``id:`` of a stream's events says: where the stream is, in each of its rooms.
 
 In a stream of one room it is the id of the event, or ``c`` where the room tells counts alone, so that
-who is online is not known and a resumed stream starts over. In a stream of several rooms it is opaque,
+who is online is not known and a resumed stream starts over; after a diff, ``d`` stands before it, for
+its counts are not those of that place. In a stream of several rooms it is opaque,
 and at most `MOST` letters: ``r`` and, in base64, which rooms they are, the histories of the store, and
 for each room its place.
 """
@@ -10,7 +11,7 @@ import base64
 import binascii
 from collections.abc import Sequence
 from hashlib import blake2b
-from typing import Final
+from typing import Final, NamedTuple
 
 from herenow.operations.events import Place
 
@@ -19,8 +20,19 @@ MOST: Final = 2_000
 _TAG: Final = 6
 _WIDTH: Final = 7  # bytes of a number: 16 digits
 _MOMENT: Final = 0x80
+_NETTED: Final = 0x40
 _NOTHING: Final = b"\0"
 """The piece of a room whose place is not known."""
+
+
+class Known(NamedTuple):
+    """Up to where a client knows a room. ``netted``: by diffs, so that it can't count on from there."""
+
+    place: Place
+    netted: bool = False
+
+    def __str__(self) -> str:
+        return f"d{self.place}" if self.netted else str(self.place)
 
 
 class StreamId:
@@ -30,28 +42,30 @@ class StreamId:
 
     def __init__(self, rooms: Sequence[str]) -> None:
         self._tag = _tag(rooms)
-        self._places: list[Place | None] = [None] * len(rooms)
+        self._places: list[Known | None] = [None] * len(rooms)
         self._pieces: list[bytes] = [_NOTHING] * len(rooms)
         self._histories: list[str] = []
 
-    def move(self, room: int, place: Place | None) -> None:
+    def move(self, room: int, known: Known | None) -> None:
         """Note where it is in a room; None: not known."""
-        self._places[room] = place
-        if place is not None and place.history and place.history not in self._histories:
-            known = {one.history for one in self._places if one is not None and one.history}
-            self._histories = sorted(known)
+        self._places[room] = known
+        history = "" if known is None else known.place.history
+        if history and history not in self._histories:
+            places = [one.place for one in self._places if one is not None]
+            self._histories = sorted({one.history for one in places if one.history})
             self._pieces = [self._piece(one) for one in self._places]
         else:
-            self._pieces[room] = self._piece(place)
+            self._pieces[room] = self._piece(known)
 
-    def _piece(self, place: Place | None) -> bytes:
-        if place is None:
+    def _piece(self, known: Known | None) -> bytes:
+        if known is None:
             return _NOTHING
+        place, netted = known.place, _NETTED if known.netted else 0
         history = self._histories.index(place.history) + 1 if place.history else 0
         number = place.number.to_bytes(_WIDTH)
         if not place.moment:
-            return bytes((1 + history,)) + number
-        return bytes((_MOMENT | 1 + history,)) + number + place.moment.to_bytes(_WIDTH)
+            return bytes((netted | 1 + history,)) + number
+        return bytes((_MOMENT | netted | 1 + history,)) + number + place.moment.to_bytes(_WIDTH)
 
     def __str__(self) -> str:
         histories = b"".join(
@@ -62,16 +76,17 @@ class StreamId:
         return "r" + base64.urlsafe_b64encode(packed).decode().rstrip("=")
 
 
-def read_id(given: str | None, rooms: Sequence[str]) -> list[Place | None]:
+def read_id(given: str | None, rooms: Sequence[str]) -> list[Known | None]:
     """Tell where a stream of these rooms was; None for a room where that is not known.
 
     Raises ValueError for what no stream and no event ever had as its id.
     """
-    unknown: list[Place | None] = [None] * len(rooms)
+    unknown: list[Known | None] = [None] * len(rooms)
     if given is None or given == UNKNOWN:
         return unknown
     if not given.startswith("r"):
-        place = Place.parse(given)
+        netted = given.startswith("d")
+        place = Known(Place.parse(given[1:] if netted else given), netted)
         return [place] if len(rooms) == 1 else unknown
     if len(given) > MOST:
         raise ValueError(f"Last-Event-ID has at most {MOST} letters")
@@ -95,7 +110,7 @@ def _tag(rooms: Sequence[str]) -> bytes:
     return blake2b("\0".join(rooms).encode(), digest_size=_TAG).digest()
 
 
-def _places(packed: bytes, count: int) -> list[Place | None]:
+def _places(packed: bytes, count: int) -> list[Known | None]:
     at = _TAG + 1
     histories = [""]
     for _ in range(packed[_TAG]):
@@ -103,7 +118,7 @@ def _places(packed: bytes, count: int) -> list[Place | None]:
         end = at + 1 + (letters + 1) // 2
         histories.append(packed[at + 1 : end].hex()[-letters:] if letters else "")
         at = end
-    places: list[Place | None] = []
+    places: list[Known | None] = []
     for _ in range(count):
         head = packed[at]
         at += 1
@@ -114,8 +129,9 @@ def _places(packed: bytes, count: int) -> list[Place | None]:
         packed[end - 1]  # it ends too early: IndexError
         number = int.from_bytes(packed[at : at + _WIDTH])
         moment = int.from_bytes(packed[at + _WIDTH : end])
-        history = ["", *histories][head & ~_MOMENT]
-        places.append(Place.parse(str(Place(number, moment, history))))  # its sizes are checked
+        history = ["", *histories][head & ~_MOMENT & ~_NETTED]
+        place = Place.parse(str(Place(number, moment, history)))  # its sizes are checked
+        places.append(Known(place, bool(head & _NETTED)))
         at = end
     if at != len(packed):
         raise IndexError("it goes on")

@@ -20,9 +20,8 @@ from typing import TYPE_CHECKING, Any, Final
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
-from herenow.operations.events import Place
 from herenow.service.streaming.frames import COMMENT, Frame, beginning
-from herenow.service.streaming.ids import StreamId
+from herenow.service.streaming.ids import Known, StreamId
 
 if TYPE_CHECKING:
     from herenow.service.streaming.lines import Line
@@ -86,7 +85,7 @@ class Reader:
         self,
         rooms: Sequence[str],
         users: frozenset[str] | None,
-        places: list[Place | None],
+        places: list[Known | None],
         most: int,
         turns: Turns,
     ) -> None:
