@@ -4,6 +4,7 @@ The user of the table is alice, its room is site.
 """
 
 import asyncio
+import contextlib
 import json
 import time
 import uuid
@@ -149,6 +150,34 @@ async def _status_of_stream(
     await asyncio.wait_for((app or transport.app)(scope, receive, send), 5)
     assert b"token" not in scope["query_string"]  # which the server logs from the same scope
     return found[0]
+
+
+async def test_a_client_that_is_gone_before_its_stream_begins_is_not_online(
+    service: Service,
+) -> None:
+    async def send(_: Any) -> None:
+        raise OSError("gone")
+
+    scope = {
+        "type": "http",
+        "method": "GET",
+        "scheme": "http",
+        "path": "/v1/events",
+        "raw_path": b"/v1/events",
+        "query_string": b"session=tab",
+        "root_path": "",
+        "headers": [(b"authorization", f"Bearer {token('alice')}".encode())],
+        "client": ("192.0.2.1", 1),
+        "server": ("service.test", 80),
+    }
+    with contextlib.suppress(OSError):
+        await service(scope, asyncio.Event().wait, send)  # type: ignore[arg-type]
+    assert (await service.presence.lookup(["alice"]))["alice"].last_seen is not None
+    for _ in range(100):
+        if not await service.presence.is_online("alice"):
+            return
+        await asyncio.sleep(0.02)
+    pytest.fail("she is online still")
 
 
 async def test_a_token_is_taken_out_of_the_query_where_it_is_mounted(

@@ -216,12 +216,12 @@ class Stream(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send until the client goes, or the stream is ended."""
-        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
         reader = self.reader
-        if scope["method"] == "HEAD":
-            await send(_END)
-            return
         try:
+            await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+            if scope["method"] == "HEAD":
+                await send(_END)
+                return
             retry = round(self._retry * random.uniform(1, 2) * 1000)  # noqa: S311 - no secret
             first = {"type": "http.response.body", "body": beginning(retry), "more_body": True}
             await send(first)

@@ -88,9 +88,8 @@ class Streams:
 
         ``users`` at most 500, of whom alone it is to tell (with the counts); ``after`` the id of the last
         event that the client had; ``identity`` whose presence the stream is; ``until`` when it ends, as a
-        token does. Raises ValueError for bad
-        arguments, TooManySessions for a 33rd of this user, TooManyStreams. At most a round trip a room
-        for one with an identity, none for others.
+        token does. Raises ValueError for bad arguments, TooManySessions for a 33rd of this user,
+        TooManyStreams. At most a round trip a room for one with an identity, none for others.
         """
         cleaned = tuple(dict.fromkeys(map(names.clean_room, rooms)))
         if not 1 <= len(cleaned) <= MAX_ROOMS:
@@ -110,10 +109,12 @@ class Streams:
             reader.until = monotonic() + (until - datetime.now(UTC)).total_seconds()
 
         def opened(reader: Reader) -> None:
-            self._opened(reader, attendance, hidden=include_hidden)
+            self._opened(reader, hidden=include_hidden)
             for at, (room, place) in enumerate(zip(cleaned, places, strict=True)):
                 self._feed(room, hidden=include_hidden).enter(reader, at, place)
 
+        if attendance is not None:  # its session is ended even where the client is gone already
+            self._attendances.hold(reader, attendance)
         return Stream(reader, self.settings.retry, opened, self._ended)
 
     def _feed(self, room: str, *, hidden: bool) -> Feed:
@@ -122,10 +123,8 @@ class Streams:
             feed = self._feeds[room, hidden] = Feed(self, room, hidden=hidden)
         return feed
 
-    def _opened(self, reader: Reader, attendance: Attendance | None, *, hidden: bool) -> None:
+    def _opened(self, reader: Reader, *, hidden: bool) -> None:
         self._readers[reader] = hidden
-        if attendance is not None:
-            self._attendances.hold(reader, attendance)
         if not self._keepers:
             self._keepers = [
                 self.spawn(self._keep(self._tick)),
