@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import schemathesis
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from herenow import names
@@ -30,6 +30,8 @@ def _check(operation: Any) -> None:
     @given(data=st.data())
     def check(data: Any) -> None:
         case = data.draw(operation.as_strategy())
+        # it makes names by Python's regular expressions, whose $ lets a newline follow
+        assume(not any("\n" in str(one) for one in (case.path_parameters, case.query, case.body)))
         _narrow(case)
         case.call_and_validate(headers=bearer(API_KEY))
 
