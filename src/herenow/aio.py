@@ -337,8 +337,12 @@ class AsyncPresence:
     async def day_key(self, day: date) -> str:
         return await self._engine.call(self._core.day_key(day))
 
-    def is_repeat(self, user: str, kind: names.Kind | None = None) -> bool:
-        return self._core.is_repeat(self._scope, user, kind)
+    def repeats_until(self, user: str, kind: names.Kind | None = None) -> tuple[float, int]:
+        return self._core.repeats_until(self._scope, user, kind), self._core.throttle.cleared
+
+    @property
+    def leaves(self) -> int:
+        return self._core.throttle.cleared
 
     def name_later(self, namer: Namer) -> bool:
         self._core.namers.append(namer)

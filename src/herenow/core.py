@@ -142,6 +142,11 @@ class Core:
         now = time.monotonic() if self.clock is None else self.now()
         return 0 <= now - said < self._resolution_of(scope)
 
+    def repeats_until(self, scope: Scope, user: str, kind: object) -> float:
+        """Until when such a mark would be one, on `time.monotonic`; 0 where it is none."""
+        said = None if self.clock is not None else self.throttle.last(scope.room, user, kind)
+        return 0.0 if said is None else said + self._resolution_of(scope)
+
     def _resolution_of(self, scope: Scope) -> float:
         # a room whose window is not known yet might have a very short one
         window = self.memory.known_window(scope)

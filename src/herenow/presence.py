@@ -477,12 +477,18 @@ class Presence:
         """
         return self._engine.call(self._core.day_key(day))
 
-    def is_repeat(self, user: str, kind: names.Kind | None = None) -> bool:
-        """Whether a mark that says no more would be dropped, as it was said within the resolution.
+    def repeats_until(self, user: str, kind: names.Kind | None = None) -> tuple[float, int]:
+        """Until when a mark that says no more is dropped, in seconds of `time.monotonic`; 0: it is not.
 
-        Asks nobody: what an adapter does first, at every request.
+        It holds as long as `leaves`, which is given with it, is what it was. Asks nobody: what an adapter
+        does at a request, so that it need not at the next.
         """
-        return self._core.is_repeat(self._scope, user, kind)
+        return self._core.repeats_until(self._scope, user, kind), self._core.throttle.cleared
+
+    @property
+    def leaves(self) -> int:
+        """How often this process has told leaves, after which a mark is no repeat."""
+        return self._core.throttle.cleared
 
     def name_later(self, namer: Namer) -> bool:
         """Have the marks of users that ``namer`` knows by names of the meantime sent under the real ones.

@@ -45,7 +45,8 @@ APART = {"watch", "day_key", "mark_beside", "leave_rooms"}
 ASKS_NOTHING = {
     "name",
     "name_later",
-    "is_repeat",
+    "leaves",
+    "repeats_until",
     "room",
     "beat_seconds",
     "health",

@@ -47,6 +47,22 @@ def test_the_recipes_test_set_up_marks_addresses(site: Site) -> None:
     assert here.get_online_users() == ["127.0.0.1"]
 
 
+def test_a_guest_whose_repeats_are_dropped_is_marked_again_when_she_was_said_to_leave(
+    site: Site,
+) -> None:
+    app, here = site()
+    browser = app.test_client()
+    browser.environ_base.update(HTTP_USER_AGENT="Mozilla/5.0 (X11; Linux) Firefox/140.0")
+    for _ in range(3):
+        browser.get("/").close()
+        here.presence.flush()  # the room's window is known now, and with it the resolution
+    [guest] = here.get_online_users(kind="guest")
+    assert here.mark_offline(guest)
+    assert here.count_online_users(kind="guest") == 0
+    browser.get("/").close()
+    assert here.get_online_users(kind="guest") == [guest]
+
+
 def test_nobody_is_marked_for_none(site: Site, caplog: pytest.LogCaptureFixture) -> None:
     app, here = site(identify=by_name)
     visit(app)

@@ -10,6 +10,7 @@ its environ, not in `g`, which requests share when an app context is pushed arou
 
 import logging
 from collections.abc import Callable
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
 from flask import Request, Response, g, has_request_context, request
@@ -26,6 +27,9 @@ _log: Final = logging.getLogger("herenow")
 _KEY: Final = "herenow.visit"
 _BAD_REQUEST: Final = 400
 _USER: Final = "_user_id"  # where Flask-Login keeps who is logged in
+_NEVER: Final = (0.0, 0)
+_MOST_MET: Final = 8_192
+_MOST_AGENT: Final = 512
 # the two contexts are one from Flask 3.2 on
 _context: Final = vars(flask_globals).get("request_ctx", flask_globals.app_ctx)
 
@@ -208,7 +212,8 @@ def meeting(site: "Site") -> Callable[[], None]:
     marked here and now, in a few microseconds; of others a Visit is kept until the end.
     """
     early = site.by_default and not site.has_rooms
-    repeats = site.presence.is_repeat
+    presence = site.presence
+    met: dict[tuple[str | None, str | None], tuple[float, int]] = {}
     find, environment, keys = _context._get_current_object, vars(site.app), site.keys  # noqa: SLF001
 
     def meet() -> None:
@@ -217,10 +222,22 @@ def meeting(site: "Site") -> Callable[[], None]:
         environ = request.environ
         if early and "login_manager" not in environment:
             environ[_KEY] = None
-            agent = environ.get("HTTP_USER_AGENT")
-            visitor = stranger(request.remote_addr, agent, keys, waits=False)
-            if visitor is not None and not repeats(visitor.user, visitor.kind):
+            address, agent = request.remote_addr, environ.get("HTTP_USER_AGENT")
+            # nine of ten requests end here: a look-up and two comparisons, on few lines of the cache
+            until, leaves = met.get((address, agent), _NEVER)
+            if monotonic() < until and leaves == presence.leaves:
+                return
+            visitor = stranger(address, agent, keys, waits=False)
+            if visitor is None:
+                return
+            until, leaves = presence.repeats_until(visitor.user, visitor.kind)
+            if monotonic() >= until:
                 _mark_stranger(site, request, visitor)
+                until, leaves = presence.repeats_until(visitor.user, visitor.kind)
+            if len(met) >= _MOST_MET:
+                met.clear()
+            if agent is None or len(agent) <= _MOST_AGENT:
+                met[address, agent] = until, leaves
             return
         visit = environ[_KEY] = Visit(site, context)
         context._after_request_functions.append(visit.end)  # noqa: SLF001 - as after_this_request does
