@@ -41,10 +41,12 @@ def test_the_estimate_is_of_the_same_visitors_and_none_where_there_is_none(tmp_p
     )
     for kind in ("member", "guest"):
         found = json.loads(replay("--json", str(day), "--kind", kind, "--bots", "apart").stdout)
-        assert (found["uniques"], found["uniques_estimated"], found["bots"]) == (25, 25, 75), kind
+        assert (found["uniques"], found["bots"]) == (25, 75), kind
+        # an estimate: two of 25 hosts, hashed by a key of this run, fall together one time in fifty
+        assert abs(found["uniques_estimated"] - 25) <= 2, kind
     found = json.loads(replay("--json", COMBINED, "--kind", "guest").stdout)
     assert (found["uniques"], found["uniques_estimated"]) == (6, None), "guests are known for a day"
-    assert json.loads(replay("--json", COMBINED).stdout)["uniques_estimated"] == 6
+    assert abs(json.loads(replay("--json", COMBINED).stdout)["uniques_estimated"] - 6) <= 1
 
 
 def test_with_a_url_it_stays_in_a_room_that_has_to_be_new(server: Server) -> None:
