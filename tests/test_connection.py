@@ -13,7 +13,8 @@ import pytest
 import redis.exceptions
 
 from tests.callers import MAKERS, Caller
-from tests.servers import Server, binary, debian, make_tls, poll, start_server
+from tests.servers import Server, binary, debian, make_tls, start_server
+from tests.waiting import poll
 
 SECRET = "p@ss/w:ö?r#d[%]"  # every character that a URL gives a meaning to
 FAST = "valkey-9.1"

@@ -17,12 +17,12 @@ from tests.servers import (
     binary,
     debian,
     make_tls,
-    poll,
     start_cluster,
     start_replica,
     start_sentinels,
     start_server,
 )
+from tests.waiting import poll
 
 SECRET = "p@ss/w:ö?r#d[%]"
 FAST = "valkey-9.1"

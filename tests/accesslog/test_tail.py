@@ -16,7 +16,8 @@ import pytest
 
 import herenow
 from herenow.accesslog.following import Follower
-from tests.servers import Server, poll
+from tests.servers import Server
+from tests.waiting import poll
 
 
 def line(host: str, at: float | None = None) -> bytes:
@@ -74,7 +75,7 @@ def test_it_marks_each_line_at_its_own_moment(
         add(log, half[30:] + line("next"))
         sees("late", "half", "next")
         running.send_signal(signal.SIGTERM)
-        assert running.wait(20) == 0
+        assert running.wait(60) == 0
         assert running.stderr is not None
         assert b"5 lines, 1 of them malformed" in running.stderr.read()
 
@@ -125,7 +126,7 @@ def test_a_store_that_is_away_is_waited_for(log: Path, server: Server) -> None:
         assert b"waiting for the store" in running.stderr.readline()
         assert running.poll() is None
         running.send_signal(signal.SIGTERM)
-        assert running.wait(20) == 0
+        assert running.wait(60) == 0
 
 
 def test_what_was_counted_is_not_counted_again(

@@ -35,7 +35,7 @@ def on_terminal(
     ) as program:
         os.close(slave)
         elsewhere = program.communicate(timeout=60)
-    reader.join(10)
+    reader.join(60)
     os.close(master)
     rest = b"".join(one for one in elsewhere if one)
     return program.returncode, b"".join(got).decode(), rest.decode()

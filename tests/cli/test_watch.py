@@ -13,7 +13,8 @@ import pytest
 
 import herenow
 from tests.cli.conftest import Done, environment
-from tests.servers import Server, poll
+from tests.servers import Server
+from tests.waiting import poll
 
 
 @pytest.mark.parametrize("form", ["lines", "json"])
@@ -40,7 +41,7 @@ def test_events_a_line(form: str, server: Server, presence: herenow.Presence, pl
         presence.mark_online("alice", info={"page": "/"})
         presence.mark_online("gus", kind="guest")
         presence.mark_offline("alice")
-        out, _ = program.communicate(timeout=30)
+        out, _ = program.communicate(timeout=60)
     assert program.returncode == 0
     if form == "json":
         told = [json.loads(line) for line in out.splitlines()]
@@ -92,7 +93,7 @@ def test_the_screen(server: Server, presence: herenow.Presence, place: Path) -> 
         poll(lambda: b"1 member" in b"".join(seen), "the counts")
         presence.mark_online("gus", kind="guest")
         assert program.wait(30) == 0
-    reader.join(10)
+    reader.join(60)
     os.close(terminal)
     shown = b"".join(seen).decode()
     assert "site: 1 member, 0 guests, 0 bots" in shown

@@ -45,7 +45,7 @@ def run(
     """
     process = start(url, text, begin=begin, environment=environment)
     try:
-        printed, errors = process.communicate(timeout=30)
+        printed, errors = process.communicate(timeout=90)
     except BaseException:
         os.killpg(process.pid, 9)
         process.communicate()

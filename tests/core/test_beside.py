@@ -7,7 +7,8 @@ import pytest
 from herenow import Counts, StoreError
 from tests.conftest import SERVER, Clock
 from tests.core.sides import SIDES, Side, opened
-from tests.servers import Cluster, Server, binary, poll, start_server
+from tests.servers import Cluster, Server, binary, start_server
+from tests.waiting import once_back
 
 
 @pytest.fixture(params=SIDES)
@@ -124,9 +125,8 @@ def test_marks_beside_wait_for_a_store_that_is_away(name: str, own: Server) -> N
             with pytest.raises(StoreError):
                 side.room("thread").counts()
         own.restart()
-        poll(lambda: side.health().ok, "the store", 10)
-        assert side.room("thread").counts() == Counts(hidden=1)
-        assert side.counts() == Counts(hidden=1)
+        assert once_back(side.room("thread").counts) == Counts(hidden=1)
+        assert once_back(side.counts) == Counts(hidden=1)
 
 
 def test_on_a_cluster(name: str, cluster: Cluster) -> None:

@@ -13,7 +13,8 @@ import pytest
 import herenow
 from tests.conftest import Clock
 from tests.core.relay import Relay
-from tests.servers import Server, poll
+from tests.servers import Server
+from tests.waiting import poll
 
 
 @pytest.fixture

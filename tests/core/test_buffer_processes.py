@@ -15,7 +15,8 @@ import pytest
 
 import herenow
 from tests.core.programs import PATH, run
-from tests.servers import Server, poll, unwatch, watch
+from tests.servers import Server, unwatch, watch
+from tests.waiting import poll
 
 
 @pytest.fixture
@@ -384,7 +385,7 @@ def test_a_prefork_server_sends_what_each_worker_was_told(
                 marked += 1
                 assert marked < 5000
             process.send_signal(signal.SIGTERM)
-            _, errors = process.communicate(timeout=20)
+            _, errors = process.communicate(timeout=60)
         finally:
             unwatch(process.pid)
             process.kill()

@@ -15,7 +15,8 @@ import herenow
 from herenow.buffer import MOST_BUFFERED
 from tests.conftest import SERVER
 from tests.core.test_buffer import flushers
-from tests.servers import Server, binary, poll, start_cluster, start_server
+from tests.servers import Server, binary, start_cluster, start_server
+from tests.waiting import apoll, once_back, poll
 
 
 @pytest.fixture
@@ -37,7 +38,7 @@ def test_while_the_store_is_away_marks_wait_to_the_bound_and_the_oldest_go(
     frail: Server, buffered: herenow.Presence
 ) -> None:
     buffered.mark_online("first")
-    buffered.flush()
+    once_back(buffered.flush)
     frail.kill()
     buffered.mark_online_many(f"u{i}" for i in range(MOST_BUFFERED + 5))
     with pytest.raises(herenow.StoreError):
@@ -45,8 +46,8 @@ def test_while_the_store_is_away_marks_wait_to_the_bound_and_the_oldest_go(
     assert not buffered.health().ok
     assert buffered.health().dropped == 5
     frail.restart()
-    with herenow.Presence(frail.unix_url) as other:
-        poll(lambda: other.count_online_users() == MOST_BUFFERED, "what waited", 10)
+    with herenow.Presence(frail.unix_url, timeout=5) as other:
+        poll(lambda: other.count_online_users() == MOST_BUFFERED, "what waited")
         found = other.lookup(["first", "u4", "u5", f"u{MOST_BUFFERED + 4}"])
     assert [one.online for one in found.values()] == [False, False, True, True]
     assert buffered.health().ok
@@ -58,8 +59,8 @@ def test_what_waited_is_told_with_its_age(frail: Server, buffered: herenow.Prese
     buffered.mark_online("alice")
     time.sleep(1.2)  # the flusher tries, in vain
     frail.restart()
-    with herenow.Presence(frail.unix_url) as other:
-        poll(lambda: other.is_online("alice"), "what waited", 5)
+    with herenow.Presence(frail.unix_url, timeout=5) as other:
+        poll(lambda: other.is_online("alice"), "what waited")
         explained = other.explain("alice")
     assert explained.presence.last_seen
     assert (explained.now - explained.presence.last_seen).total_seconds() > 1.1
@@ -67,7 +68,7 @@ def test_what_waited_is_told_with_its_age(frail: Server, buffered: herenow.Prese
 
 def test_a_hung_store_never_blocks_a_mark(frail: Server, buffered: herenow.Presence) -> None:
     buffered.mark_online("first")
-    buffered.flush()
+    once_back(buffered.flush)
     frail.pause()
     try:
 
@@ -86,12 +87,12 @@ def test_a_hung_store_never_blocks_a_mark(frail: Server, buffered: herenow.Prese
         frail.resume()
     assert sum(took) / len(took) < 0.05
     assert max(took) < 1
-    poll(lambda: buffered.health().ok and buffered.count_online_users() == 321, "what waited", 10)
+    poll(lambda: buffered.health().ok and buffered.count_online_users() == 321, "what waited")
 
 
 def test_reads_of_a_hung_store_end_together(frail: Server, buffered: herenow.Presence) -> None:
     buffered.mark_online("first")
-    buffered.flush()
+    once_back(buffered.flush)
     gate = threading.Barrier(20)
 
     def read(number: int) -> float:
@@ -109,13 +110,7 @@ def test_reads_of_a_hung_store_end_together(frail: Server, buffered: herenow.Pre
     finally:
         frail.resume()
     assert max(took) < 1.5
-
-    def sent() -> bool:
-        with contextlib.suppress(herenow.StoreError):  # the breaker may be open
-            return buffered.count_online_users() == 21
-        return False
-
-    poll(sent, "what waited", 10)
+    poll(lambda: buffered.count_online_users() == 21, "what waited")
 
 
 @pytest.mark.parametrize("buffered", [False, True])
@@ -150,7 +145,7 @@ def test_a_cluster_that_is_away_at_first_is_tried_again() -> None:
                 time.sleep(1.2)  # the flusher's first try is over
             finally:
                 node.resume()
-            poll(lambda: other.is_online("alice"), "what waited", 8)
+            poll(lambda: other.is_online("alice"), "what waited")
 
 
 async def test_async_reads_of_a_hung_store_end_together(frail: Server) -> None:
@@ -171,13 +166,11 @@ async def test_async_reads_of_a_hung_store_end_together(frail: Server) -> None:
         finally:
             frail.resume()
         assert max(took) < 1.5
-        deadline = time.monotonic() + 5
-        while time.monotonic() < deadline:
-            with contextlib.suppress(herenow.StoreError):
-                if await presence.count_online_users() == 21:
-                    return
-            await asyncio.sleep(0.02)
-        pytest.fail("what waited was not sent")
+
+        async def sent() -> bool:
+            return await presence.count_online_users() == 21
+
+        await apoll(sent, "what waited")
 
 
 async def test_a_reader_who_is_cancelled_takes_nobodys_marks_along(frail: Server) -> None:
@@ -192,7 +185,7 @@ async def test_a_reader_who_is_cancelled_takes_nobodys_marks_along(frail: Server
                 await reading
         finally:
             frail.resume()
-        assert await presence.is_online("alice")
+        await apoll(lambda: presence.is_online("alice"), "her mark")
 
 
 async def test_a_loop_that_ends_while_it_flushes_takes_no_marks_along(frail: Server) -> None:
@@ -206,7 +199,7 @@ async def test_a_loop_that_ends_while_it_flushes_takes_no_marks_along(frail: Ser
             await asyncio.sleep(0.05)
         finally:
             frail.resume()
-        assert await presence.is_online("alice")
+        await apoll(lambda: presence.is_online("alice"), "her mark")
 
 
 def test_a_clock_that_fails_loses_no_marks(frail: Server) -> None:
@@ -240,7 +233,7 @@ def test_a_close_while_the_store_hangs_leaves_no_thread(frail: Server) -> None:
             presence.close()
     finally:
         frail.resume()
-    poll(lambda: flushers() == before, "the end of the thread", 6)
-    assert presence.count_online_users() == 2
+    poll(lambda: flushers() == before, "the end of the thread")
+    poll(lambda: presence.count_online_users() == 2, "what waited")
     presence.close()
     patient.close()

@@ -21,7 +21,8 @@ import herenow
 from herenow import Sighting
 from tests.conftest import SERVER, Clock
 from tests.core.sides import SIDES, Side, opened
-from tests.servers import HOST, Server, binary, poll, start_cluster
+from tests.servers import HOST, Server, binary, start_cluster
+from tests.waiting import poll
 
 LIBRARIES = ("redis", "valkey")
 ROOMS = ("doc:1", "{doc}:2", "drei 3%")

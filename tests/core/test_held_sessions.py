@@ -1,7 +1,6 @@
 """`with presence.session(...)`: kept fresh on a real clock, ended on the way out, whatever happens."""
 
 import asyncio
-import contextlib
 import threading
 import time
 from collections.abc import Iterator
@@ -10,7 +9,8 @@ import pytest
 
 import herenow
 from tests.conftest import SERVER
-from tests.servers import Server, binary, poll, start_server
+from tests.servers import Server, binary, start_server
+from tests.waiting import once_back, poll
 
 
 @pytest.fixture
@@ -117,7 +117,7 @@ def test_it_works_in_a_room_buffered_and_under_a_window_stored_by_another(
         room.mark_online("another")
         room.flush()  # by this it learns how long the window is
         with room.session("alice"):
-            poll(lambda: doc.is_online("alice"), "the flusher", 5)
+            poll(lambda: doc.is_online("alice"), "the flusher")
             deadline = time.monotonic() + 3
             while time.monotonic() < deadline:
                 assert doc.is_online("alice")
@@ -133,13 +133,8 @@ def test_a_store_that_is_away_meanwhile_is_tried_again(frail: Server) -> None:
             time.sleep(1.5)
             frail.resume()
 
-            def back() -> bool:
-                with contextlib.suppress(herenow.StoreError):
-                    return presence.is_online("alice")
-                return False
-
-            poll(back, "her to be back", 5)
-        assert not presence.is_online("alice")
+            poll(lambda: presence.is_online("alice"), "her to be back")
+        assert not once_back(lambda: presence.is_online("alice"))
 
 
 def test_after_a_store_has_lost_all_she_is_back_as_she_was(frail: Server) -> None:
@@ -150,9 +145,9 @@ def test_after_a_store_has_lost_all_she_is_back_as_she_was(frail: Server) -> Non
         held.update(away=True)
         frail.kill()
         frail.restart()
-        poll(lambda: bool(presence.counts().people), "her to be back", 5)
+        poll(lambda: presence.counts().people, "her to be back")
         time.sleep(0.1)
-        guest = presence.lookup(["guest-1"])["guest-1"]
+        guest = once_back(lambda: presence.lookup(["guest-1"]))["guest-1"]
         assert (guest.kind, guest.away, guest.info) == ("guest", True, {"page": "/"})
 
 

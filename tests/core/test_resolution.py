@@ -15,7 +15,8 @@ from herenow.operations.marking import Mark
 from herenow.throttle import Throttle
 from tests.conftest import SERVER, Clock
 from tests.core.relay import Relay
-from tests.servers import Server, binary, poll, start_server
+from tests.servers import Server, binary, start_server
+from tests.waiting import poll
 
 
 class Counting:

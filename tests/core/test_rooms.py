@@ -16,7 +16,8 @@ from herenow.keys import room_keys
 from herenow.operations import marking, rooms, upkeep
 from tests.conftest import Clock
 from tests.core.sides import SIDES, Side, contents, opened
-from tests.servers import HOST, Cluster, Server, poll
+from tests.servers import HOST, Cluster, Server
+from tests.waiting import poll
 
 LIST = "herenow:rooms"
 HOUR = 1e-7  # of a score's fraction, by which the list tells one hour from another

@@ -22,7 +22,8 @@ from tests.conftest import SERVER, Clock
 from tests.core.calls import APART, ASKS_NOTHING, READS, WRITES, Call, stock
 from tests.core.sides import SIDES, Side, assert_whole, contents, opened
 from tests.core.test_clients import LIBRARIES, a_side
-from tests.servers import HOST, Server, binary, poll, start_cluster, start_replica, start_server
+from tests.servers import HOST, Server, binary, start_cluster, start_replica, start_server
+from tests.waiting import once_back, poll
 
 
 @pytest.fixture(params=SIDES)
@@ -70,8 +71,8 @@ def test_a_store_that_dies_and_comes_back(name: str, own: Server) -> None:
         assert side.name == "site"
         assert side.beat_seconds == 100
         own.restart()  # with nothing in it
-        assert side.counts() == herenow.Counts()
-        assert side.health().ok
+        assert once_back(side.counts) == herenow.Counts()
+        poll(lambda: side.health().ok, "its health")
         assert side.health().since > health.since
         assert side.mark_online("alice") is True
         assert [room.name for room in side.rooms()] == ["site"]
@@ -91,7 +92,7 @@ def test_a_store_that_was_never_there(name: str, own: Server) -> None:
             with pytest.raises(StoreUnavailable):
                 call(side)
         own.restart()
-        assert side.lookup(["new", "newer"])["newer"].online
+        assert once_back(lambda: side.lookup(["new", "newer"]))["newer"].online
 
 
 def test_a_store_that_hangs(name: str, own: Server, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -110,7 +111,7 @@ def test_a_store_that_hangs(name: str, own: Server, monkeypatch: pytest.MonkeyPa
         health = side.health()
         own.resume()
         assert (health.ok, health.latency) == (False, None)
-        assert side.is_online("bob")  # no late answer is taken for this one's
+        assert once_back(lambda: side.is_online("bob"))  # no late answer is taken for this one's
         assert side.lookup(["bob"])["bob"].kind == "member"
         assert side.counts().bot in (1, 2)  # what was sent may have been done
     assert_whole(own.control)

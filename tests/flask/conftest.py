@@ -18,7 +18,8 @@ from flask_login import LoginManager, UserMixin, current_user, login_user, logou
 
 import herenow
 from herenow.flask import HereNow
-from tests.servers import HOST, Server, poll, unwatch, watch
+from tests.servers import HOST, Server, unwatch, watch
+from tests.waiting import poll
 
 ROOT = Path(__file__).parents[2]
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"
@@ -109,7 +110,7 @@ def place() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="hn-", ignore_cleanup_errors=True) as made:
         place = Path(made).resolve()
         yield place
-        poll(lambda: not working_in(place), f"the end of all that works in {place}", 10)
+        poll(lambda: not working_in(place), f"the end of all that works in {place}")
 
 
 def working_in(directory: Path) -> list[psutil.Process]:
@@ -147,7 +148,7 @@ class Program:
     def output(self) -> str:
         return self._output.read_text()
 
-    def said(self, pattern: str, seconds: float = 30) -> str:
+    def said(self, pattern: str, seconds: float = 60) -> str:
         """Wait until the output has it; its first group."""
         deadline = time.monotonic() + seconds
         while not (match := re.search(pattern, self.output)):
@@ -159,7 +160,7 @@ class Program:
     def stop(self, signal: int) -> int:
         """Send a signal; the exit status."""
         self.process.send_signal(signal)
-        return self.process.wait(15)
+        return self.process.wait(60)
 
     def close(self) -> None:
         unwatch(self.process.pid)
@@ -192,7 +193,7 @@ class Visitor:
     def get(self, path: str = "/", form: str | None = None) -> str:
         """Ask for a page, or post a form and follow where it leads."""
         connection = http.client.HTTPConnection(
-            HOST, self._port, timeout=10, source_address=(self.address, 0)
+            HOST, self._port, timeout=60, source_address=(self.address, 0)
         )
         headers = {"Cookie": self._cookie} if self._cookie else {}
         if form is not None:

@@ -11,7 +11,7 @@ from flask import Blueprint, Flask, request, send_from_directory
 
 import herenow
 from herenow.flask import HereNow
-from tests.servers import poll
+from tests.waiting import poll
 
 Site = Callable[..., tuple[Flask, HereNow]]
 RULE = "/online"
@@ -124,7 +124,7 @@ def test_marks_are_buffered_unless_told_otherwise(site: Site) -> None:
     _, exact = site(buffered=False)
     assert here.mark_online("alice") is None
     assert exact.mark_online("bob") is True
-    poll(lambda: "alice" in exact.get_online_users(), "the flush", 5)  # seen by another presence
+    poll(lambda: "alice" in exact.get_online_users(), "the flush")  # seen by another presence
 
 
 # ------------------------------------------------------------ the recipe's names
@@ -149,7 +149,7 @@ def test_online_last_minutes_is_the_window(site: Site) -> None:
     assert until.last_seen is not None
     assert until.online_until is not None
     assert (until.online_until - until.last_seen).total_seconds() == 3
-    poll(lambda: not here.is_online("alice"), "the end of three seconds", 5)
+    poll(lambda: not here.is_online("alice"), "the end of three seconds")
 
 
 def test_bad_arguments_are_errors(site: Site) -> None:

@@ -11,7 +11,8 @@ from herenow import Counts, StoreUnavailable
 from herenow.flask import HereNow
 from herenow.visitors import DayKeys, stranger
 from tests.flask.conftest import FIREFOX, browser
-from tests.servers import Server, binary, poll, start_server
+from tests.servers import Server, binary, start_server
+from tests.waiting import poll
 
 Site = Callable[..., tuple[Flask, HereNow]]
 SECRET = "a secret of the tests"
@@ -42,8 +43,8 @@ def test_no_request_waits_for_the_days_key_and_no_guest_is_lost(site: Site, own:
     assert time.monotonic() - began < 8  # a wait for the store is ten
     own.resume()
     for _, here in apps:
-        poll(lambda here=here: here.health().ok, "the store", 10)  # type: ignore[misc]
-    poll(lambda: apps[0][1].counts() == Counts(guest=200), "the guests", 10)
+        poll(lambda here=here: here.health().ok, "the store")  # type: ignore[misc]
+    poll(lambda: apps[0][1].counts() == Counts(guest=200), "the guests")
     for app, here in apps:  # by name, from now on
         browser(app, address="10.0.0.7").get("/")
         here.presence.flush()

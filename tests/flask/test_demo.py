@@ -13,7 +13,8 @@ import herenow
 from herenow.demo.content import MEMBERS, THREADS
 from herenow.demo.crowd import Crowd
 from tests.flask.conftest import Program, Visitor, working_in
-from tests.servers import HOST, Server, poll
+from tests.servers import HOST, Server
+from tests.waiting import poll
 
 Run = Callable[..., Program]
 LINE = r"http://127\.0\.0\.1:(\d+)\n"
@@ -88,7 +89,7 @@ def test_a_killed_store_takes_no_page_down_and_comes_back(demo: Program, place: 
     for path in ("/", "/thread/1", "/member/wren", "/online"):
         assert "nknown" in visitor.get(path)
     store.kill()
-    poll(lambda: members(visitor.get()) == ["Wren (you)"], "the store", 20)
+    poll(lambda: members(visitor.get()) == ["Wren (you)"], "the store")
     assert psutil.pid_exists(demo.process.pid)
 
 
@@ -104,9 +105,9 @@ def test_there_are_no_other_birds(demo: Program) -> None:
 
 def test_visitors_come_read_and_leave(run: Run) -> None:
     visitor = Visitor(run(*DEMO, "--visitors", "40", PORT="0").said(LINE))
-    poll(lambda: len(members(visitor.get())) > 3, "members", 30)
-    poll(lambda: "reading" in visitor.get(), "readers", 30)
-    poll(lambda: int(counts(visitor.get()).split(", ")[2].split()[0]) > 5, "guests", 30)
+    poll(lambda: len(members(visitor.get())) > 3, "members")
+    poll(lambda: "reading" in visitor.get(), "readers")
+    poll(lambda: int(counts(visitor.get()).split(", ")[2].split()[0]) > 5, "guests")
     assert re.search(r"Last seen: (an|\d+) hours? ago", "".join(map(visitor.get, profiles())))
 
 
@@ -144,7 +145,7 @@ def test_it_says_where_it_is_and_nothing_else_and_leaves_nothing(
     assert re.fullmatch(LINE, demo.output)
     assert len(working_in(place)) == 2  # the store and its supervisor
     assert demo.stop(how) == 0
-    poll(lambda: not working_in(place), "the end of the store", 10)
+    poll(lambda: not working_in(place), "the end of the store")
     assert re.fullmatch(LINE, demo.output)
     assert not list(place.glob("herenow-*/*.aof"))
 
@@ -153,7 +154,7 @@ def test_a_port_that_is_taken_is_one_line(run: Run) -> None:
     with socket.create_server((HOST, 0)) as taken:
         port = taken.getsockname()[1]
         program = run(*DEMO, PORT=str(port))
-        assert program.process.wait(20) == 2
+        assert program.process.wait(60) == 2
     assert program.output == (
         f"herenow: port {port} cannot be had: Address already in use; name another, or 0 for any\n"
     )
@@ -162,5 +163,5 @@ def test_a_port_that_is_taken_is_one_line(run: Run) -> None:
 @pytest.mark.parametrize("port", ["http", "70000", "-1"])
 def test_a_port_that_is_none_is_one_line(run: Run, port: str) -> None:
     program = run(*DEMO, PORT=port)
-    assert program.process.wait(20) == 2
+    assert program.process.wait(60) == 2
     assert re.fullmatch(r"herenow: Invalid value for '--port'.*\n", program.output)

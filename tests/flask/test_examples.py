@@ -12,7 +12,8 @@ import pytest
 
 import herenow
 from tests.flask.conftest import ROOT, Program
-from tests.servers import Server, poll
+from tests.servers import Server
+from tests.waiting import poll
 
 Run = Callable[..., Program]
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"
@@ -92,10 +93,10 @@ def test_celery_notify(run: Run, place: Path, server: Server) -> None:
         HERENOW_URL=server.url,
         CELERY_BROKER_URL=server.url,
     )
-    assert send.process.wait(30) == 0, send.output
+    assert send.process.wait(60) == 0, send.output
     told = program.said(r"succeeded in \S+: (\{.*\})")
     assert told == "{'page': ['alice'], 'mail': ['bob', 'carol'], 'nobody': ['dave']}"
-    poll(lambda: len(list(outbox.iterdir())) == 2, "the mails", 5)
+    poll(lambda: len(list(outbox.iterdir())) == 2, "the mails")
     assert (outbox / "bob.txt").read_text() == "Hello\n"
     program.stop(signal.SIGTERM)
     server.control.flushall()  # the broker's own keys have no TTL

@@ -10,7 +10,8 @@ from flask import Flask, render_template_string
 from herenow import Page
 from herenow.calm import Calm
 from herenow.flask import HereNow
-from tests.servers import Server, binary, poll, start_server
+from tests.servers import Server, binary, start_server
+from tests.waiting import poll
 
 Site = Callable[..., tuple[Flask, HereNow]]
 AGENT = {"User-Agent": "Mozilla/5.0 Firefox/128.0"}
@@ -64,7 +65,7 @@ def harmed(
     request.param(own)
     yield app, here, request.param.__name__
     heal(own, request.param)
-    poll(lambda: here.health().ok, "the store", 10)
+    poll(lambda: here.health().ok, "the store")
 
 
 # What each name on `here` is called with, and what it gives when the store does not answer.

@@ -12,7 +12,8 @@ import herenow
 from herenow import Counts
 from herenow.flask import HereNow
 from tests.flask.conftest import Program, Visitor, browser
-from tests.servers import Server, poll
+from tests.servers import Server
+from tests.waiting import poll
 
 Site = Callable[..., tuple[Flask, HereNow]]
 Pair = tuple[tuple[Flask, HereNow], tuple[Flask, HereNow]]
@@ -185,11 +186,11 @@ def test_two_processes(ports: list[str], server: Server, how: str) -> None:
         def reading() -> list[str]:
             return [name for name in "ab" if presence.room(name).is_online("alice")]
 
-        poll(lambda: reading() == ["a", "b"], "both threads", 5)
+        poll(lambda: reading() == ["a", "b"], "both threads")
         one.get(how)
         assert reading() == []
         assert not presence.is_online("alice")
         if how == "/hide":
             other.get("/thread/c")
-            poll(lambda: presence.room("c").counts().hidden == 1, "the hidden one", 5)
+            poll(lambda: presence.room("c").counts().hidden == 1, "the hidden one")
             assert not presence.room("c").is_online("alice")

@@ -10,7 +10,8 @@ from flask import Flask, Request
 import herenow
 from herenow.flask import HereNow
 from tests.conftest import told
-from tests.servers import Server, binary, poll, start_server
+from tests.servers import Server, binary, start_server
+from tests.waiting import poll
 
 Site = Callable[..., tuple[Flask, HereNow]]
 UNKNOWN = "Online: unknown (the store does not answer)"
@@ -69,7 +70,8 @@ def test_pages_come_and_say_unknown(
 ) -> None:
     caplog.set_level(logging.INFO, "herenow")
     app, here = site(url=own.url, buffered=buffered, identify=alice, online_url=True)
-    assert get(app, "/online") == "Online: alice"
+    poll(lambda: app.test_client().get("/online").text == "Online: alice", "a healthy store")
+    caplog.clear()  # it may have been slow at first
     harm(own)
     for _ in range(3):
         assert get(app, "/") == "hello"
@@ -99,7 +101,7 @@ def test_when_the_store_is_back_so_are_the_answers(
         assert get(app, "/online") == UNKNOWN
         assert "".join(told(caplog, here.presence)).count(SAID) == count
         own.resume()
-        poll(lambda: here.get_online_users() == ["alice"], "the answers", 5)
+        poll(lambda: here.get_online_users() == ["alice"], "the answers")
         assert "".join(told(caplog, here.presence)).count("the store answers again") == count
 
 
@@ -112,7 +114,7 @@ def test_marks_made_while_the_store_is_away_arrive_with_their_own_moments(
     marked = time.monotonic()
     time.sleep(1.5)
     own.restart()
-    poll(lambda: here.is_online("alice"), "the mark", 10)
+    poll(lambda: here.is_online("alice"), "the mark")
     seen = here.get_user_last_activity("alice")
     assert seen is not None
     seconds, microseconds = own.control.time()

@@ -258,13 +258,27 @@ def _launch(make: Callable[[], Server]) -> Server:
     return server
 
 
-def poll(done: Callable[[], bool], what: str, seconds: float = 20.0) -> None:
-    """Ask until it is so; TimeoutError naming ``what`` when it is not within ``seconds``."""
+def poll(
+    done: Callable[[], Any],
+    what: str,
+    seconds: float = 60.0,
+    not_yet: type[Exception] | tuple[type[Exception], ...] = (),
+) -> None:
+    """Ask until it is so; TimeoutError naming ``what`` when it is not within ``seconds``.
+
+    What asking raises is raised, but for ``not_yet``.
+    """
     deadline = time.monotonic() + seconds
-    while not done():
+    trouble: Exception | None = None
+    while True:
+        try:
+            if done():
+                return
+        except not_yet as error:
+            trouble = error
         if time.monotonic() > deadline:
             msg = f"waited {seconds:.0f} s in vain for {what}"
-            raise TimeoutError(msg)
+            raise TimeoutError(msg) from trouble
         time.sleep(0.003)
 
 

@@ -59,7 +59,7 @@ def _pipe() -> int:
         os.close(writing)
         if os.getpid() == owner:  # a forked child may hold the pipe open: do not wait for it long
             with contextlib.suppress(subprocess.TimeoutExpired):
-                watchdog.wait(5)
+                watchdog.wait(60)
 
     atexit.register(end)
     return writing

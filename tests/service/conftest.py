@@ -110,7 +110,7 @@ class Process:
         """End it; its exit code."""
         if self.process.poll() is None:
             os.kill(self.process.pid, how)
-        code = self.process.wait(20)
+        code = self.process.wait(60)
         if self.process.stdout is not None:
             self.process.stdout.close()
         return code
@@ -144,14 +144,14 @@ class Streaming:
         return made
 
     def count(self) -> dict[str, Any]:
-        told: dict[str, Any] = httpx.get(f"{self.url}/count", timeout=10).json()
+        told: dict[str, Any] = httpx.get(f"{self.url}/count", timeout=60).json()
         return told
 
     def stop(self, how: int = signal.SIGTERM) -> int:
         """End it; its exit code."""
         if self.process.poll() is None:
             self.process.send_signal(how)
-        code = self.process.wait(20)
+        code = self.process.wait(60)
         if self.process.stdout is not None:
             self.process.stdout.close()
         return code

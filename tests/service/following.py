@@ -96,7 +96,7 @@ class Following:
         self._opened = threading.Event()
         self._thread = threading.Thread(target=self._read, args=(url, params), daemon=True)
         self._thread.start()
-        assert self._opened.wait(10)
+        assert self._opened.wait(60)
 
     def _read(self, url: str, params: Any) -> None:
         headers = {} if self.last is None else {"Last-Event-ID": self.last}
@@ -154,7 +154,7 @@ class Following:
             sock = stream.get_extra_info("socket")
             with contextlib.suppress(OSError):
                 sock.shutdown(2)
-        self._thread.join(10)
+        self._thread.join(60)
         if self.error is not None:
             raise self.error
 

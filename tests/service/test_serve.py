@@ -19,6 +19,7 @@ from herenow.service.openapi import describe
 from tests.cli.conftest import Call, call, place
 from tests.servers import Server
 from tests.service.conftest import API_KEY, SECRET, Process, Serve, bearer, token
+from tests.waiting import poll
 
 __all__ = ["call", "place"]  # fixtures
 USERS = "/v1/rooms/site/users"
@@ -101,10 +102,7 @@ def test_a_store_that_is_down_is_a_503_and_comes_back(server: Server, serve: Ser
         assert httpx.get(f"{address}/readyz").status_code == 503
     finally:
         server.restart()
-    until = time.monotonic() + 10
-    while httpx.get(f"{address}/readyz").status_code != 200:
-        assert time.monotonic() < until
-        time.sleep(0.05)
+    poll(lambda: httpx.get(f"{address}/readyz").status_code == 200, "the store")
     assert httpx.put(f"{address}{USERS}/alice", json={}, headers=headers).is_success
 
 

@@ -16,9 +16,10 @@ import sseclient
 
 import herenow
 from tests.conftest import SERVER
-from tests.servers import Server, binary, poll, start_server
+from tests.servers import Server, binary, start_server
 from tests.service.conftest import Stream
 from tests.service.following import Following, Knowledge
+from tests.waiting import once_back, poll
 
 Read = Callable[[httpx.Client, str, dict[str, str]], Any]
 
@@ -182,16 +183,10 @@ def test_a_store_that_restarts_under_open_streams(stream: Stream) -> None:
         time.sleep(1)
         waiting = serving.follow()  # it opens all the same, and is told when the store is back
         store.restart()
-        end = time.monotonic() + 10
-        while time.monotonic() < end:
-            try:
-                presence.mark_online("bob")
-                break
-            except herenow.StoreError:
-                time.sleep(0.05)
+        once_back(partial(presence.mark_online, "bob"))
         for one in (*open_ones, waiting):
-            one.until(partial(knows, one, {"bob"}), 20)
-        presence.mark_online("carol")
+            one.until(partial(knows, one, {"bob"}), 60)
+        once_back(partial(presence.mark_online, "carol"))
         for one in (open_ones[0], open_ones[2], waiting):
             one.until_told("join", "carol")
             assert one.room().online == {"bob", "carol"}

@@ -7,9 +7,9 @@ from functools import partial
 from pathlib import Path
 
 import herenow
-from tests.servers import poll
 from tests.service.conftest import Stream
 from tests.service.following import Following, raw
+from tests.waiting import poll
 
 
 def test_it_stops_within_two_seconds_with_streams_open(
@@ -32,7 +32,7 @@ def test_a_client_that_goes_is_noticed(stream: Stream) -> None:
     poll(lambda: serving.count()["open"] == 5, "five")
     for one in followings:
         one.close()
-    poll(lambda: serving.count()["open"] == 0, "none", 2)
+    poll(lambda: serving.count()["open"] == 0, "none", 20)
     told = serving.count()
     assert (told["opened"], told["ended"], told.get("cut", 0)) == (5, 5, 0)
     assert told["feeds"] == []

@@ -13,10 +13,11 @@ import pytest
 
 import herenow
 from herenow.names import KINDS
-from tests.servers import Server, poll
+from tests.servers import Server
 from tests.service.conftest import Stream, Streaming
 from tests.service.following import Following, Knowledge
 from tests.service.test_stream_clients import Writers
+from tests.waiting import poll
 
 SETTINGS = {"every_event_below": 10, "counts_only_from": 30, "interval": 0.1}
 WATCHED = [f"u{i}" for i in range(0, 50, 10)]

@@ -5,9 +5,10 @@ from functools import partial
 
 import herenow
 from herenow.names import KINDS
-from tests.servers import Server, poll
+from tests.servers import Server
 from tests.service.conftest import Stream
 from tests.service.following import raw
+from tests.waiting import poll
 
 
 def test_it_begins_with_a_snapshot_and_goes_on_with_events(

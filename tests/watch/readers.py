@@ -22,14 +22,14 @@ class Reader:
             runner.run(events.__aenter__())
         self.last: herenow.Event | None = None
 
-    def batch(self, seconds: float = 10) -> list[herenow.Event]:
+    def batch(self, seconds: float = 60) -> list[herenow.Event]:
         """What comes within so many seconds, as soon as anything does."""
         made = self.events.batch(seconds)
         batch: list[herenow.Event] = made if self._runner is None else self._runner.run(made)
         self.last = batch[-1] if batch else self.last
         return batch
 
-    def take(self, count: int, seconds: float = 10) -> list[herenow.Event]:
+    def take(self, count: int, seconds: float = 60) -> list[herenow.Event]:
         """So many events; fewer when they do not come."""
         events: list[herenow.Event] = []
         until = time.monotonic() + seconds
@@ -37,7 +37,7 @@ class Reader:
             events += self.batch(left)
         return events
 
-    def brief(self, count: int, seconds: float = 10) -> list[tuple[str, str | None]]:
+    def brief(self, count: int, seconds: float = 60) -> list[tuple[str, str | None]]:
         """The same, as type and user."""
         return [(one.type, one.user) for one in self.take(count, seconds)]
 

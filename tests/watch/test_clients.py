@@ -11,7 +11,8 @@ import valkey
 import valkey.asyncio
 
 import herenow
-from tests.servers import Server, poll
+from tests.servers import Server
+from tests.waiting import poll
 
 ANSWERS: list[dict[str, Any]] = [{}, {"protocol": 3, "decode_responses": True}]
 

@@ -18,7 +18,8 @@ from herenow.watching.contact import Contact
 from tests.conftest import SERVER, Clock
 from tests.core.programs import start
 from tests.core.sides import SIDES
-from tests.servers import Server, binary, poll, start_server
+from tests.servers import Server, binary, start_server
+from tests.waiting import poll
 from tests.watch.readers import Reader, watching
 from tests.watch.test_trouble import insist
 

@@ -11,7 +11,8 @@ import pytest
 import herenow
 from tests.conftest import Clock
 from tests.core.sides import SIDES
-from tests.servers import Server, poll
+from tests.servers import Server
+from tests.waiting import poll
 from tests.watch.readers import Watching, apply, watching
 
 STREAM = "herenow:{site}:events"
