@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from typing import Any, Self
 
@@ -52,7 +52,9 @@ def ours(stage: Stage, **settings: Any) -> Iterator[tuple[psutil.Process, int]]:
 class Crowd:
     """Clients on sockets, read by one thread: ``seen`` events of each, when which user was told of."""
 
-    def __init__(self, port: int, room: str, count: int, *, parsed: int) -> None:
+    def __init__(
+        self, port: int, room: str, count: int, *, parsed: int, present: bool = False
+    ) -> None:
         self._ready = selectors.DefaultSelector()
         self._tails: dict[int, bytes] = {}
         self._parsed: set[int] = set()
@@ -63,7 +65,10 @@ class Crowd:
         self.ends = []
         for i in range(count):
             end = socket.create_connection(("127.0.0.1", port))
-            end.sendall(f"GET /events?room={room} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+            who = f"&who=user-{i}&session=tab" if present else ""
+            end.sendall(
+                f"GET /events?room={room}{who} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
+            )
             self.ends.append(end)
             self._tails[end.fileno()] = b""
             self._ready.register(end, selectors.EVENT_READ)
@@ -75,7 +80,11 @@ class Crowd:
     def _read(self) -> None:
         while self._open:
             for key, _ in self._ready.select(0.2):
-                data = key.fileobj.recv(1 << 18)  # type: ignore[union-attr]
+                data = b""
+                with suppress(ConnectionResetError):  # a service that stops may cut it
+                    data = key.fileobj.recv(1 << 18)  # type: ignore[union-attr]
+                if not data:
+                    self._ready.unregister(key.fileobj)
                 self.bytes += len(data)
                 number = key.fd
                 whole = self._tails[number] + data
@@ -209,11 +218,15 @@ def thousand_p99(stage: Stage) -> Measured:
     return Measured(percentile(ratios, 99), note)
 
 
+def _many_files() -> None:
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
+
+
 @cache
 def _idle(stage: Stage) -> tuple[float, float, str]:
     """Bytes a stream, the share of a core of all, and what stands behind it."""
-    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
+    _many_files()
     stage.room("idle-streams", 20)
     with ours(stage) as (process, port):
         with Crowd(port, "idle-streams", 1, parsed=0) as crowd:
@@ -239,6 +252,32 @@ def idle_memory(stage: Stage) -> Measured:
 def idle_cores(stage: Stage) -> Measured:
     _, share, note = _idle(stage)
     return Measured(share, note)
+
+
+@row("5,000 streams of people: all have left after SIGTERM", "s", must=None, aim=2)
+def stop(stage: Stage) -> Measured:
+    """A session each; the service's end is their leave."""
+    _many_files()
+    there = stage.presence.room("stopped")
+    with (
+        ours(stage) as (process, port),
+        Crowd(port, "stopped", IDLE, parsed=0, present=True) as crowd,
+    ):
+        end = time.monotonic() + 120
+        while (came := there.count_online_users()) < IDLE and time.monotonic() < end:
+            time.sleep(0.2)
+        _settled(crowd)
+        began = time.perf_counter()
+        process.send_signal(signal.SIGTERM)
+        gone: float | None = None
+        while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+            if gone is None and not there.count_online_users():
+                gone = time.perf_counter() - began
+            time.sleep(0.01)
+        ended = time.perf_counter() - began
+    left = there.count_online_users()
+    note = f"{came - left:,} of {came:,}; the process ended after {ended:.2f} s"
+    return Measured(ended if gone is None else gone, note)
 
 
 STREAMS = 100

@@ -162,10 +162,12 @@ class AsyncPresence:
             except StoreError as error:
                 _log.warning("a session ends by itself, within the window: %s", error)
 
-    async def _end_sessions(self, ended: Iterable[tuple[str, str, str]]) -> None:
-        """End many sessions at once, for the service; what the store does not take ends by itself."""
+    async def _end_sessions(
+        self, ended: Iterable[tuple[str, str, str]]
+    ) -> list[tuple[str, str, str]]:
+        """End many sessions at once, for the service; those that the store did not take."""
         await self.flush()
-        await self._engine.run(self._core.end_sessions(ended))
+        return await self._engine.run(self._core.end_sessions(ended))
 
     @property
     def beat_seconds(self) -> float:

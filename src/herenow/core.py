@@ -43,6 +43,7 @@ DEFAULT_RETENTION: Final = 30 * 86_400.0
 DEFAULT_HISTORY: Final = 31 * 86_400_000
 DEFAULT_TIMEOUT: Final = 0.25
 _SCOPES_KEPT: Final = 10_000
+_ENDED_AT_ONCE: Final = 250
 _FLUSH_AT_MOST: Final = 0.5
 _FLUSH_OF_NEW_ROOM: Final = 0.05
 
@@ -381,14 +382,38 @@ class Core:
         self.throttle.clear_user(name)
         return sum(bool(answer(outcome).result) for outcome in outcomes)
 
-    def end_sessions(self, ended: Iterable[tuple[str, str, str]]) -> Plan[None]:
-        """End sessions, each of a room, a user and a name that are clean: one round trip (a node)."""
-        each = [(self.room(room), user, session) for room, user, session in ended]
-        for scope, user, _ in each:
-            self.throttle.clear(scope.room, user)
-        yield from self.memory.write([(one[0], partial(_leaving, *one)) for one in each])
-        for scope, user, _ in each:  # a mark may have raced with it
-            self.throttle.clear(scope.room, user)
+    def end_sessions(
+        self, ended: Iterable[tuple[str, str, str]]
+    ) -> Plan[list[tuple[str, str, str]]]:
+        """End sessions, each of a room, a user and a name that are clean; those the store did not take.
+
+        One round trip (a node).
+        """
+        each: dict[Scope, list[tuple[str, str | None]]] = {}
+        for room, user, session in ended:
+            each.setdefault(self.room(room), []).append((user, session))
+        parts = [
+            (scope, part)
+            for scope, many in each.items()
+            for part in marking.chunks(many, _ENDED_AT_ONCE)
+        ]
+        writes: list[Write] = [
+            (scope, partial(_naming, marking.end, scope, part)) for scope, part in parts
+        ]
+        self._clear(each)
+        outcomes = yield from self.memory.write(writes)
+        self._clear(each)  # a mark may have raced with it
+        return [
+            (scope.room, user, session or "")
+            for (scope, part), outcome in zip(parts, outcomes, strict=False)
+            if isinstance(outcome, StoreError)
+            for user, session in part
+        ]
+
+    def _clear(self, each: Mapping[Scope, Iterable[tuple[str, str | None]]]) -> None:
+        for scope, many in each.items():
+            for user, _ in many:
+                self.throttle.clear(scope.room, user)
 
     def room_counts(self, wanted: Iterable[object]) -> Plan[dict[str, Counts]]:
         """Count several rooms: one round trip a node."""

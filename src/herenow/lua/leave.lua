@@ -1,7 +1,8 @@
--- Leave: end one session of a user, or everything of hers.
+-- Leave: end sessions of up to 1,000 users, one each or everything of hers.
 --
--- KEYS and ARGV 1-8: see parts/room.lua. ARGV: 9 user, 10 'all' | 'session', 11 the session
--- Reply: {1 when this made her offline, ... (see close())}
+-- KEYS and ARGV 1-8: see parts/room.lua. ARGV, from 9 on three for each: user, 'all' | 'session', the session;
+--   a user may come several times
+-- Reply: {how many this made offline, ... (see close())}
 --#include parts/room.lua
 --#include parts/sessions.lua
 --#include parts/users.lua
@@ -34,11 +35,22 @@ local function end_session(record, name)
 end
 
 --#include parts/open.lua
+local users, index = {}, {}
+for i = 9, #ARGV, 3 do
+  local user = ARGV[i]
+  if not index[user] then
+    users[#users + 1] = user
+    index[user] = #users
+  end
+end
 settle()
-sweep(10)
-local records = load({ARGV[9]})
-local left
-if ARGV[10] == 'all' then left = leave(records[1], now) else left = end_session(records[1], ARGV[11]) end
+sweep(math.max(10, math.min(SWEPT_AT_MOST, #users)))
+local records, left = load(users), 0
+for i = 9, #ARGV, 3 do
+  local record, ended = records[index[ARGV[i]]], nil
+  if ARGV[i + 1] == 'all' then ended = leave(record, now) else ended = end_session(record, ARGV[i + 2]) end
+  if ended then left = left + 1 end
+end
 save(records)
 trim()
-return close(left and 1 or 0)
+return close(left)

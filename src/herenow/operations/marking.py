@@ -242,9 +242,9 @@ _OWN_ARGUMENTS: Final = 9
 """What stands before the sightings of a touch: what all writing scripts are told, and how it is said."""
 
 
-def chunks(marks: Sequence[M]) -> list[Sequence[M]]:
+def chunks(marks: Sequence[M], most: int = MOST_AT_ONCE) -> list[Sequence[M]]:
     """Split marks, or users, into what one script call takes."""
-    return [marks[i : i + MOST_AT_ONCE] for i in range(0, len(marks), MOST_AT_ONCE)]
+    return [marks[i : i + most] for i in range(0, len(marks), most)]
 
 
 def leave(
@@ -252,6 +252,16 @@ def leave(
 ) -> Operation[Written]:
     """End one session of a user, or (None) everything of hers."""
     name = names.clean_user(user)
-    what = ("all", "") if session is None else ("session", names.clean_session(session))
+    ended = None if session is None else names.clean_session(session)
+    return end(scope, [(name, ended)], naming=naming)
+
+
+def end(
+    scope: Scope, ended: Sequence[tuple[str, str | None]], *, naming: bool = False
+) -> Operation[Written]:
+    """End at most `MOST_AT_ONCE` sessions, each of a user and a clean name; None is all of hers."""
     keys, args = scope.writing(naming=naming)
-    return Operation(lua.load("leave"), keys, (*args, name, *what), read_written)
+    told: list[str] = []
+    for user, session in ended:
+        told += (user, "all", "") if session is None else (user, "session", session)
+    return Operation(lua.load("leave"), keys, (*args, *told), read_written)

@@ -8,7 +8,6 @@ import asyncio
 import logging
 import secrets
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from time import monotonic
 from typing import Final
@@ -20,7 +19,9 @@ from herenow.errors import StoreError, TooManySessions
 
 _log: Final = logging.getLogger("herenow")
 _AT_ONCE: Final = 32
-_ENDED_AT_ONCE: Final = 200
+_ENDED_AT_ONCE: Final = 1000
+_TRIES: Final = 3
+_PAUSE: Final = 0.1
 _AGAIN: Final = 1.0
 _STEP: Final = 0.25
 _OWN: Final = 9
@@ -131,13 +132,30 @@ class Attendances:
             raise
 
     async def end(self, attendance: Attendance) -> None:
-        """End a stream's sessions, with those of all that end meanwhile."""
+        """End a stream's sessions, with those of all that end meanwhile.
+
+        What the store does not take is told a few times; then it ends by itself, within the window.
+        """
         self._ended += attendance.sessions
         async with self._ending:
+            tries = 0
             while self._ended:
-                ended, self._ended = self._ended[:_ENDED_AT_ONCE], self._ended[_ENDED_AT_ONCE:]
-                with suppress(StoreError):  # they end by themselves, within the window
-                    await self._presence._end_sessions(ended)  # noqa: SLF001 - for the service
+                missed = await self._drain()
+                tries += 1
+                if missed and tries < _TRIES:
+                    await asyncio.sleep(_PAUSE)
+                    self._ended += missed
+
+    async def _drain(self) -> list[tuple[str, str, str]]:
+        """End all that are to be; those that the store did not take."""
+        missed: list[tuple[str, str, str]] = []
+        while self._ended:
+            ended, self._ended = self._ended[:_ENDED_AT_ONCE], self._ended[_ENDED_AT_ONCE:]
+            try:
+                missed += await self._presence._end_sessions(ended)  # noqa: SLF001 - for the service
+            except StoreError:
+                missed += ended
+        return missed
 
     async def end_all(self) -> None:
         """End all sessions, of streams that are still open too."""
