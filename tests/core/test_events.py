@@ -155,3 +155,19 @@ def test_the_counter_of_a_new_room_starts_at_the_time(
     presence.mark_online("alice")
     seconds, _ = server.control.time()
     assert 0 <= int(told(server)[0].event.id) - int(seconds) * 1000 < 10_000
+
+
+def test_each_event_of_an_entry_has_its_own_moment_or_that_of_the_entry() -> None:
+    said = "tm\tann\t5000\ntm\tbob\t5000\njm\tcy\nug\tdan\t\ttab\t1\t{}\tm\ntm\teve\t6000"
+    entry = ("9-0", ["at", "9000", "told", "5", "events", said])
+    events = [one.event for one in read_entry(entry, "site")]
+    assert [(one.id, one.user, one.at.timestamp()) for one in events] == [
+        ("5", "ann", 5),
+        ("6", "bob", 5),
+        ("7", "cy", 9),
+        ("8", "dan", 9),
+        ("9", "eve", 6),
+    ]
+    dan = events[3]
+    assert (dan.session, dan.away, dan.info, dan.was) == ("tab", True, {}, "member")
+    assert (events[2].session, events[2].away, events[2].info) == (None, None, None)

@@ -6,7 +6,7 @@ outsider they are a leave and a join. Owns what an event id means (`Place`): cal
 
 import json
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final, Literal, NamedTuple, Self
 
 from herenow import keys, lua
@@ -23,10 +23,14 @@ _TYPES: Final[dict[str, tuple[_Type, _Reason | None]]] = {
     "t": ("leave", "timeout"),
     "u": ("update", None),
 }
+_WHAT: Final = {
+    f"{letter}{kind}": (*told, KIND_OF[kind]) for letter, told in _TYPES.items() for kind in "mhgb"
+}
+_SAYING: Final = 5
+"""How many fields follow the user where an event says anything of her session: as few as one else."""
 
 
-@dataclass(frozen=True, slots=True)
-class StoredEvent:
+class StoredEvent(NamedTuple):
     """An event as it is stored, with the kind that the user was of where that changed."""
 
     event: Event
@@ -105,30 +109,35 @@ def read_entry(entry: Any, room: str, tail: str = "") -> list[StoredEvent]:
     values = dict(zip(texts(fields[::2]), texts(fields[1::2]), strict=True))
     records = values["events"].split("\n")
     first = int(text(entry_id).partition("-")[0]) - len(records) + 1
-    return [
-        _read_record(record, number, values["at"], room, tail)
-        for number, record in enumerate(records, first)
-    ]
-
-
-def _read_record(record: str, number: int, entry_at: str, room: str, tail: str) -> StoredEvent:
-    fields = record.split("\t")
-    what, user, at, session, away, info, was = fields + [""] * (7 - len(fields))
-    event_type, reason = _TYPES[what[0]]
-    event = Event(
-        id=f"{number}{tail}",
-        type=event_type,
-        room=room,
-        user=user,
-        kind=KIND_OF[what[1]],
-        at=moment(int(at or entry_at)),
-        reason=reason,
-        away=away == "1" if away else None,
-        session=session if away else None,
-        info=(json.loads(info) if info else {}) if away else None,
-        was=KIND_OF[was] if was else None,
-    )
-    return StoredEvent(event, event.was, number, int(at or entry_at))
+    found, made_of, at = [], "", 0
+    for number, record in enumerate(records, first):
+        what, user, *said = record.split("\t")
+        own = (said and said[0]) or values["at"]
+        if own != made_of:  # what came together is often of one moment, which is then made once
+            made_of, at = own, int(own)
+            when = moment(at)
+        event_type, reason, kind = _WHAT[what]
+        event_id = f"{number}{tail}"
+        if len(said) < _SAYING:
+            event = Event(event_id, event_type, room, user, kind, when, reason)
+            found.append(StoredEvent(event, None, number, at))
+        else:
+            _, session, away, info, was = said
+            event = Event(
+                event_id,
+                event_type,
+                room,
+                user,
+                kind,
+                when,
+                reason,
+                away=away == "1",
+                session=session,
+                info=json.loads(info) if info else {},
+                was=KIND_OF[was] if was else None,
+            )
+            found.append(StoredEvent(event, event.was, number, at))
+    return found
 
 
 def as_outsider(stored: StoredEvent) -> Event | None:

@@ -11,7 +11,7 @@ local swept_seen
 local function joined_early(user, kind, at, seen)
   if not swept_seen then
     swept_seen = {}
-    for _, one in ipairs(swept_out) do swept_seen[one[1]] = one[3] end
+    for i, one in ipairs(swept_out.user) do swept_seen[one] = swept_out.score[i] end
   end
   local was = seen or swept_seen[user]
   early[#early + 1] = {from = math.max(at, was and was + window_before or 0), kind = kind, by = 1}
@@ -48,14 +48,14 @@ local function count_early()
   -- one count serves all moments between which nobody expires
   local gone, extra, base, base_until = {m = 0, h = 0, g = 0, b = 0}, {m = 0, h = 0, g = 0, b = 0}, nil, nil
   local place = 1
-  for _, one in ipairs(swept_out) do gone[one[2]] = gone[one[2]] + 1 end
+  for _, kind in ipairs(swept_out.kind) do gone[kind] = gone[kind] + 1 end
   for i, one in ipairs(early) do
     extra[one.kind] = extra[one.kind] + one.by
     local following = early[i + 1]
     if one.from < now and one.by > 0 and not (following and following.from == one.from) then
       local at = one.from
-      while swept_out[place] and swept_out[place][3] <= at - window do
-        local kind = swept_out[place][2]
+      while swept_out.score[place] and swept_out.score[place] <= at - window do
+        local kind = swept_out.kind[place]
         gone[kind] = gone[kind] - 1
         place = place + 1
       end

@@ -49,7 +49,7 @@ local grown = {}         -- keys that were added to: they may be new, and want a
 local counted            -- somebody joined or changed kind: compare the peaks
 local hole = 0           -- 1: a number that no event has, so that whoever watches starts over
 local pending            -- 1: a longer window waits until those expired by the old one are swept
-local swept_out          -- who was swept, in the order in which they expired: {user, kind, score}
+local swept_out          -- who was swept, in the order in which they expired: lists of the user, kind and score
 local card               -- how many are in each key; of those that only grow here, at least one more or less
 local peaks, peaked      -- the most ever; which of them are new, and when
 local fields = {}        -- of meta, to be written
@@ -105,18 +105,22 @@ local function sweep(most)
     end
   end
   if #kinds == 0 then return 0 end
-  local last, users = {m = {}, h = {}}, {}
-  while #users < most do
+  local last, users, of_kind, scores = {m = {}, h = {}}, swept_out.user, swept_out.kind, swept_out.score
+  local before, n, told_before = #users, #users, #told
+  local score_before, tail
+  while n - before < most do
     local first = kinds[1]
     for i = 2, #kinds do
       if (head[kinds[i]] or math.huge) < (head[first] or math.huge) then first = kinds[i] end
     end
-    if not head[first] then break end
+    local score = head[first]
+    if not score then break end
     local found, i, left = due[first], place[first], last[first]
     local user = found[i]
-    told[#told + 1] = 't' .. first .. '\t' .. user .. '\t' .. int(head[first] + window)
-    users[#users + 1] = user
-    swept_out[#swept_out + 1] = {user, first, head[first]}
+    if score ~= score_before then score_before, tail = score, '\t' .. int(score + window) end
+    n = n + 1
+    told[told_before + n - before] = 't' .. first .. '\t' .. user .. tail
+    users[n], of_kind[n], scores[n] = user, first, score
     if left then
       left[i], left[i + 1] = found[i + 1], user
     end
@@ -128,8 +132,8 @@ local function sweep(most)
   end
   add(LAST.m, last.m)
   add(LAST.h, last.h)
-  if card[SESSIONS] > 0 then remove('HDEL', SESSIONS, users) end
-  return #users
+  if card[SESSIONS] > 0 then remove('HDEL', SESSIONS, {unpack(users, before + 1)}) end
+  return n - before
 end
 
 -- Forget what the retention is over for, and leaves longer ago than the window.
