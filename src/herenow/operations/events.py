@@ -109,13 +109,13 @@ def read_entry(entry: Any, room: str, tail: str = "") -> list[StoredEvent]:
     values = dict(zip(texts(fields[::2]), texts(fields[1::2]), strict=True))
     records = values["events"].split("\n")
     first = int(text(entry_id).partition("-")[0]) - len(records) + 1
-    found, made_of, at = [], "", 0
+    made_of = values["at"]
+    at, when, found = int(made_of), moment(int(made_of)), []
     for number, record in enumerate(records, first):
         what, user, *said = record.split("\t")
         own = (said and said[0]) or values["at"]
         if own != made_of:  # what came together is often of one moment, which is then made once
-            made_of, at = own, int(own)
-            when = moment(at)
+            made_of, at, when = own, int(own), moment(int(own))
         event_type, reason, kind = _WHAT[what]
         event_id = f"{number}{tail}"
         if len(said) < _SAYING:
