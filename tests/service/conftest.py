@@ -81,16 +81,21 @@ def serve(server: Server, tmp_path: Path) -> Iterator[Serve]:
 
 
 class Process:
-    """A `herenow serve` that runs, at ``address``."""
+    """A `herenow serve` that runs, at ``address``; ``by`` is the program that starts it."""
 
     def __init__(
-        self, place: Path, url: str, options: tuple[str, ...], more: dict[str, str]
+        self,
+        place: Path,
+        url: str,
+        options: tuple[str, ...],
+        more: dict[str, str],
+        by: tuple[str, ...] = (),
     ) -> None:
         settings = {"HERENOW_SECRET": SECRET, "HERENOW_API_KEY": API_KEY, "HERENOW_URL": url}
         self.log = place / f"serve-{id(self)}.log"
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "herenow", "serve", "--port", "0", *options],
+                [*by, sys.executable, "-m", "herenow", "serve", "--port", "0", *options],
                 stdout=subprocess.PIPE,
                 stderr=log,
                 cwd=place,

@@ -48,6 +48,8 @@ def serve(
     import uvicorn
 
     from herenow.service import create_app
+    from herenow.service.connections import taking
+    from herenow.service.streaming import StreamSettings
     from herenow.settings import make_presence
 
     settings = settings_for(url, prefix, buffered=False, resolution=0)
@@ -63,7 +65,7 @@ def serve(
         create_app(presence, warn=False),
         host=host,
         port=port,
-        http="h11",  # the one whose request heads are bounded
+        http=taking(StreamSettings().max_streams),
         h11_max_incomplete_event_size=_MOST_OF_A_HEAD,
         ws="none",
         lifespan="on",
