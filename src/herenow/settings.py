@@ -9,7 +9,6 @@ that `make_presence` looks for the embedded server's program where no store is n
 
 import logging
 import os
-import re
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
@@ -17,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
-from herenow import connection, names
+from herenow import names, values
 from herenow.core import DEFAULT_TIMEOUT, DEFAULT_WINDOW
 from herenow.errors import StoreUnavailable
 from herenow.presence import Presence
@@ -26,139 +25,6 @@ from herenow.tokens import clean_secret
 _log: Final = logging.getLogger("herenow")
 _PREFIX: Final = "HERENOW_"
 _MINUTES: Final = "ONLINE_LAST_MINUTES"
-_DURATION: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)([smhd]?)")
-_UNITS: Final = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
-_YES: Final = ("1", "true", "yes", "on")
-_NO: Final = ("0", "false", "no", "off")
-_SECRET_LENGTH: Final = 16
-_MOST: Final = 10_000_000
-_VISIBLE: Final = re.compile(r"[!-~]{1,1024}")
-_ORIGIN: Final = re.compile(r"https?://[a-z0-9.\-\[\]:]+")
-_ADDRESS: Final = re.compile(r"https?://[^\s/?#]+(/[^\s?#]*)?")
-_RATE: Final = re.compile(r"([1-9][0-9]{0,8})/(second|minute|hour)")
-_PATH: Final = re.compile(r"/[^\s<>?#]*")  # < begins a variable part in the frameworks' rules
-
-
-# ------------------------------------------------------------ how a value is read
-
-
-def _seconds(value: object) -> Any:
-    if isinstance(value, str):
-        match = _DURATION.fullmatch(value.strip())
-        if match is None:
-            raise ValueError(
-                f"a duration is seconds, or a number with s, m, h or d, as 5m or 30d, not {value!r}"
-            )
-        return float(match[1]) * _UNITS[match[2]]
-    return value  # a number or a timedelta, or what `names` refuses
-
-
-def _duration(what: str) -> Callable[[object], float]:
-    return lambda value: names.milliseconds(_seconds(value), what) / 1000
-
-
-def clean_duration(value: object, what: str) -> float:
-    """Read a duration as every setting does: seconds, or ``90s``, ``5m``, ``2h``, ``30d``."""
-    return _duration(what)(value)
-
-
-def _resolution(value: object) -> float:
-    return names.age_milliseconds(_seconds(value), "a resolution") / 1000
-
-
-def _history(value: object) -> bool | float:
-    try:
-        return _boolean(value)
-    except ValueError:
-        return names.milliseconds(_seconds(value), "a history") / 1000
-
-
-def _minutes(value: object) -> float:
-    text = value.strip() if isinstance(value, str) else value
-    if isinstance(text, str) and not text.endswith(("s", "m", "h", "d")):
-        text = _seconds(text)
-    if isinstance(text, bool) or not isinstance(text, int | float):
-        raise ValueError(f"a number of minutes, not {value!r}")
-    return names.milliseconds(text * 60, "a window") / 1000
-
-
-def _url(value: object) -> str:
-    if not isinstance(value, str):  # not repeated: it may be a URL of bytes, with a password
-        raise ValueError(f"a store's URL is a str, not {type(value).__name__}")
-    connection.check_url(value)
-    return value
-
-
-def _boolean(value: object) -> bool:
-    said = str(value).lower() if isinstance(value, bool | int | str) else None
-    if said in _YES or said in _NO:
-        return said in _YES
-    raise ValueError(f"true or false (1, yes, on; 0, no, off), not {value!r}")
-
-
-def _page(value: object) -> str | None:
-    if isinstance(value, str) and _PATH.fullmatch(value):
-        return value
-    try:
-        return "/online" if _boolean(value) else None
-    except ValueError:
-        raise ValueError(
-            f"true, false or a path that begins with / and has no blank, < > ? or #, not {value!r}"
-        ) from None
-
-
-def _api_key(value: object) -> str:
-    if isinstance(value, str) and len(value) >= _SECRET_LENGTH and _VISIBLE.fullmatch(value):
-        return value
-    raise ValueError(  # not repeated
-        f"an API key is at least {_SECRET_LENGTH} visible ASCII characters, kept to your servers"
-    )
-
-
-def _origins(value: object) -> tuple[str, ...]:
-    listed = value.split(",") if isinstance(value, str) else value
-    if isinstance(listed, list | tuple | set | frozenset):
-        origins = tuple(one.strip() if isinstance(one, str) else one for one in listed)
-        if all(isinstance(one, str) and _ORIGIN.fullmatch(one) for one in origins):
-            return origins
-    raise ValueError(
-        f"origins, as a list or with commas between, as https://example.org, not {value!r}"
-    )
-
-
-def _rate(value: object) -> str | None:
-    if isinstance(value, str) and (match := _RATE.fullmatch(value.strip())):
-        return f"{int(match[1])}/{match[2]}"
-    try:
-        if not _boolean(value):
-            return None
-    except ValueError:
-        pass
-    raise ValueError(f"a rate as 20/second or 600/minute, or false for none, not {value!r}")
-
-
-def _address(value: object) -> str:
-    if isinstance(value, str) and _ADDRESS.fullmatch(value.rstrip("/")):
-        return value.rstrip("/")
-    raise ValueError(f"an address as https://example.org/presence, not {value!r}")
-
-
-def _paths(value: object) -> tuple[str, ...]:
-    listed = value.split(",") if isinstance(value, str) else value
-    if isinstance(listed, list | tuple | set | frozenset):
-        paths = tuple(one.strip() if isinstance(one, str) else one for one in listed)
-        if all(isinstance(one, str) and one.startswith(("/", "*")) for one in paths):
-            return paths
-    raise ValueError(
-        f"paths, as a list or with commas between, that begin with / or *, not {value!r}"
-    )
-
-
-def _number(value: object) -> int:
-    number = int(value) if isinstance(value, str) and value.strip().isdecimal() else value
-    if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number <= _MOST:
-        raise ValueError(f"a whole number from 0 to {_MOST}, not {value!r}")
-    return number
 
 
 def _setting(
@@ -180,7 +46,7 @@ class Settings:
 
     url: str | None = _setting(
         None,
-        _url,
+        values.url,
         "none",
         "the store, as `redis://localhost:6379/0`; in debug and testing, where none is set and "
         "`herenow[embedded]` is installed, the embedded store in `instance/herenow`",
@@ -188,58 +54,58 @@ class Settings:
     prefix: str = _setting("herenow:", names.clean_prefix, "herenow:", "what every key begins with")
     window: float | None = _setting(
         None,
-        _duration("a window"),
+        values.duration("a window"),
         "5m",
         "how long a sighting keeps a user online; where it is not set, the recipe's "
         "`ONLINE_LAST_MINUTES` is read; stored in the room",
     )
     retention: float | None = _setting(
         None,
-        _duration("a retention"),
+        values.duration("a retention"),
         "30d",
         "how long a member's last activity is remembered; stored in the room",
     )
     resolution: float | None = _setting(
         None,
-        _resolution,
+        values.resolution,
         "window / 60",
         "how long a repeat sighting is dropped in the process, without a round trip; 0 is exact",
     )
     buffered: bool = _setting(
         default=True,
-        read=_boolean,
+        read=values.boolean,
         shown="true",
         meaning="marks wait in the process and are sent in batches, twice a second",
     )
     history: bool | float | None = _setting(
         None,
-        _history,
+        values.history,
         "31d",
         "how long the history of `site`, and who was there on a day, are kept; true or false; other "
         "rooms keep one where this is set, or `room(history=)` says so; stored in the room",
     )
     timeout: float = _setting(
         DEFAULT_TIMEOUT,
-        _duration("a timeout"),
+        values.duration("a timeout"),
         "0.25",
         "how long one wait for the store may take",
     )
     online_url: str | None = _setting(
         None,
-        _page,
+        values.page_path,
         "false",
         "the page of who is online, as text (the recipe's `Online: alice, bob`), JSON or HTML by "
         "`Accept`: a path, or true for `/online`",
     )
     enabled: bool = _setting(
         default=True,
-        read=_boolean,
+        read=values.boolean,
         shown="true",
         meaning="false marks nobody and asks no store, which need not be named: all is unknown",
     )
     exclude: tuple[str, ...] = _setting(
         (),
-        _paths,
+        values.paths,
         "none",
         "paths that mark nobody, beside static files: `/healthz, /api/*`",
     )
@@ -252,40 +118,75 @@ class Settings:
     )
     api_key: str | None = _setting(
         None,
-        _api_key,
+        values.api_key,
         "none",
         "what servers show to the service, which gives them every right; at least 16 characters",
         of="service",
     )
     cors: tuple[str, ...] = _setting(
         (),
-        _origins,
+        values.origins,
         "none",
         "the origins whose pages may ask the service: `https://example.org, https://example.net`",
         of="service",
     )
     rate_limit: str | None = _setting(
         "20/second",
-        _rate,
+        values.rate,
         "20/second",
         "how often one token may ask the service, and an address ten times as often; false for no limit",
         of="service",
     )
+    stream_every_event_below: int = _setting(
+        100,
+        values.count,
+        "100",
+        "a stream tells each event of a room with fewer online; with more, what changed in an interval",
+        of="service",
+    )
+    stream_counts_only_from: int = _setting(
+        10_000,
+        values.count,
+        "10000",
+        "a stream tells of a room with so many online how many they are, and no more who",
+        of="service",
+    )
+    stream_interval: float = _setting(
+        1.0,
+        values.duration("an interval"),
+        "1s",
+        "the time between two diffs, or two counts, of a room in a stream",
+        of="service",
+    )
+    stream_heartbeat: float = _setting(
+        15.0,
+        values.duration("a heartbeat"),
+        "15s",
+        "after so long without anything to tell, a stream says that it lives",
+        of="service",
+    )
+    max_streams: int = _setting(
+        10_000,
+        values.count,
+        "10000",
+        "how many streams one process has open at most; one more is told to come back",
+        of="service",
+    )
     service_url: str | None = _setting(
         None,
-        _address,
+        values.address,
         "none",
         "where browsers find the service, as `https://example.org/presence`",
     )
     max_guests: int = _setting(
         50_000,
-        _number,
+        values.number,
         "50000",
         "how many guests and bots a process keeps online at once; more are not marked",
     )
     max_rooms: int = _setting(
         10_000,
-        _number,
+        values.number,
         "10000",
         "how many rooms beside `site` a process keeps anybody in at once; more are not marked",
     )
@@ -294,6 +195,10 @@ class Settings:
         window = DEFAULT_WINDOW if self.window is None else self.window
         if self.resolution is not None and self.resolution >= window:
             raise ValueError("HERENOW_RESOLUTION: a resolution is shorter than HERENOW_WINDOW")
+        if self.stream_counts_only_from < self.stream_every_event_below:
+            raise ValueError(
+                "HERENOW_STREAM_COUNTS_ONLY_FROM is not below HERENOW_STREAM_EVERY_EVENT_BELOW"
+            )
 
 
 def variable(name: str) -> str:
@@ -324,7 +229,7 @@ def read_settings(
     for name, read in known.items():
         readers = {variable(name): read}
         if name == "window":
-            readers[_MINUTES] = _minutes  # only where the setting itself is nowhere set
+            readers[_MINUTES] = values.minutes  # only where the setting itself is nowhere set
         for key, where, value in (
             (key, where, source.get(key)) for key in readers for where, source in sources
         ):

@@ -131,6 +131,10 @@ def test_the_pages_path(value: object, path: str | None) -> None:
         ("HERENOW_MAX_GUESTS", "many", "a whole number"),
         ("HERENOW_MAX_ROOMS", True, "a whole number"),
         ("HERENOW_MAX_ROOMS", 1.5, "a whole number"),
+        ("HERENOW_MAX_STREAMS", 0, "a whole number from 1"),
+        ("HERENOW_STREAM_INTERVAL", "0", "an interval is more than 0 seconds"),
+        ("HERENOW_STREAM_HEARTBEAT", "often", "with s, m, h or d"),
+        ("HERENOW_STREAM_COUNTS_ONLY_FROM", "99", "not below HERENOW_STREAM_EVERY_EVENT_BELOW"),
         ("ONLINE_LAST_MINUTES", "5m", "a number of minutes"),
         ("ONLINE_LAST_MINUTES", True, "a number of minutes"),
         ("ONLINE_LAST_MINUTES", 0, "more than 0 seconds"),
@@ -192,7 +196,10 @@ def shown(default: str) -> str:
 OF_A_SITE = [one.name for one in fields(Settings) if one.metadata["of"] == "all"]
 
 
-@pytest.mark.parametrize("name", ["api_key", "cors", "rate_limit"])
+OF_THE_SERVICE = [one.name for one in fields(Settings) if one.metadata["of"] == "service"]
+
+
+@pytest.mark.parametrize("name", OF_THE_SERVICE)
 def test_what_the_service_alone_does_is_no_setting_of_a_site(name: str) -> None:
     given: dict[str, Any] = {name: "anything"}
     with pytest.raises(ValueError, match=f"{name} is a setting of the service"):

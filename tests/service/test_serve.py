@@ -264,3 +264,33 @@ def test_a_stream_ends_with_its_token(serve: Serve) -> None:
         for _ in stream.iter_lines():
             pass
     assert time.monotonic() - began < 6
+
+
+def test_where_streams_change_what_they_tell_is_set_by_the_environment(
+    serve: Serve, presence: herenow.Presence
+) -> None:
+    """One online is a diff an interval, two are counts; and there is one stream."""
+    address = serve(
+        HERENOW_STREAM_EVERY_EVENT_BELOW="1",
+        HERENOW_STREAM_COUNTS_ONLY_FROM="2",
+        HERENOW_STREAM_INTERVAL="0.1",
+        HERENOW_STREAM_HEARTBEAT="0.3s",
+        HERENOW_MAX_STREAMS="1",
+    )
+    events = f"{address}/v1/rooms/site/events"
+    presence.mark_online("first")
+    with httpx.stream("GET", events, headers=bearer(API_KEY), timeout=30) as stream:
+        lines = stream.iter_lines()
+
+        def until(line: str) -> None:
+            while next(lines) != line:
+                pass
+
+        until("event: reset")
+        presence.mark_online("first", away=True, session="tab")
+        until("event: diff")
+        presence.mark_online("second")
+        until("event: counts")
+        for _ in range(3):
+            until(":")
+        assert httpx.get(events, headers=bearer(API_KEY)).status_code == 503

@@ -72,7 +72,7 @@ def duration_option(name: str, what: str, **words: Any) -> Callable[[F], F]:
     """Make an option of a duration in seconds: 90, 5m, 30d."""
 
     def check(value: object) -> float:
-        from herenow.settings import clean_duration
+        from herenow.values import clean_duration
 
         return clean_duration(value, what)
 

@@ -49,7 +49,6 @@ def serve(
 
     from herenow.service import create_app
     from herenow.service.connections import taking
-    from herenow.service.streaming import StreamSettings
     from herenow.settings import make_presence
 
     settings = settings_for(url, prefix, buffered=False, resolution=0)
@@ -65,7 +64,7 @@ def serve(
         create_app(presence, warn=False),
         host=host,
         port=port,
-        http=taking(StreamSettings().max_streams),
+        http=taking(settings.max_streams),
         h11_max_incomplete_event_size=_MOST_OF_A_HEAD,
         ws="none",
         lifespan="on",

@@ -33,7 +33,7 @@ from herenow.service.openapi import describe
 from herenow.service.problems import ProblemError
 from herenow.service.rates import Rates
 from herenow.service.streaming import Streams, StreamSettings
-from herenow.settings import read_settings
+from herenow.settings import Settings, read_settings
 
 _log: Final = logging.getLogger("herenow")
 _BODY_WITHIN: Final = 10.0
@@ -113,7 +113,8 @@ def create_app(
     tokens are signed with (`herenow.sign_token`), ``api_key`` what servers show; else HERENOW_SECRET and
     HERENOW_API_KEY. With neither, it answers to its own machine alone, and warns. ``cors`` are the
     origins whose pages may ask, ``rate_limit`` how often one token may (see the settings of these names).
-    ``streams`` paces and bounds the streams of events. ``warn`` False says nothing of an open service.
+    ``streams`` paces and bounds the streams of events, as HERENOW_STREAM_… and HERENOW_MAX_STREAMS else
+    do. ``warn`` False says nothing of an open service.
     Asks no store yet. Raises ValueError for a bad setting.
     """
     given = {"secret": secret, "api_key": api_key, "cors": cors, "rate_limit": rate_limit}
@@ -131,7 +132,17 @@ def create_app(
         api_key=settings.api_key,
         cors=settings.cors,
         rate_limit=settings.rate_limit,
-        streams=streams,
+        streams=streams or _stream_settings(settings),
+    )
+
+
+def _stream_settings(settings: Settings) -> StreamSettings:
+    return StreamSettings(
+        every_event_below=settings.stream_every_event_below,
+        counts_only_from=settings.stream_counts_only_from,
+        interval=settings.stream_interval,
+        heartbeat=settings.stream_heartbeat,
+        max_streams=settings.max_streams,
     )
 
 
