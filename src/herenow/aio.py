@@ -15,6 +15,7 @@ from typing import Any, Final, Self, TypeVar
 from herenow import names, settling
 from herenow.aio_background import AsyncFlushing, AsyncOpenSession
 from herenow.aio_watchers import AsyncEvents, AsyncWatchers
+from herenow.buffer import Unnamed
 from herenow.core import DEFAULT_TIMEOUT, Core
 from herenow.errors import StoreError
 from herenow.execution import AsyncEngine, Observe
@@ -134,6 +135,15 @@ class AsyncPresence:
             replaces or not self._core.is_repeat(scope, mark.user, kind)
         ):
             await self._mark(scope, [mark._replace(kind=kind)])
+
+    async def mark_unnamed(self, seen: Unnamed) -> tuple[float, int]:
+        leaves = self._core.throttle.cleared
+        if self._flusher is not None:
+            self._core.put_unnamed(self._scope, seen)
+            self._flusher.wake()
+        elif (mark := seen.make(seen.address, seen.agent, 0.0)) is not None:
+            await self._mark(self._scope, [mark])
+        return self._core.repeats_until(self._scope), leaves
 
     async def mark_offline(self, user: object, session: str | None = None) -> bool:
         return await self._run(self._core.leave(self._scope, user, session))
@@ -338,9 +348,6 @@ class AsyncPresence:
 
     async def day_key(self, day: date) -> str:
         return await self._engine.call(self._core.day_key(day))
-
-    def repeats_until(self, user: str, kind: names.Kind | None = None) -> tuple[float, int]:
-        return self._core.repeats_until(self._scope, user, kind), self._core.throttle.cleared
 
     @property
     def leaves(self) -> int:

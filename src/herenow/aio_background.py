@@ -58,6 +58,8 @@ class AsyncFlushing:
             self._task = None
             try:
                 await self.send_all()
+            except StoreError as error:
+                _log.debug("a flush waits for the store: %s", error)
             except Exception:  # noqa: BLE001 - a task of ours must not die of it
                 _log.exception("a flush failed")
 
@@ -66,7 +68,7 @@ class AsyncFlushing:
         if self.busy and self._core.buffer is not None:
             try:
                 async with self._alone():
-                    await self._engine.run(self._core.flush(self._core.buffer.take()))
+                    await self._engine.run(self._core.flush_all())
             finally:
                 self._again()
 

@@ -47,7 +47,7 @@ class Flushing:
         if self.busy and self._core.buffer is not None:
             try:
                 with self._alone():
-                    self._engine.run(self._core.flush(self._core.buffer.take()))
+                    self._engine.run(self._core.flush_all())
             finally:
                 self._again()
 

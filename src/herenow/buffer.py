@@ -12,7 +12,8 @@ import threading
 import weakref
 from collections.abc import Callable, Iterable
 from importlib import import_module
-from typing import Final, TypeAlias
+from itertools import islice
+from typing import Final, NamedTuple, TypeAlias
 
 from herenow import forking
 from herenow.errors import StoreError
@@ -22,8 +23,22 @@ from herenow.operations.scope import Scope
 _log: Final = logging.getLogger("herenow")
 MOST_BUFFERED: Final = 100_000
 
+
+class Unnamed(NamedTuple):
+    """Somebody who was seen: ``make`` is to say who by these facts, when it is sent.
+
+    It is given them, and how many seconds ago that was; None marks nobody.
+    """
+
+    make: "Callable[[str | None, str | None, float], Mark | None]"
+    address: str | None
+    agent: str | None
+
+
 Entry: TypeAlias = tuple[Scope, Mark, float]
 """A mark that waits, seen at a moment (seconds on the process's clock)."""
+Waiting: TypeAlias = tuple[Scope, Mark | Unnamed, float]
+"""The same, or one whose mark is not made yet."""
 
 
 class Buffer:
@@ -38,12 +53,12 @@ class Buffer:
     def start_anew(self) -> None:
         """Be empty, with a lock of its own: what a forked child needs."""
         self._lock = threading.Lock()
-        self._entries: dict[tuple[str, Mark], Entry] = {}
+        self._entries: dict[tuple[str, Mark | Unnamed], Waiting] = {}
 
     def __len__(self) -> int:
         return len(self._entries)
 
-    def put(self, scope: Scope, mark: Mark, moment: float) -> None:
+    def put(self, scope: Scope, mark: Mark | Unnamed, moment: float) -> None:
         """Keep a mark; one that says the same takes the place of an earlier one."""
         key = (scope.room, mark)
         with self._lock:
@@ -52,20 +67,22 @@ class Buffer:
             if len(self._entries) > self._most:
                 self._bound()
 
-    def take(self, room: str | None = None) -> list[Entry]:
-        """Take out what waits, of one room or (None) of all, oldest first."""
+    def take(self, room: str | None = None, most: int | None = None) -> list[Waiting]:
+        """Take out what waits, of one room or (None) of all, oldest first; at most so much."""
         with self._lock:
-            if room is None:
+            if room is None and (most is None or len(self._entries) <= most):
                 taken, self._entries = list(self._entries.values()), {}
             else:
-                keys = [key for key in self._entries if key[0] == room]
-                taken = [self._entries.pop(key) for key in keys]
+                keys = (key for key in self._entries if room is None or key[0] == room)
+                taken = [self._entries.pop(key) for key in list(islice(keys, most))]
         return taken
 
-    def put_back(self, entries: Iterable[Entry]) -> None:
+    def put_back(self, entries: Iterable[Waiting]) -> None:
         """Keep what could not be sent, before what has come since."""
         with self._lock:
-            older = {(scope.room, mark): (scope, mark, moment) for scope, mark, moment in entries}
+            older: dict[tuple[str, Mark | Unnamed], Waiting] = {
+                (scope.room, mark): (scope, mark, moment) for scope, mark, moment in entries
+            }
             for key in self._entries:
                 older.pop(key, None)
             self._entries = older | self._entries

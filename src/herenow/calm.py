@@ -186,7 +186,7 @@ class Off(Presence):
         raise StoreUnavailable("herenow is turned off: HERENOW_ENABLED is false")
 
     mark_online = mark_online_many = _off
-    rooms = room_counts = forget = leave_rooms = day_key = _call = _run = _off
+    rooms = room_counts = forget = leave_rooms = mark_unnamed = day_key = _call = _run = _off
 
     def health(self) -> Health:
         """Say that there is none."""

@@ -12,7 +12,7 @@ from functools import lru_cache, partial
 from typing import Any, Final, TypeAlias, TypeVar
 
 from herenow import names, settling
-from herenow.buffer import Buffer, Entry, by_room
+from herenow.buffer import Buffer, Entry, Unnamed, Waiting, by_room
 from herenow.errors import StoreError, StoreTimeout, StoreUnavailable
 from herenow.memory import Memory, Write
 from herenow.models import Counts, Peak, Room, UserPresence
@@ -46,6 +46,8 @@ _SCOPES_KEPT: Final = 10_000
 _ENDED_AT_ONCE: Final = 250
 _FLUSH_AT_MOST: Final = 0.5
 _FLUSH_OF_NEW_ROOM: Final = 0.05
+_MOST_A_ROUND: Final = 5_000
+"""Buffered marks a round trip: within a store's time-out, however many wait."""
 
 
 class Core:
@@ -143,11 +145,6 @@ class Core:
         now = time.monotonic() if self.clock is None else self.now()
         return 0 <= now - said < self._resolution_of(scope)
 
-    def repeats_until(self, scope: Scope, user: str, kind: object) -> float:
-        """Until when such a mark would be one, on `time.monotonic`; 0 where it is none."""
-        said = None if self.clock is not None else self.throttle.last(scope.room, user, kind)
-        return 0.0 if said is None else said + self._resolution_of(scope)
-
     def _resolution_of(self, scope: Scope) -> float:
         # a room whose window is not known yet might have a very short one
         window = self.memory.known_window(scope)
@@ -206,6 +203,17 @@ class Core:
             self.said(scope, marks, self.throttle.cleared)  # before: a leave clears it after
             for mark in marks:
                 self.buffer.put(scope, mark, now)
+
+    def put_unnamed(self, scope: Scope, seen: Unnamed) -> None:
+        """Keep somebody whose mark is made when it is sent."""
+        if self.buffer is not None:
+            if self.memory.known_window(scope) is None:
+                self._met_new_room = True
+            self.buffer.put(scope, seen, self.now())
+
+    def repeats_until(self, scope: Scope) -> float:
+        """Until when a mark of now has not to be made again, on `time.monotonic`; 0: it has."""
+        return 0.0 if self.clock is not None else time.monotonic() + self._resolution_of(scope)
 
     def flush_after(self) -> float:
         """How many seconds what is buffered may wait: half a second, less where a window is short."""
@@ -269,24 +277,33 @@ class Core:
         """How many sightings were lost: too many waited, or the store refused them."""
         return 0 if self.buffer is None else self.buffer.dropped
 
-    def flush(
-        self, entries: Sequence[Entry], then: Sequence[Operation[Any]] = ()
-    ) -> Plan[list[Outcome]]:
-        """Send what was buffered, and ``then`` in the same round trip; the outcomes of those.
+    def flush_all(self) -> Plan[None]:
+        """Send all that was buffered, some thousands a round trip, as long as the store takes it."""
+        if self.buffer is None:
+            return
+        for _ in range(1 + len(self.buffer) // _MOST_A_ROUND):
+            trouble, _ = yield from self.flush(self.buffer.take(most=_MOST_A_ROUND))
+            if trouble is not None:
+                return
 
-        What the store did not take is put back; a sighting that it refused is dropped and counted.
+    def flush(
+        self, waiting: Sequence[Waiting], then: Sequence[Operation[Any]] = ()
+    ) -> Plan[tuple[StoreError | None, list[Outcome]]]:
+        """Send some of what was buffered, and ``then`` in the same round trip; the outcomes of those.
+
+        What the store did not take is put back, and the first reason given; a sighting that it refused is
+        dropped and counted.
         """
         buffer = self.buffer
         self._met_new_room = False
-        if buffer is None or not entries:
-            return list((yield then) if then else [])
+        if buffer is None or not waiting:
+            return None, list((yield then) if then else [])
         try:
-            entries = yield from self._settled(entries, buffer)
+            entries = yield from self._settled(waiting, buffer)
         except StoreError as error:
-            away = isinstance(error, StoreUnavailable | StoreTimeout)
-            return [error] * len(then) if away or not then else list((yield then))
+            return error, _outcomes_of(error, then) or list((yield then) if then else [])
         if not entries:
-            return list((yield then) if then else [])
+            return None, list((yield then) if then else [])
         batches = [
             (scope, part, part_ages)
             for scope, marks, ages in by_room(entries, self.now())
@@ -300,9 +317,11 @@ class Core:
         except BaseException:  # interrupted or cancelled: told once more rather than never
             buffer.put_back(entries)
             raise
+        trouble: StoreError | None = None
         lost: set[tuple[str, str]] = set()
         for (scope, part, _), outcome in zip(batches, outcomes, strict=False):
             if isinstance(outcome, StoreError):
+                trouble = trouble or outcome
                 lost.update((scope.room, mark.user) for mark in part)
             elif isinstance(outcome, Written) and outcome.rest:
                 buffer.dropped += len(outcome.rest)
@@ -313,20 +332,23 @@ class Core:
                 _log.error("%d sightings refused: %s", len(part), outcome)
         if lost:
             buffer.put_back([one for one in entries if (one[0].room, one[1].user) in lost])
-        return outcomes[len(writes) :]
+        return trouble, outcomes[len(writes) :]
 
-    def _settled(self, entries: Sequence[Entry], buffer: Buffer) -> Plan[Sequence[Entry]]:
+    def _settled(self, waiting: Sequence[Waiting], buffer: Buffer) -> Plan[Sequence[Entry]]:
         """Find out what must be known of marks before they are sent; what fails is put back."""
+        kept = waiting
+        entries: Sequence[Entry]
         try:
-            entries = yield from settling.named(entries, self.namers, self.day_key)
+            kept = entries = settling.made(waiting, self.now())  # the clock may be the caller's
+            kept = entries = yield from settling.named(entries, self.namers, self.day_key)
             bases = settling.bases(one[1] for one in entries)
             if not bases:
                 return entries
             buffer.put_back([one for one in entries if one[0].room in bases])  # these go first
-            entries = [one for one in entries if one[0].room not in bases]
+            kept = entries = [one for one in entries if one[0].room not in bases]
             found = yield from self._look_into(bases)
         except BaseException:
-            buffer.put_back(entries)
+            buffer.put_back(kept)
             raise
         made = [(scope, settling.as_there(mark, found), moment) for scope, mark, moment in entries]
         return [(scope, mark, moment) for scope, mark, moment in made if mark is not None]
@@ -342,12 +364,20 @@ class Core:
         """Run a plan after what is buffered for a room, both in the same round trip."""
         try:
             operations = next(plan)  # its bad arguments are told before anything is taken
-            entries = self.buffer.take(room) if self.buffer is not None else []
-            outcomes = yield from self.flush(entries, operations)
+            outcomes = yield from self._flush_before(room, operations)
             while True:
                 outcomes = yield plan.send(outcomes)
         except StopIteration as stop:
             return stop.value  # type: ignore[no-any-return]
+
+    def _flush_before(self, room: str, then: Sequence[Operation[Any]]) -> Plan[list[Outcome]]:
+        if self.buffer is None:
+            return list((yield then))
+        for _ in range(len(self.buffer) // _MOST_A_ROUND):
+            trouble, _ = yield from self.flush(self.buffer.take(room, _MOST_A_ROUND))
+            if trouble is not None:
+                return _outcomes_of(trouble, then) or list((yield then))
+        return (yield from self.flush(self.buffer.take(room), then))[1]
 
     # the rest that takes several steps
 
@@ -461,6 +491,11 @@ class Core:
             found += sum(answer(outcome) for outcome in outcomes)
         self.throttle.clear_user(name)
         return found
+
+
+def _outcomes_of(trouble: StoreError, then: Sequence[Operation[Any]]) -> list[Outcome]:
+    """Give what operations come to without being sent, where the store is away."""
+    return [trouble] * len(then) if isinstance(trouble, StoreUnavailable | StoreTimeout) else []
 
 
 def _naming(touch: Touch, scope: Scope, part: Sequence[M], naming: bool) -> Operation[Written]:

@@ -22,6 +22,7 @@ from typing import Any, Final, Self, TypeVar
 
 from herenow import connection, names, settling
 from herenow.background import Flushing, OpenSession
+from herenow.buffer import Unnamed
 from herenow.core import DEFAULT_TIMEOUT, Core
 from herenow.errors import StoreError
 from herenow.execution import Engine
@@ -199,6 +200,20 @@ class Presence:
             replaces or not self._core.is_repeat(scope, mark.user, kind)
         ):
             self._mark(scope, [mark._replace(kind=kind)])
+
+    def mark_unnamed(self, seen: Unnamed) -> tuple[float, int]:
+        """Record somebody seen now, whose mark ``seen`` makes when it is sent: her name costs no request.
+
+        Until when she need not be marked again, in seconds of `time.monotonic` (0: she must), as long as
+        `leaves` is what is given with it. Not buffered, it is made and sent at once. For adapters.
+        """
+        leaves = self._core.throttle.cleared
+        if self._flusher is not None:
+            self._core.put_unnamed(self._scope, seen)
+            self._flusher.wake()
+        elif (mark := seen.make(seen.address, seen.agent, 0.0)) is not None:
+            self._mark(self._scope, [mark])
+        return self._core.repeats_until(self._scope), leaves
 
     def mark_offline(self, user: object, session: str | None = None) -> bool:
         """Record that a user, or (named) one session of hers, is gone; True when this made her offline.
@@ -476,14 +491,6 @@ class Presence:
         Adapters name guests by it; it is gone two days later, and with it who they were.
         """
         return self._engine.call(self._core.day_key(day))
-
-    def repeats_until(self, user: str, kind: names.Kind | None = None) -> tuple[float, int]:
-        """Until when a mark that says no more is dropped, in seconds of `time.monotonic`; 0: it is not.
-
-        It holds as long as `leaves`, which is given with it, is what it was. Asks nobody: what an adapter
-        does at a request, so that it need not at the next.
-        """
-        return self._core.repeats_until(self._scope, user, kind), self._core.throttle.cleared
 
     @property
     def leaves(self) -> int:

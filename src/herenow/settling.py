@@ -1,21 +1,24 @@
 """What must be known before marks can be sent: real names, and what users are in another room.
 
+Whoever came may wait as facts, of which a mark is made here, many in a row: that costs a request nothing.
 Two kinds of marks wait for an answer of the store. Of users with a name of the meantime the real one
 depends on a key that is not known yet (see `Namer`). And who is in a room *beside* another (a thread of a
 site) is there what she is in that other one, its base: hidden if she is hidden, and not at all if she is
 gone. Such a mark has the base's name for a kind, until it is sent. Pure: what to ask, and what follows.
 """
 
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
 from typing import Any, Final, Protocol, cast
 
-from herenow.buffer import Entry
+from herenow.buffer import Entry, Unnamed, Waiting
 from herenow.models import UserPresence
 from herenow.names import Kind
 from herenow.operations import Operation, Plan, answer
 from herenow.operations.marking import Mark
 
+_log: Final = logging.getLogger("herenow")
 _BESIDE: Final = "beside "
 
 
@@ -34,6 +37,27 @@ class Namer(Protocol):
 
     def real(self, user: str) -> str:
         """Give the name to be sent."""
+
+
+# who was seen
+
+
+def made(waiting: Iterable[Waiting], now: float) -> list[Entry]:
+    """Make the marks that are not made yet; ``now`` in seconds on the process's clock."""
+    entries: list[Entry] = []
+    for scope, mark, moment in waiting:
+        one = _of(mark, now - moment) if isinstance(mark, Unnamed) else mark
+        if one is not None:
+            entries.append((scope, one, moment))
+    return entries
+
+
+def _of(seen: Unnamed, ago: float) -> Mark | None:
+    try:
+        return seen.make(seen.address, seen.agent, ago)
+    except Exception:  # noqa: BLE001 - the others go on
+        _log.exception("somebody could not be named, and is not marked")
+        return None
 
 
 # names of the meantime

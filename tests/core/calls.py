@@ -40,13 +40,12 @@ READS: dict[str, Call] = {
     "room_counts": lambda p: p.room_counts(["site", "elsewhere"]),
     "room_peaks": lambda p: p.room_peaks(["site", "elsewhere"]),
 }
-APART = {"watch", "day_key", "mark_beside", "leave_rooms"}
-"""Tried by tests/watch, tests/flask and test_beside: these ask first, and write where there is need."""
+APART = {"watch", "day_key", "mark_beside", "mark_unnamed", "leave_rooms"}
+"""Tried by tests/watch, tests/flask, test_beside, test_unnamed: these ask first, and write at need."""
 ASKS_NOTHING = {
     "name",
     "name_later",
     "leaves",
-    "repeats_until",
     "room",
     "beat_seconds",
     "health",

@@ -270,7 +270,7 @@ def test_a_guests_name_is_of_a_day_and_the_one_before_is_known_for_a_window() ->
 
 
 def test_nobody_is_counted_twice_at_midnight(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    app, here = site()
+    app, here = site(resolution=0)
     moment = MIDNIGHT - 2
     monkeypatch.setattr("herenow.visitors.time.time", lambda: moment)
     for address in ("10.0.0.1", "10.0.0.2"):

@@ -9,6 +9,7 @@ its environ, not in `g`, which requests share when an app context is pushed arou
 """
 
 import logging
+import time
 from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
@@ -16,8 +17,10 @@ from typing import TYPE_CHECKING, Any, Final
 from flask import Request, Response, g, has_request_context, request
 from flask import globals as flask_globals
 
+from herenow.buffer import Unnamed
 from herenow.errors import StoreError
 from herenow.names import clean_room
+from herenow.operations.marking import Mark
 from herenow.visitors import Visitor, before_midnight, clean_visitor, stranger
 
 if TYPE_CHECKING:
@@ -209,12 +212,13 @@ def meeting(site: "Site") -> Callable[[], None]:
     """Make what meets a request at its start, before any hook.
 
     A plain function, which Flask looks at faster than at a method. Whoever can't be but a stranger is
-    marked here and now, in a few microseconds; of others a Visit is kept until the end.
+    put down here and now, in a few microseconds, to be named when she is sent; of others a Visit is kept
+    until the end.
     """
     early = site.by_default and not site.has_rooms
-    presence = site.presence
+    presence, make = site.presence, _naming(site)
     met: dict[tuple[str | None, str | None], tuple[float, int]] = {}
-    find, environment, keys = _context._get_current_object, vars(site.app), site.keys  # noqa: SLF001
+    find, environment = _context._get_current_object, vars(site.app)  # noqa: SLF001
 
     def meet() -> None:
         context = find()
@@ -223,21 +227,20 @@ def meeting(site: "Site") -> Callable[[], None]:
         if early and "login_manager" not in environment:
             environ[_KEY] = None
             address, agent = request.remote_addr, environ.get("HTTP_USER_AGENT")
+            if agent is not None and len(agent) > _MOST_AGENT:
+                agent = agent[:_MOST_AGENT]
             # nine of ten requests end here: a look-up and two comparisons, on few lines of the cache
             until, leaves = met.get((address, agent), _NEVER)
-            if monotonic() < until and leaves == presence.leaves:
+            if (monotonic() < until and leaves == presence.leaves) or not _counts(site, request):
                 return
-            visitor = stranger(address, agent, keys, waits=False)
-            if visitor is None:
+            try:
+                marked = presence.mark_unnamed(Unnamed(make, address, agent))
+            except StoreError as error:
+                site.trouble.note(error)
                 return
-            until, leaves = presence.repeats_until(visitor.user, visitor.kind)
-            if monotonic() >= until:
-                _mark_stranger(site, request, visitor)
-                until, leaves = presence.repeats_until(visitor.user, visitor.kind)
             if len(met) >= _MOST_MET:
                 met.clear()
-            if agent is None or len(agent) <= _MOST_AGENT:
-                met[address, agent] = until, leaves
+            met[address, agent] = marked
             return
         visit = environ[_KEY] = Visit(site, context)
         context._after_request_functions.append(visit.end)  # noqa: SLF001 - as after_this_request does
@@ -245,14 +248,22 @@ def meeting(site: "Site") -> Callable[[], None]:
     return meet
 
 
-def _mark_stranger(site: "Site", request: Request, visitor: Visitor) -> None:
-    if not _counts(site, request) or not site.guests.admits(visitor.user, site.window):
-        return
-    try:
-        replaced = _of_yesterday(site, request, visitor)
-        site.presence.mark_online(visitor.user, visitor.kind, replaces=replaced)
-    except StoreError as error:
-        site.trouble.note(error)
+def _naming(site: "Site") -> Callable[[str | None, str | None, float], Mark | None]:
+    keys, guests = site.keys, site.guests
+
+    def make(address: str | None, agent: str | None, ago: float) -> Mark | None:
+        now = time.time() - ago
+        visitor = stranger(address, agent, keys, now, waits=False)
+        if visitor is None or not guests.admits(visitor.user, site.window):
+            return None
+        replaced = (
+            before_midnight(address, agent, keys, site.window, now, waits=False)
+            if visitor.kind == "guest"
+            else None
+        )
+        return Mark(visitor.user, kind=visitor.kind, replaces=replaced)
+
+    return make
 
 
 def _of_yesterday(site: "Site", request: Request, visitor: Visitor) -> str | None:
