@@ -104,11 +104,13 @@ class AsyncPresence:
             return None
         if plain and self._core.memory.settled(self._scope):
             name, cleared = names.clean_user(user), self._core.throttle.cleared
-            written = await self._engine.call(marking.mark_plain(self._scope, name))
-            more = self._core.marked(self._scope, name, written, cleared)
-            if more is not None:
-                await self._engine.run(more)
-            return written.result > 0
+            mixed = self._core.memory.mixed(self._scope)
+            written = await self._engine.call(marking.mark_plain(self._scope, name, mixed=mixed))
+            if written is not None:
+                more = self._core.marked(self._scope, name, written, cleared)
+                if more is not None:
+                    await self._engine.run(more)
+                return written.result > 0
         sighting = Sighting(user, kind, session, away, info, 0.0, replaces)
         came = await self._mark(self._scope, [marking.clean(sighting)])
         return None if came is None else came > 0

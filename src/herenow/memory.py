@@ -38,6 +38,7 @@ class Memory:
         self.shortest_window = 10**12
         self._settled: set[tuple[str, int, int, int]] = set()
         self._history: dict[str, bool] = {}
+        self._mixed: set[str] = set()
         self._ahead = 0.0
 
     def window(self, scope: Scope) -> int:
@@ -58,6 +59,10 @@ class Memory:
         seconds = time.time() + self._ahead if now == "" else int(now) // 1000
         return int(seconds // _DAY)
 
+    def mixed(self, scope: Scope) -> bool:
+        """Whether the room is known to have others than members in it, or sessions."""
+        return scope.room in self._mixed
+
     def naming(self, scope: Scope) -> bool:
         """Whether a write should store what this process names."""
         return scope.named and _named(scope) not in self._settled
@@ -73,6 +78,10 @@ class Memory:
             self.shortest_window = min(self.shortest_window, window)
         if named and not written.pending:
             self._settled.add(_named(scope))
+        if written.mixed:
+            self._mixed.add(scope.room)
+        elif written.mixed is not None:
+            self._mixed.discard(scope.room)
         if written.history is not None:
             self._history[scope.room] = written.history.kept > 0
         if written.window_before is not None:

@@ -1,5 +1,7 @@
 """Pages, peaks, TTLs and memory: what stays exact, and what stays bounded, over time."""
 
+from typing import Any
+
 import pytest
 
 import herenow
@@ -98,7 +100,48 @@ def test_members_alone_are_swept_by_joins_too(clocked: herenow.Presence, clock: 
     for i in range(200):
         clocked.mark_online(f"member-{i}")
         clock.now += 10
-    assert clocked.client.zcard("herenow:{site}:online:member") <= 31
+        assert clocked.client.zcard("herenow:{site}:online:member") <= 31 + 10  # ten may wait
+
+
+def test_a_join_that_leaves_the_due_to_others_counts_none_of_them(
+    server: Server, clock: Clock
+) -> None:
+    with herenow.Presence(server.unix_url, window=300, resolution=0, clock=clock) as presence:
+        presence.mark_online("bob")
+        presence.mark_online("cy")
+        clock.now += 299
+        presence.mark_online("dan")
+        clock.now += 2
+        assert presence.mark_online("alice")
+        online = server.control.zcard("herenow:{site}:online:member")
+        assert (online, presence.count_online_users()) == (4, 2)  # two are due, and not swept
+        assert presence.peak().count == 3
+        clock.now += 1
+        assert presence.mark_online("bob")  # who was due herself
+        entries: Any = server.control.xrange("herenow:{site}:events")
+        events = [
+            "".join(event.split("\t")[:2])
+            for _, fields in entries
+            for event in fields[b"events"].decode().split("\n")
+        ]
+        assert events == ["jmbob", "jmcy", "jmdan", "jmalice", "tmbob", "tmcy", "jmbob"]
+
+
+def test_a_mark_in_a_room_that_became_mixed_elsewhere_goes_on(
+    server: Server, presence: herenow.Presence
+) -> None:
+    presence.mark_online("alice")
+    presence.mark_online("alice")
+    with herenow.Presence(server.unix_url, resolution=0) as other:
+        other.mark_online("ghost", kind="hidden")
+        other.mark_online("tabs", session="tab-1", away=True)
+    assert not presence.mark_online("ghost")
+    assert not presence.mark_online("tabs")
+    assert presence.lookup(["ghost"], include_hidden=True)["ghost"].kind == "hidden"
+    assert [one.name for one in presence.lookup(["tabs"])["tabs"].sessions] == ["", "tab-1"]
+    assert presence.mark_online("bob")
+    counts = presence.counts()
+    assert (counts.member, counts.hidden) == (3, 1)
 
 
 def test_last_seen_is_cut_by_the_retention_to_the_millisecond(server: Server, clock: Clock) -> None:

@@ -4,9 +4,10 @@ A writing script answers more than its result: what the caller should learn of t
 """
 
 from collections.abc import Iterable, Sequence
+from operator import itemgetter
 from typing import Any, Final, NamedTuple, TypeVar, cast
 
-from herenow import lua, names
+from herenow import keys, lua, names
 from herenow.models import Sighting
 from herenow.operations import Operation, texts
 from herenow.operations.scope import KIND_OF, LETTERS, Scope
@@ -43,7 +44,8 @@ class Written(NamedTuple):
     """What a writing script answers.
 
     ``result`` is the operation's own (how many came online or left); ``window`` the room's in
-    milliseconds, None when it is the one that the operation told; ``listed`` what the list of rooms
+    milliseconds, None when it is the one that the operation told; ``mixed`` whether there are others than
+    members in it, or sessions, None where that is not told; ``listed`` what the list of rooms
     should say now, None where it is right;
     ``window_before`` the window that a named one has just replaced; ``pending`` that a named one is
     not stored yet; ``history`` what is to be done for it, None for nothing; ``rest`` the indexes of the
@@ -52,7 +54,7 @@ class Written(NamedTuple):
 
     result: int
     window: int | None
-    mixed: bool
+    mixed: bool | None
     listed: int | None
     window_before: int | None
     pending: bool
@@ -61,9 +63,9 @@ class Written(NamedTuple):
 
 
 def read_written(reply: Any) -> Written:
-    """Read what close() of lua/parts/room.lua answers, or the one number of a lean path."""
+    """Read what close() of lua/parts/room.lua answers, or the one number of mark.lua."""
     if isinstance(reply, int):
-        return _LEAN[reply]
+        return _CAME[reply]
     result, window, mixed, listed, before, pending, due, *rest = reply
     return Written(
         result,
@@ -77,7 +79,7 @@ def read_written(reply: Any) -> Written:
     )
 
 
-_LEAN: Final = tuple(Written(came, None, False, None, None, False, None, ()) for came in (0, 1))
+_CAME: Final = tuple(Written(came, None, None, None, None, False, None, ()) for came in (0, 1))
 
 
 class Mark(NamedTuple):
@@ -181,21 +183,41 @@ def touch_encoded(
     scope: Scope, sightings: Sequence[str], *, naming: bool = False
 ) -> Operation[Written]:
     """Record what `encode_all` gave."""
-    keys, args = scope.writing(naming=naming)
-    return Operation(lua.load("touch"), keys, (*args, "strict", *sightings), read_written)
+    wanted, args = scope.writing(naming=naming)
+    return Operation(lua.load("touch"), wanted, (*args, "strict", *sightings), read_written)
 
 
-def mark_plain(scope: Scope, user: str) -> Operation[Written]:
-    """Mark one user and say nothing more, on the lean path of `touch` where that will do."""
-    keys, args = scope.writing(naming=False)
-    return Operation(lua.load("touch"), keys, (*args, "plain", user), read_written)
+def mark_plain(scope: Scope, user: str, *, mixed: bool) -> Operation[Written | None]:
+    """Mark one user and say nothing more; None where nothing is done, and a touch is to do it.
+
+    ``mixed``: the room is taken to have others than members in it, or sessions.
+    """
+    if mixed:
+        return cast("Operation[Written | None]", touch_users(scope, (user,)))
+    now = scope.now()
+    day = scope.day(scope, now)
+    wanted = _MEMBERS(scope.keys)
+    if day is None:
+        return Operation(lua.load("mark"), wanted, (now, scope.window, user), _read_marked)
+    uniques = keys.uniques_keys(scope.prefix, scope.room, day)[0]
+    args = (now, scope.window, user, day)
+    return Operation(lua.load("mark"), (*wanted, uniques), args, _read_marked)
+
+
+_MEMBERS: Final = itemgetter(
+    *map(keys.ROOM_KEYS.index, ("meta", "online:member", "last:member", "events"))
+)
+
+
+def _read_marked(reply: Any) -> Written | None:
+    return None if reply is None else read_written(reply)
 
 
 def touch_users(scope: Scope, users: Sequence[str], *, naming: bool = False) -> Operation[Written]:
     """Mark users, and say nothing more of any of them."""
-    keys, args = scope.writing(naming=naming)
+    wanted, args = scope.writing(naming=naming)
     args = (*args, "plain", *dict.fromkeys(users))
-    return Operation(lua.load("touch"), keys, args, read_written)
+    return Operation(lua.load("touch"), wanted, args, read_written)
 
 
 def touch(
@@ -220,8 +242,8 @@ def touch(
     else:
         how = "lenient" if lenient else "strict"
         sightings = [*map(_encode, marks, ages)]
-    keys, args = scope.writing(naming=naming)
-    return Operation(lua.load("touch"), keys, (*args, how, *sightings), read_written)
+    wanted, args = scope.writing(naming=naming)
+    return Operation(lua.load("touch"), wanted, (*args, how, *sightings), read_written)
 
 
 def _encode(mark: Mark, age: int) -> str:

@@ -1,4 +1,4 @@
--- Sightings, recorded: what a touch does where its lean path will not do. See touch.lua.
+-- Sightings, recorded. See touch.lua.
 --#include parts/room.lua
 --#include parts/sessions.lua
 --#include parts/users.lua

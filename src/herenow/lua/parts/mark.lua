@@ -1,0 +1,75 @@
+-- One plain mark, where it changes no more than most do: what mark.lua and touch.lua do first.
+--
+-- mark() reads and writes just what a touch would where she is online or comes online as a member, no session of
+-- hers says anything, and no more are due to leave than a touch sweeps. Elsewhere it changes nothing.
+--
+-- Needs META, MEMBERS, LAST_SEEN, EVENTS, UNIQUES (of the members of DAY), USER, DAY; in a mixed room also
+-- OTHERS (the sets of the hidden, guests, bots), LAST_HIDDEN, SESSIONS. ARGV: 1 the clock | 2 window.
+-- Answers nil where it won't do; else 1 when this made her online or 0, or, where the window is another
+-- than the one told or the list of rooms wants an update, as close() of parts/room.lua does.
+local function mark()
+  local call, most_due = redis.call, 10
+  local room = call('HMGET', META, 'window', 'renewed', 'mixed', 'minute', 'counted')
+  local mixed, minute = room[3], room[4]
+  local clock = call('TIME')
+  if not room[1] or math.abs(clock[1] - room[2]) >= 3600 or mixed and not SESSIONS then return end
+  local now = tonumber(ARGV[1]) or clock[1] * 1000 + math.floor(clock[2] / 1000)
+  -- with history, the minute being sampled, and its day's uniques given
+  if minute and (minute + 0 ~= math.floor(now / 60000) or DAY ~= tostring(math.floor(minute / 1440))) then return end
+  local cut, same = now - room[1], room[1] == ARGV[2]
+  local count_today = minute and function()
+    if call('PFADD', UNIQUES, USER) == 1 and call('PTTL', UNIQUES) < 0 then
+      call('PEXPIRE', UNIQUES, call('HGET', META, 'history') + 172800000)
+    end
+  end
+
+  local seen = call('ZSCORE', MEMBERS, USER)
+  if seen then
+    if tonumber(seen) <= cut or mixed and call('HEXISTS', SESSIONS, USER) == 1 then return end
+    if minute and tonumber(seen) < tonumber(room[5]) then count_today() end
+    call('ZADD', MEMBERS, now, USER)
+    return same and 0 or {0, tonumber(room[1]), mixed and 1 or 0, -1, -1, 0, 0}
+  end
+
+  local due, members, others, bots = call('ZCOUNT', MEMBERS, '-inf', cut), call('ZCARD', MEMBERS), 0, 0
+  if due > most_due or members == 0 or call('XLEN', EVENTS) == 0 then return end
+  members = members - due
+  if mixed then
+    if call('ZSCORE', LAST_HIDDEN, USER) then return end
+    for i, key in ipairs(OTHERS) do
+      if call('ZSCORE', key, USER) then return end
+      local over = call('ZCOUNT', key, '-inf', cut)
+      local online = call('ZCARD', key) - over
+      due = due + over
+      if i < 3 then others = others + online else bots = online end
+    end
+    if due > most_due then return end
+  end
+  local stored = call('HMGET', META, 'seq', 'listed', 'peak:people', 'peak:member', 'top')
+  if not stored[1] then return end
+
+  if minute then count_today() end
+  call('ZREM', LAST_SEEN, USER)
+  call('ZADD', MEMBERS, now, USER)
+  members = members + 1
+  local people = members + others
+  local seq, total, before, listed = stored[1] + 1, people + bots, tonumber(stored[2] or 0), -1
+  if minute then
+    local most, most_members, rest = string.match(stored[5], '^(%d+) (%d+)(.*)$')
+    call('HSET', META, 'seq', seq, 'joined', now,
+      'top', math.max(most, people) .. ' ' .. math.max(most_members, members) .. rest)
+  else
+    call('HSET', META, 'seq', seq, 'joined', now)
+  end
+  if people > tonumber(stored[3] or 0) then call('HSET', META, 'peak:people', people, 'peak:people:at', now) end
+  if members > tonumber(stored[4] or 0) then call('HSET', META, 'peak:member', members, 'peak:member:at', now) end
+  if math.abs(total - before) * 8 >= math.max(before, 1) and total ~= before then
+    listed = total
+    call('HSET', META, 'listed', total)
+  end
+  if seq % 50 == 0 then call('XTRIM', EVENTS, 'MINID', '~', seq - 10000) end
+  call('XADD', EVENTS, string.format('%.0f-0', seq), 'at', now, 'told', 1, 'events', 'jm\t' .. USER)
+--#include parts/ring.lua
+  ring(seq)
+  return listed < 0 and same and 1 or {1, tonumber(room[1]), mixed and 1 or 0, listed, -1, 0, 0}
+end
