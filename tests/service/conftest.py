@@ -24,6 +24,8 @@ from tests.service import streaming_app
 from tests.service.following import Following
 
 SECRET = "only-for-tests-0123456789"
+PATIENT = 10.0
+"""Seconds for the store to answer, where a test is not of one that does not."""
 API_KEY = "a-key-for-tests-0123456789"
 APPLICATION = str(Path(streaming_app.__file__))
 
@@ -39,9 +41,16 @@ def bearer(credential: str | None) -> dict[str, str]:
 
 
 @pytest.fixture
+def presence(server: Server) -> Iterator[herenow.Presence]:
+    """A Presence that sends every mark, however long a busy machine takes for it."""
+    with herenow.Presence(server.unix_url, resolution=0, timeout=PATIENT) as made:
+        yield made
+
+
+@pytest.fixture
 async def service(server: Server) -> AsyncIterator[Service]:
     """The application, around the server of the test."""
-    presence = herenow.AsyncPresence(server.unix_url, resolution=0)
+    presence = herenow.AsyncPresence(server.unix_url, resolution=0, timeout=PATIENT)
     app = create_app(presence, secret=SECRET, api_key=API_KEY, rate_limit="1000000/second")
     yield app
     await app.aclose()
@@ -92,6 +101,7 @@ class Process:
         by: tuple[str, ...] = (),
     ) -> None:
         settings = {"HERENOW_SECRET": SECRET, "HERENOW_API_KEY": API_KEY, "HERENOW_URL": url}
+        settings["HERENOW_TIMEOUT"] = str(PATIENT)
         self.log = place / f"serve-{id(self)}.log"
         with self.log.open("w") as log:
             self.process = subprocess.Popen(

@@ -1,6 +1,7 @@
 """A program: streams of one store under a real uvicorn, as an application would mount them.
 
-``python streaming_app.py URL SETTINGS``, the settings as JSON. Prints its port, and serves
+``python streaming_app.py URL SETTINGS``, the settings as JSON; ``"behind": true`` puts middleware before
+it that runs it in a task of its own. Prints its port, and serves
 ``/events`` (`room` and `user` repeat; `hidden`; `who`, `kind`, `session`: an identity) and ``/count``.
 """
 
@@ -12,6 +13,8 @@ from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
@@ -20,13 +23,18 @@ import herenow
 from herenow.service.streaming import Identity, Streams, StreamSettings, TooManyStreams
 
 
-def application(url: str, settings: StreamSettings) -> Starlette:
+async def _passing(request: Request, call: Any) -> Response:
+    passed: Response = await call(request)
+    return passed
+
+
+def application(url: str, settings: StreamSettings, *, behind: bool = False) -> Starlette:
     told: dict[str, int] = {}
 
     def tell(what: str) -> None:
         told[what] = told.get(what, 0) + 1
 
-    presence = herenow.AsyncPresence(url, resolution=0)
+    presence = herenow.AsyncPresence(url, resolution=0, timeout=10)
     made: dict[str, Streams] = {}
 
     @asynccontextmanager
@@ -63,14 +71,15 @@ def application(url: str, settings: StreamSettings) -> Starlette:
         feeds = [len(one._sides) for one in streams._feeds.values()]
         return JSONResponse({"open": streams.count, "feeds": feeds, **told})
 
-    return Starlette(routes=[Route("/events", events), Route("/count", count)], lifespan=lifespan)
+    before = [Middleware(BaseHTTPMiddleware, dispatch=_passing)] * 2 if behind else []
+    routes = [Route("/events", events), Route("/count", count)]
+    return Starlette(routes=routes, lifespan=lifespan, middleware=before)
 
 
 if __name__ == "__main__":
-    chosen = StreamSettings(**json.loads(sys.argv[2]))
-    config = uvicorn.Config(
-        application(sys.argv[1], chosen), port=0, log_level="warning", lifespan="on", ws="none"
-    )
+    how = json.loads(sys.argv[2])
+    app = application(sys.argv[1], behind=how.pop("behind", False), settings=StreamSettings(**how))
+    config = uvicorn.Config(app, port=0, log_level="warning", lifespan="on", ws="none")
     listening = config.bind_socket()
     listening.listen(4096)
     sys.stdout.write(f"{listening.getsockname()[1]}\n")

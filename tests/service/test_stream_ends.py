@@ -6,6 +6,8 @@ import time
 from functools import partial
 from pathlib import Path
 
+import pytest
+
 import herenow
 from tests.service.conftest import Stream
 from tests.service.following import Following, raw
@@ -73,10 +75,12 @@ def has_seen(following: Following, count: int) -> bool:
     return len(following.told) > count
 
 
+@pytest.mark.parametrize("behind", [False, True])
 def test_a_reader_that_takes_nothing_for_long_is_cut(
-    stream: Stream, presence: herenow.Presence
+    stream: Stream, presence: herenow.Presence, *, behind: bool
 ) -> None:
-    serving = stream(send_timeout=1.0, max_waiting=2**30)
+    """Also behind a middleware that runs the application in a task of its own."""
+    serving = stream(send_timeout=1.0, max_waiting=2**30, behind=behind)
     with raw(serving.port, size=4096) as (sock, lines):
         while not next(lines).startswith(b"data"):
             pass

@@ -9,19 +9,18 @@ import asyncio
 import logging
 import math
 import random
-import socket
-import struct
 from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
+from herenow.service.streaming import connection
 from herenow.service.streaming.frames import COMMENT, Frame, beginning
 from herenow.service.streaming.ids import Known, StreamId
+from herenow.service.streaming.settings import StreamSettings
 
 if TYPE_CHECKING:
     from herenow.service.streaming.lines import Line
@@ -115,11 +114,11 @@ class Reader:
         self._task: asyncio.Task[Any] | None = None
         self._transport: Any = None
 
-    def begin(self, send: Send) -> None:
-        """Send from now on, in the task that serves the request."""
+    def begin(self, send: Send, transport: Any) -> None:
+        """Send from now on, in the task that serves the request, by its transport where that is known."""
         self._send = send
         self._task = asyncio.current_task()
-        self._transport = _transport(self._task)
+        self._transport = transport
         self._write_soon()
 
     def tell(self, room: int, frame: Frame) -> None:
@@ -184,7 +183,7 @@ class Reader:
         self.dropped = True
         self.close()
         if self._transport is not None:
-            _abort(self._transport)
+            connection.abort(self._transport)
         elif self._task is not None:
             self._task.cancel()
 
@@ -202,7 +201,7 @@ class Stream(Response):
     def __init__(
         self,
         reader: Reader,
-        retry: float,
+        settings: StreamSettings,
         opened: Callable[[Reader], None],
         ended: Callable[[Reader], None],
     ) -> None:
@@ -211,7 +210,7 @@ class Stream(Response):
         self.init_headers()
         self.raw_headers = list(_HEADERS)
         self.reader = reader
-        self._retry = retry
+        self._settings = settings
         self._opened, self._ended = opened, ended
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -222,10 +221,13 @@ class Stream(Response):
             if scope["method"] == "HEAD":
                 await send(_END)
                 return
-            retry = round(self._retry * random.uniform(1, 2) * 1000)  # noqa: S311 - no secret
+            retry = round(self._settings.retry * random.uniform(1, 2) * 1000)  # noqa: S311 - no secret
             first = {"type": "http.response.body", "body": beginning(retry), "more_body": True}
             await send(first)
-            reader.begin(send)
+            transport = connection.find(receive)
+            if transport is not None:
+                connection.bound(transport, self._settings.gone_after)
+            reader.begin(send, transport)
             self._opened(reader)
             while (await receive())["type"] != "http.disconnect":
                 pass
@@ -240,28 +242,6 @@ class Stream(Response):
             self._ended(reader)
 
 
-def _abort(transport: Any) -> None:
-    """Close a connection without what it still was to bring, in the kernel too."""
-    sock = transport.get_extra_info("socket")
-    if sock is not None and sock.family != socket.AF_UNIX:
-        with suppress(OSError):
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    transport.abort()
-
-
 def heartbeat(reader: Reader) -> None:
     """Say that the stream lives."""
     reader.put(COMMENT)
-
-
-def _transport(task: "asyncio.Task[Any] | None") -> Any:
-    """The connection that a request came by, where its task shows it as uvicorn's does; else None.
-
-    ASGI has no word for aborting a connection: to end a response only stops writing, and what a reader
-    that takes nothing has not taken would be kept until the kernel gives up, for many minutes. That is
-    what is left where a middleware runs the application in a task of its own (BaseHTTPMiddleware).
-    """
-    frame = getattr(None if task is None else task.get_coro(), "cr_frame", None)
-    cycle = None if frame is None else frame.f_locals.get("self")
-    found = getattr(cycle, "transport", None)
-    return found if callable(getattr(found, "abort", None)) else None

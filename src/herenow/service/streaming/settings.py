@@ -32,11 +32,13 @@ class StreamSettings:
     """Users in a diff at most; where more came and went in an interval, a reset says it."""
     send_timeout: float = 20.0
     """A reader whose connection takes nothing for so long is cut off."""
+    gone_after: float = 45.0
+    """A client that the network has not heard of for so long, of what was sent to it, is gone."""
     stop_within: float = 1.7
     """For readers and sessions to end, when the service does."""
 
     def __post_init__(self) -> None:
-        for name in ("interval", "heartbeat", "retry", "send_timeout", "stop_within"):
+        for name in ("interval", "heartbeat", "retry", "send_timeout", "gone_after", "stop_within"):
             names.milliseconds(getattr(self, name), name)
         for name in ("every_event_below", "counts_only_from", "max_streams", "max_diff"):
             names.clean_limit(getattr(self, name))

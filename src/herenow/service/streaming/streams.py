@@ -115,7 +115,7 @@ class Streams:
 
         if attendance is not None:  # its session is ended even where the client is gone already
             self._attendances.hold(reader, attendance)
-        return Stream(reader, self.settings.retry, opened, self._ended)
+        return Stream(reader, self.settings, opened, self._ended)
 
     def _feed(self, room: str, *, hidden: bool) -> Feed:
         feed = self._feeds.get((room, hidden))
