@@ -1,12 +1,15 @@
 """Schemathesis against a running service: nothing that its own description allows makes it fail."""
 
 import json
+import re
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
+from schemathesis.generation import GenerationMode
 
 from herenow import names
 from tests.service.conftest import API_KEY, Serve, bearer
@@ -32,10 +35,18 @@ def _check(operation: Any) -> None:
         case = data.draw(operation.as_strategy())
         # it makes names by Python's regular expressions, whose $ lets a newline follow
         assume(not any("\n" in str(one) for one in (case.path_parameters, case.query, case.body)))
+        assume(not _undone(case))
         _narrow(case)
         case.call_and_validate(headers=bearer(API_KEY))
 
     check()
+
+
+def _undone(case: Any) -> bool:
+    """Whether an allowed name was turned into another: what looks percent-encoded, it decodes first."""
+    allowed = case.meta.generation.mode is GenerationMode.POSITIVE
+    values = [unquote(str(one)) for one in (case.path_parameters or {}).values()]
+    return allowed and any(re.search(r"[\x00-\x1f\x7f-\x9f]", one) for one in values)
 
 
 def _narrow(case: Any) -> None:
