@@ -113,6 +113,8 @@ def test_a_cluster_s_moved_slot_and_failover() -> None:
         for call in (one, other):
             poll(partial(call.succeeds, "GET", "other"), "an answer after the failover")
             assert call("GET", "other") == b"2"
+            # each node learns for itself that the cluster is whole again
+            poll(partial(call.succeeds, "GET", "key"), "an answer of another node")
             assert call("GET", "key") == b"1"
 
 
