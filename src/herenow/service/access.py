@@ -34,11 +34,6 @@ class Access:
     until: float | None = None
     """When the token ends, in Unix seconds; None for what is no token."""
 
-    @property
-    def admin(self) -> bool:
-        """Whether it reaches everything."""
-        return self.scope == "admin" and self.rooms is None
-
     def sees_hidden(self) -> bool:
         """Whether it is told of hidden members, where it may look at all."""
         return self.scope == "admin"

@@ -26,7 +26,8 @@ from herenow.errors import StoreError, TooManySessions
 from herenow.presence import Presence
 from herenow.service import parameters, problems
 from herenow.service.access import COOKIE, Access, Gate
-from herenow.service.endpoints import ENDPOINTS, Call, Endpoint
+from herenow.service.calls import Call, Endpoint
+from herenow.service.endpoints import ENDPOINTS
 from herenow.service.guard import TAKEN, Guard
 from herenow.service.metrics import Metrics
 from herenow.service.openapi import describe

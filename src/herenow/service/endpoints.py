@@ -1,132 +1,30 @@
 """Endpoints: every route of the service, and what each does. The one table that all else is made from.
 
-An `Endpoint` says its verb and path, who may call it, in which rooms, what it takes and what it gives.
 `app` makes the routes of it, checks access and parameters before a handler runs, and `openapi` describes
 it; so a handler only asks herenow, and no route can be without its check.
 """
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from starlette.responses import JSONResponse, Response
 
 from herenow import names
-from herenow.aio import AsyncPresence
 from herenow.errors import WindowTooLong
 from herenow.models import Counts, Page
 from herenow.service import parameters as said
 from herenow.service import shapes
-from herenow.service.access import COOKIE, Access, bearer
+from herenow.service.access import COOKIE, bearer
+from herenow.service.calls import Call, Endpoint, in_room
 from herenow.service.dashboard import page
-from herenow.service.parameters import Parameter
 from herenow.service.problems import HEADERS, ProblemError, forbidden
 from herenow.service.streaming import Identity, TooManyStreams
-from herenow.tokens import Scope
 
-if TYPE_CHECKING:
-    from starlette.requests import Request
-
-    from herenow.service.app import Service
-
-Values = Mapping[str, Any]
 MAX_SAMPLES: Final = 11_000
 """A week of minutes, and a day."""
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One request, let in and read."""
-
-    service: "Service"
-    request: "Request"
-    access: Access
-    values: Values
-
-    @property
-    def presence(self) -> AsyncPresence:
-        """The store's."""
-        return self.service.presence
-
-    @property
-    def room(self) -> AsyncPresence:
-        """The room that was named."""
-        return self.service.presence.room(self.values["room"])
-
-    @property
-    def hidden(self) -> bool:
-        """Whether hidden members are to be among those listed: an admin asked for it."""
-        wanted = bool(self.values.get("hidden") or self.values.get("kind") == "hidden")
-        if wanted and not self.access.sees_hidden():
-            raise forbidden("hidden members are shown to the scope admin alone")
-        return wanted
-
-    @property
-    def numbers(self) -> bool:
-        """Whether numbers tell of the hidden."""
-        return self.access.sees_hidden()
-
-    @property
-    def record(self) -> names.Kind | None:
-        """Of what the record is told: of all people, or where the hidden may not show, of members."""
-        return None if self.numbers else "member"
-
-
-Handler = Callable[[Call], Awaitable[Any]]
-"""Gives JSON, JSON with a status, or a whole response."""
-
-
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """A verb of a route. ``scope`` None: anybody's. ``rooms``: which it touches; None is none, or all."""
-
-    method: str
-    path: str
-    handler: Handler
-    summary: str
-    scope: Scope | None = "read"
-    answers: Mapping[int, str | None] = field(default_factory=lambda: {200: "object"})
-    """By status the name of a schema, a media type, or None for no content."""
-    query: tuple[Parameter, ...] = ()
-    body: tuple[Parameter, ...] | None = None
-    rooms: Callable[[Values], Iterable[str]] | None = None
-    every_room: bool = False
-    own: bool = False
-    """Whether its user may only be the caller, unless that is an admin."""
-    max_body: int = 16_384
-    plain: bool = False
-    """Whether a body may come as text/plain, as a beacon's does."""
-
-    @property
-    def stream(self) -> bool:
-        """Whether it answers with a stream of events."""
-        return "text/event-stream" in self.answers.values()
-
-    @property
-    def path_parameters(self) -> tuple[Parameter, ...]:
-        """The parameters in the path."""
-        return tuple(one for one in (said.ROOM, said.USER) if f"{{{one.name}}}" in self.path)
-
-    def check(self, access: Access, values: Values) -> None:
-        """Raise a 403 for whoever may not call it."""
-        if self.scope is None:
-            return
-        access.need(self.scope)
-        if self.every_room:
-            access.need_every_room()
-        if self.rooms is not None:
-            access.need_rooms(self.rooms(values))
-        if self.own:
-            access.need_self(values["user"])
-
-
-def in_room(values: Values) -> tuple[str, ...]:
-    """The one room that is named."""
-    return (values["room"],)
 
 
 # ------------------------------------------------------------ reading

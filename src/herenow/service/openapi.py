@@ -6,7 +6,7 @@ from http import HTTPStatus
 from typing import Any, Final
 
 from herenow import __version__
-from herenow.service.endpoints import Endpoint
+from herenow.service.calls import Endpoint
 from herenow.service.parameters import Parameter
 from herenow.service.problems import TYPE
 from herenow.service.shapes import SCHEMAS, reference
