@@ -5,6 +5,7 @@ was not given (a shim around `redis.call`).
 """
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -27,6 +28,9 @@ local redis = setmetatable({call = function(command, ...)
 end}, {__index = redis})
 """
 herenow.lua.PRELUDE = SHIM.replace("\n", " ")
+
+# What a shell starts in the background ignores Ctrl-C, and so would every program that a test starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SERVER = os.environ.get("HERENOW_TEST_SERVER", "valkey-9.1")
 PHASES = (
@@ -82,7 +86,7 @@ def cluster(whole_cluster: Cluster) -> Iterator[Cluster]:
 @pytest.fixture
 def presence(server: Server) -> Iterator[herenow.Presence]:
     """A Presence that sends every mark, by the store's clock."""
-    with herenow.Presence(server.unix_url, resolution=0) as made:
+    with herenow.Presence(server.unix_url, resolution=0, timeout=5) as made:
         yield made
 
 
@@ -105,7 +109,7 @@ def clock() -> Clock:
 @pytest.fixture
 def clocked(server: Server, clock: Clock) -> Iterator[herenow.Presence]:
     """A Presence that sends every mark, by the test's clock."""
-    with herenow.Presence(server.unix_url, resolution=0, clock=clock) as made:
+    with herenow.Presence(server.unix_url, resolution=0, clock=clock, timeout=5) as made:
         yield made
 
 

@@ -52,7 +52,7 @@ def test_the_estimate_is_of_the_same_visitors_and_none_where_there_is_none(tmp_p
 def test_with_a_url_it_stays_in_a_room_that_has_to_be_new(server: Server) -> None:
     where = ("--url", server.unix_url, "--room", "march")
     replay(COMBINED, *where, "--raw-hosts", "--window", "60")
-    with herenow.Presence(server.unix_url) as presence:
+    with herenow.Presence(server.unix_url, timeout=5) as presence:
         room = presence.room("march")
         assert room.peak().count == 3
         assert [one.name for one in presence.rooms()] == []  # nobody is there any more

@@ -14,7 +14,7 @@ from tests.servers import Cluster, Server
 @pytest.fixture
 def people(server: Server) -> Iterator[herenow.Presence]:
     """Alice and bob, who came in that order, a guest, a hidden one and one who left."""
-    with herenow.Presence(server.url, resolution=0) as presence:
+    with herenow.Presence(server.url, resolution=0, timeout=5) as presence:
         presence.mark_online("gone")
         presence.mark_offline("gone")
         presence.mark_online_many(
@@ -55,7 +55,7 @@ def test_online_in_json(people: herenow.Presence, ask: Call) -> None:
 
 def test_online_lists_more_than_a_page(server: Server, ask: Call) -> None:
     users = [f"user-{i}" for i in range(2500)]
-    with herenow.Presence(server.url) as presence:
+    with herenow.Presence(server.url, timeout=5) as presence:
         presence.mark_online_many(users)
     assert sorted(ask("online").lines) == sorted(users)
     assert sorted(one["user"] for one in ask("online", "--json").json["users"]) == sorted(users)
@@ -147,7 +147,7 @@ def test_on_the_oldest_server(servers: Callable[[str], Server], call: Call) -> N
 
 
 def test_on_a_cluster(cluster: Cluster, call: Call) -> None:
-    with herenow.Presence(cluster.url) as presence:
+    with herenow.Presence(cluster.url, timeout=5) as presence:
         presence.mark_online("alice")
         presence.room("doc:1").mark_online("bob")
     assert call("online", "--url", cluster.url).lines == ["alice"]

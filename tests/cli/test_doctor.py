@@ -74,7 +74,7 @@ def test_a_store_that_is_fine(
 ) -> None:
     server = servers(name)
     server.control.flushall()
-    with herenow.Presence(server.url) as presence:
+    with herenow.Presence(server.url, timeout=5) as presence:
         presence.mark_online_many([f"user-{i}" for i in range(20_000)])
         presence.room("doc:1").mark_online("gus", kind="guest")
     size = server.control.memory_usage("herenow:{site}:online:member")
@@ -199,7 +199,7 @@ def test_sentinels(call: Call) -> None:
 
 
 def test_a_cluster(cluster: Cluster, call: Call) -> None:
-    with herenow.Presence(cluster.url) as presence:
+    with herenow.Presence(cluster.url, timeout=5) as presence:
         presence.mark_online("alice")
     with only_read(*cluster.nodes):
         done = call("doctor", "--url", cluster.url)

@@ -16,7 +16,7 @@ from tests.servers import Server
 def url(server: Server) -> str:
     """A store whose site had somebody two hours ago, and has two people now."""
     clock = Clock(time.time() - 7200)
-    with herenow.Presence(server.unix_url, resolution=0, clock=clock) as presence:
+    with herenow.Presence(server.unix_url, resolution=0, clock=clock, timeout=5) as presence:
         presence.mark_online("early")
         clock.now += 7195
         presence.mark_online_many(

@@ -35,7 +35,7 @@ def test_all_come_with_their_last_activity_and_a_second_run_changes_nothing(
     server.control.set("user-activity/too-long-gone", int(time.time()) - 86_400 * 40, ex=300)
     done = call("migrate", "--from", server.url, "--url", server.url, "--json")
     assert (done.code, done.err) == (0, "")
-    with herenow.Presence(server.url) as presence:
+    with herenow.Presence(server.url, timeout=5) as presence:
         known = presence.lookup([*seen])
         now = time.time()
         for user, at in seen.items():
@@ -73,7 +73,7 @@ def test_the_source_is_only_read_and_what_is_refused_is_named(
     assert r"refused '\xff': a user is UTF-8" in done.err
     assert r"refused 'tab\there': a user has no control character" in done.err
     assert "a user has at most 256 UTF-8 bytes; this has 300" in done.err
-    with herenow.Presence(server.url) as presence:
+    with herenow.Presence(server.url, timeout=5) as presence:
         assert presence.get_online_users() == ["alice"]
 
 
@@ -84,7 +84,7 @@ def test_into_a_room_as_guests_with_the_sites_minutes(server: Server, call: Call
     words = ("--from", server.url, "--url", server.url, "--room", "old", "--kind", "guest")
     done = call("migrate", *words, "--minutes", "10", "--json")
     assert (done.code, done.json["told"], done.json["too_old"]) == (0, 1, 1)
-    with herenow.Presence(server.url) as presence:
+    with herenow.Presence(server.url, timeout=5) as presence:
         assert presence.room("old").get_online_users(kind="guest") == ["1.2.3.4"]
         assert presence.room("old").explain("1.2.3.4").window == 600
         assert presence.count_online_users(kind="guest") == 0
@@ -95,7 +95,7 @@ def test_the_new_sites_settings_hold(server: Server, call: Call) -> None:
     words = ("--from", server.url, "--url", server.url)
     done = call("migrate", *words, HERENOW_WINDOW="30", HERENOW_HISTORY="false")
     assert done.code == 0
-    with herenow.Presence(server.url) as presence:
+    with herenow.Presence(server.url, timeout=5) as presence:
         explained = presence.explain("alice")
         assert (explained.window, explained.presence.online) == (30, False)
         assert presence.get_user_last_activity("alice") is not None
@@ -107,7 +107,7 @@ def test_whoever_left_or_was_seen_since_stays_so(server: Server, call: Call) -> 
     now = int(time.time())
     for user in ("alice", "bob"):
         server.control.set(f"user-activity/{user}", now - 10, ex=300)
-    with herenow.Presence(server.url, resolution=0) as presence:
+    with herenow.Presence(server.url, resolution=0, timeout=5) as presence:
         presence.mark_online_many(["alice", "bob"])
         presence.mark_offline("bob")
         before = presence.get_user_last_activity("alice")
@@ -131,7 +131,7 @@ def test_from_a_cluster_into_it(cluster: Cluster, call: Call) -> None:
         client.close()
     done = call("migrate", "--from", cluster.url, "--url", cluster.url, "--json")
     assert (done.code, done.json["told"]) == (0, len(seen))
-    with herenow.Presence(cluster.url) as presence:
+    with herenow.Presence(cluster.url, timeout=5) as presence:
         assert sum(one.last_seen is not None for one in presence.lookup([*seen]).values()) == len(
             seen
         )
@@ -262,7 +262,7 @@ def test_a_source_that_hangs_is_waited_for(
     recipe = Recipe(source.control)
     recipe.mark_online("alice")
     with (
-        herenow.Presence(server.url) as presence,
+        herenow.Presence(server.url, timeout=5) as presence,
         following(place, source.url, server.url, HERENOW_TIMEOUT="0.3") as process,
     ):
         source.pause()

@@ -143,7 +143,7 @@ def test_what_else_a_command_lacks_is_named_with_its_extra(
     ask: Call, place: Path, server: Server
 ) -> None:
     (place / "humanize.py").write_text("raise ModuleNotFoundError('no', name='humanize')")
-    with herenow.Presence(server.url) as presence:
+    with herenow.Presence(server.url, timeout=5) as presence:
         presence.mark_online("alice")
     path = os.pathsep.join([str(place), environment()["PYTHONPATH"]])
     code, said = on_terminal(["online", "--url", server.url], PYTHONPATH=path)
@@ -174,7 +174,7 @@ def test_a_flask_projects_own_store_comes_first(call: Call, place: Path) -> None
 
 
 def test_a_pipe_that_closes_ends_it_quietly(ask: Call, server: Server) -> None:
-    with herenow.Presence(server.url) as presence:
+    with herenow.Presence(server.url, timeout=5) as presence:
         presence.mark_online_many([f"user-{i:05}-{'x' * 200}" for i in range(2000)])
     done = subprocess.run(
         ["bash", "-o", "pipefail", "-c", f"{sys.executable} -m herenow online | head -1"],
@@ -189,7 +189,7 @@ def test_a_pipe_that_closes_ends_it_quietly(ask: Call, server: Server) -> None:
 
 
 def test_a_name_that_the_locale_cannot_say_is_escaped(ask: Call, server: Server) -> None:
-    with herenow.Presence(server.url) as presence:
+    with herenow.Presence(server.url, timeout=5) as presence:
         presence.mark_online("zoë☺")
     assert ask("online").out == "zoë☺\n"
     assert ask("online", PYTHONIOENCODING="ascii:strict").out == "zo\\xeb\\u263a\n"

@@ -31,7 +31,7 @@ def log(place: Path) -> Path:
 
 def test_history_is_a_curve_on_a_terminal(server: Server, place: Path) -> None:
     clock = Clock(time.time() - 7200)
-    with herenow.Presence(server.unix_url, resolution=0, clock=clock) as presence:
+    with herenow.Presence(server.unix_url, resolution=0, clock=clock, timeout=5) as presence:
         for i in range(40):
             clock.now += 150
             presence.mark_online(f"user {i}")

@@ -17,7 +17,7 @@ WAYS = {"sync": ("sync", None), "async": ("async", None), "exact": ("sync", 0)}
 def side(request: pytest.FixtureRequest, server: Server) -> Iterator[Side]:
     """A facade on a store with somebody of each sort in it."""
     name, resolution = WAYS[request.param]
-    with opened(name, server.unix_url, resolution=resolution) as made:
+    with opened(name, server.unix_url, resolution=resolution, timeout=5) as made:
         made.mark_online("alice", session="tab", info={"page": "/"})
         made.mark_online_many(
             ["bob", Sighting("gus", kind="guest"), Sighting("hid", kind="hidden")]

@@ -20,7 +20,7 @@ def name(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(params=[False, True], ids=["at once", "buffered"])
 def side(request: pytest.FixtureRequest, name: str, server: Server, clock: Clock) -> Iterator[Side]:
     """A facade by the test's clock, that sends every mark."""
-    settings = {"resolution": 0, "clock": clock, "buffered": request.param}
+    settings = {"resolution": 0, "clock": clock, "buffered": request.param, "timeout": 5}
     with opened(name, server.unix_url, **settings) as made:
         yield made
 
@@ -130,7 +130,7 @@ def test_marks_beside_wait_for_a_store_that_is_away(name: str, own: Server) -> N
 
 
 def test_on_a_cluster(name: str, cluster: Cluster) -> None:
-    with opened(name, cluster.url, resolution=0, buffered=True) as side:
+    with opened(name, cluster.url, resolution=0, buffered=True, timeout=5) as side:
         side.mark_online_many(["alice", "bob"])
         side.mark_online("carol", "hidden")
         for i in range(20):

@@ -19,7 +19,7 @@ from tests.waiting import poll
 
 @pytest.fixture
 def buffered(server: Server) -> Iterator[herenow.Presence]:
-    with herenow.Presence(server.unix_url, buffered=True) as made:
+    with herenow.Presence(server.unix_url, buffered=True, timeout=5) as made:
         yield made
 
 
@@ -66,7 +66,7 @@ def test_whoever_reads_reads_her_own_marks_in_one_round_trip(server: Server, nam
 def test_a_sweep_sends_what_waits_first(server: Server, buffered: herenow.Presence) -> None:
     buffered.mark_online("alice")
     assert buffered.sweep() == 0
-    with herenow.Presence(server.unix_url) as other:
+    with herenow.Presence(server.unix_url, timeout=5) as other:
         assert other.is_online("alice")
 
 
@@ -77,7 +77,9 @@ def test_so_she_does_where_the_store_lacks_the_script_that_marks(
     buffered.mark_online_many(f"u{i}" for i in range(1000))
     buffered.flush()
     server.control.script_flush()
-    with herenow.Presence(server.unix_url) as other:  # another process has asked the same before
+    with herenow.Presence(
+        server.unix_url, timeout=5
+    ) as other:  # another process has asked the same before
         read(other)
     buffered.mark_online("new")
     assert read(buffered)
@@ -136,8 +138,8 @@ def test_a_login_ends_the_guest_who_waits_in_the_buffer(buffered: herenow.Presen
 
 def test_a_mark_that_waits_never_revives_who_left_elsewhere(server: Server, clock: Clock) -> None:
     with (
-        herenow.Presence(server.unix_url, buffered=True, clock=clock) as here,
-        herenow.Presence(server.unix_url, resolution=0, clock=clock) as elsewhere,
+        herenow.Presence(server.unix_url, buffered=True, clock=clock, timeout=5) as here,
+        herenow.Presence(server.unix_url, resolution=0, clock=clock, timeout=5) as elsewhere,
     ):
         elsewhere.mark_online("alice")
         clock.now += 0.1
@@ -159,7 +161,7 @@ def test_what_is_told_is_how_long_ago(server: Server, buffered: herenow.Presence
     seconds, microseconds = server.control.time()
     marked = seconds + microseconds / 1e6
     buffered.mark_online("alice")
-    with herenow.Presence(server.unix_url) as other:
+    with herenow.Presence(server.unix_url, timeout=5) as other:
         poll(lambda: other.is_online("alice"), "the flusher")
         seen = other.get_user_last_activity("alice")
         seconds, microseconds = server.control.time()
@@ -186,7 +188,7 @@ def test_sixteen_threads_lose_nothing_and_each_reads_its_own(
 
     with ThreadPoolExecutor(16) as pool:
         assert sum(pool.map(work, range(16))) == 0
-    with herenow.Presence(server.unix_url) as other:
+    with herenow.Presence(server.unix_url, timeout=5) as other:
         poll(lambda: other.count_online_users() == 16 * 150, "the flusher", 5)
 
 
@@ -218,7 +220,7 @@ def test_arguments_are_checked_when_they_are_passed(buffered: herenow.Presence) 
 
 def test_the_flusher_is_a_thread_that_close_stops(server: Server) -> None:
     before = flushers()
-    presence = herenow.Presence(server.unix_url, buffered=True)
+    presence = herenow.Presence(server.unix_url, buffered=True, timeout=5)
     assert flushers() == before
     presence.mark_online("alice")
     assert len(flushers() - before) == 1
@@ -232,26 +234,26 @@ def test_the_flusher_is_a_thread_that_close_stops(server: Server) -> None:
 
 def test_a_presence_that_is_dropped_sends_what_waits_and_stops_its_thread(server: Server) -> None:
     before = flushers()
-    presence = herenow.Presence(server.unix_url, buffered=True)
+    presence = herenow.Presence(server.unix_url, buffered=True, timeout=5)
     presence.mark_online("alice")
     del presence
     gc.collect()
     poll(lambda: flushers() == before, "the end of the thread", 5)
-    with herenow.Presence(server.unix_url) as other:
+    with herenow.Presence(server.unix_url, timeout=5) as other:
         assert other.is_online("alice")
 
 
 def test_a_room_outlives_the_presence_that_gave_it(server: Server) -> None:
-    room = herenow.Presence(server.unix_url, buffered=True).room("doc")
+    room = herenow.Presence(server.unix_url, buffered=True, timeout=5).room("doc")
     gc.collect()
     room.mark_online("alice")
-    with herenow.Presence(server.unix_url) as other:
+    with herenow.Presence(server.unix_url, timeout=5) as other:
         poll(lambda: other.room("doc").is_online("alice"), "the flusher", 5)
     room.close()
 
 
 def test_marks_while_another_thread_closes_are_sent(server: Server) -> None:
-    presence = herenow.Presence(server.unix_url, buffered=True)
+    presence = herenow.Presence(server.unix_url, buffered=True, timeout=5)
     closing = threading.Event()
 
     def close() -> None:

@@ -22,7 +22,7 @@ from tests.waiting import poll
 @pytest.fixture
 def outside(server: Server) -> Iterator[herenow.Presence]:
     """How another process sees it."""
-    with herenow.Presence(server.unix_url, resolution=0) as made:
+    with herenow.Presence(server.unix_url, resolution=0, timeout=5) as made:
         yield made
 
 

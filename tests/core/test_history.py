@@ -182,7 +182,7 @@ def test_what_is_told_late_but_in_order_is_counted_at_its_own_moment(
     def run(batches: list[tuple[list[tuple[str, int]], int]]) -> None:
         server.control.flushall()
         clock = Clock(START / 1000)
-        presence = herenow.Presence(server.unix_url, resolution=0, clock=clock)
+        presence = herenow.Presence(server.unix_url, resolution=0, clock=clock, timeout=5)
         with presence:
             presence.mark_online("a")
             now = START
@@ -217,7 +217,7 @@ def test_what_is_told_late_but_in_order_is_counted_at_its_own_moment(
 
 def test_an_outage_is_a_gap_and_silence_is_none(server: Server) -> None:
     clock = Clock(START / 1000)
-    with herenow.Presence(server.unix_url, resolution=0, clock=clock) as presence:
+    with herenow.Presence(server.unix_url, resolution=0, clock=clock, timeout=5) as presence:
         presence.mark_online("a")
         clock.now += 7200
         presence.mark_online("b")
@@ -248,7 +248,7 @@ def test_an_outage_is_a_gap_and_silence_is_none(server: Server) -> None:
 def test_a_room_keeps_a_history_by_choice(server: Server) -> None:
     now = datetime.now(UTC)
     hour = timedelta(hours=1)
-    with herenow.Presence(server.unix_url, resolution=0) as presence:
+    with herenow.Presence(server.unix_url, resolution=0, timeout=5) as presence:
         silent, kept = presence.room("silent"), presence.room("kept", history=True)
         for room in (silent, kept, presence):
             room.mark_online("a")
@@ -257,7 +257,9 @@ def test_a_room_keeps_a_history_by_choice(server: Server) -> None:
         for room in (kept, presence, presence.room("kept")):
             assert max(one.people for one in room.history(now - hour, now + hour)) == 1
             assert room.unique_users() == 1
-        with herenow.Presence(server.unix_url, resolution=0) as other:  # which is not told so
+        with herenow.Presence(
+            server.unix_url, resolution=0, timeout=5
+        ) as other:  # which is not told so
             other.room("kept").mark_online("b")
             assert other.room("kept").unique_users() == 2
         presence.room("kept", history=False).mark_online("c")

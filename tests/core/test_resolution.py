@@ -175,7 +175,7 @@ def test_a_leave_elsewhere_costs_at_most_the_resolution(
 ) -> None:
     mark, is_online = counting.presence.mark_online, counting.presence.is_online
     mark("alice")
-    with herenow.Presence(server.unix_url, clock=clock) as elsewhere:
+    with herenow.Presence(server.unix_url, clock=clock, timeout=5) as elsewhere:
         assert elsewhere.mark_offline("alice")
     mark("alice")
     assert not is_online("alice")
@@ -187,7 +187,7 @@ def test_a_leave_elsewhere_costs_at_most_the_resolution(
 def test_a_leave_that_may_have_been_done_resets_it_too() -> None:
     with (
         start_server(binary(SERVER)) as server,
-        herenow.Presence(server.unix_url) as presence,
+        herenow.Presence(server.unix_url, timeout=5) as presence,
         herenow.Presence(server.unix_url, timeout=5) as elsewhere,
     ):
         presence.mark_online("alice")
@@ -209,7 +209,7 @@ def test_a_mark_that_failed_was_not_said(counting: Counting, server: Server) -> 
     for _ in range(2):
         with pytest.raises(ValueError, match="32 sessions"):
             presence.mark_online("alice", session="one too many")
-    with herenow.Presence(server.unix_url, clock=lambda: 1_000_000.0) as other:
+    with herenow.Presence(server.unix_url, clock=lambda: 1_000_000.0, timeout=5) as other:
         other.mark_offline("alice", session="tab-0")
     assert presence.mark_online("alice", session="one too many") is False
     sessions = presence.lookup(["alice"])["alice"].sessions
@@ -259,8 +259,8 @@ def test_the_window_stored_in_a_room_bounds_it(server: Server) -> None:
 
 def test_it_follows_a_window_that_is_named_later(server: Server, clock: Clock) -> None:
     with (
-        herenow.Presence(server.unix_url, resolution=100, clock=clock) as site,
-        herenow.Presence(server.unix_url, clock=clock) as owner,
+        herenow.Presence(server.unix_url, resolution=100, clock=clock, timeout=5) as site,
+        herenow.Presence(server.unix_url, clock=clock, timeout=5) as owner,
     ):
         room = site.room("doc")
         room.mark_online("alice")

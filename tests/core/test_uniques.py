@@ -37,7 +37,9 @@ def days() -> Seen:
 @pytest.fixture
 def told(server: Server, clock: Clock, days: Seen) -> Iterator[herenow.Presence]:
     """All of that, told day by day at several hours; nobody is seen twice within a minute."""
-    with herenow.Presence(server.unix_url, resolution=0, clock=clock, history=40 * 86_400) as made:
+    with herenow.Presence(
+        server.unix_url, resolution=0, clock=clock, history=40 * 86_400, timeout=5
+    ) as made:
         for day in range(DAYS):
             for kind in ("member", "guest", "bot"):
                 users = sorted(days[day, kind])

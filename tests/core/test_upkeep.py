@@ -83,7 +83,9 @@ def test_the_ttl_outlives_window_and_retention_and_is_renewed_hourly(
 
 
 def test_the_ttl_is_in_the_stores_time_whatever_the_clock(server: Server) -> None:
-    with herenow.Presence(server.unix_url, resolution=0, clock=lambda: 800_000_000.0) as old:
+    with herenow.Presence(
+        server.unix_url, resolution=0, clock=lambda: 800_000_000.0, timeout=5
+    ) as old:
         old.mark_online("alice")
         assert old.is_online("alice")
     assert server.control.ttl("herenow:{site}:online:member") > 30 * 86_400

@@ -25,7 +25,7 @@ import herenow.embedded
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-PATIENCE = 10.0
+PATIENCE = 60.0
 _PROGRAM = Path(__file__).with_name("user.py")
 _SOURCE = Path(herenow.embedded.__file__).parents[2]
 

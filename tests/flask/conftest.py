@@ -50,7 +50,8 @@ def site(url: str, tmp_path: Path) -> Iterator[Callable[..., tuple[Flask, HereNo
         app = Flask(f"app{len(made)}", instance_path=str(tmp_path))
         app.config.update(config or {})
         app.add_url_rule("/", "index", lambda: "hello")
-        keywords.setdefault("url", url)
+        if "url" not in keywords:  # a healthy one, however slow this machine is
+            keywords |= {"url": url, "timeout": keywords.get("timeout", 5)}
         made.append((app, HereNow(app, **keywords)))
         return made[-1]
 

@@ -116,7 +116,7 @@ def profiles() -> list[str]:
 
 
 def test_a_crowd_keeps_its_number_and_takes_everybody_along(server: Server) -> None:
-    with herenow.Presence(server.url, window=20, resolution=0) as presence:
+    with herenow.Presence(server.url, window=20, resolution=0, timeout=5) as presence:
         crowd = Crowd(presence, 60, seed=1)
         seen = set()
         for _ in range(120):

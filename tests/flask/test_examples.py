@@ -81,7 +81,7 @@ def test_celery_notify(run: Run, place: Path, server: Server) -> None:
         CELERY_BROKER_URL=server.url,
         OUTBOX=str(outbox),
     )
-    with herenow.Presence(server.url) as presence:
+    with herenow.Presence(server.url, timeout=5) as presence:
         presence.mark_online("alice")
         presence.mark_online("bob", away=True)
         presence.mark_online("carol")

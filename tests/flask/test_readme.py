@@ -23,6 +23,7 @@ def test_the_python_runs_and_answers_what_it_says(
     monkeypatch.setenv("HERENOW_URL", url)
     monkeypatch.setenv("HERENOW_SECRET", "a secret that the readme leaves out")
     names: dict[str, Any] = {"__name__": "readme"}
+    kept_names: list[object] = []  # one block's `app` lives on when another's takes its name
     assert sum(len(promised(line)) for line in TEXT.splitlines()) > 20
     for block in BLOCKS:
         code = block.replace(URL, url)
@@ -38,6 +39,7 @@ def test_the_python_runs_and_answers_what_it_says(
                 )
         names["_kept"] = lambda line, value, kept=kept: kept.setdefault(line, repr(value))
         exec(compile(ast.fix_missing_locations(tree), "README.md", "exec"), names)  # noqa: S102
+        kept_names.extend(names.values())
         assert kept == promises
     assert names["here"].get_online_users() == names["presence"].get_online_users()
     names["presence"].close()

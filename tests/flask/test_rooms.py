@@ -181,7 +181,7 @@ def test_two_processes(ports: list[str], server: Server, how: str) -> None:
     other._cookie = one._cookie
     one.get("/thread/a")
     other.get("/thread/b")
-    with herenow.Presence(server.url) as presence:
+    with herenow.Presence(server.url, timeout=5) as presence:
 
         def reading() -> list[str]:
             return [name for name in "ab" if presence.room(name).is_online("alice")]

@@ -137,7 +137,7 @@ def test_token_signs_what_the_service_believes(serve: Serve, call: Call) -> None
 
 
 async def test_it_is_mounted_in_fastapi(server: Server) -> None:
-    presence = herenow.Presence(server.unix_url, resolution=0)
+    presence = herenow.Presence(server.unix_url, resolution=0, timeout=5)
     outer = FastAPI()
     inner = create_app(presence, api_key=API_KEY)
     outer.mount("/presence", inner)
@@ -160,11 +160,11 @@ def test_a_presence_of_a_client_has_no_twin(server: Server) -> None:
 
 def test_without_secret_and_key_it_warns(server: Server) -> None:
     with pytest.warns(UserWarning, match="open to this machine"):
-        create_app(herenow.AsyncPresence(server.unix_url))
+        create_app(herenow.AsyncPresence(server.unix_url, timeout=5))
 
 
 def test_the_description_is_that_of_the_routes(server: Server) -> None:
-    app = create_app(herenow.AsyncPresence(server.unix_url), api_key=API_KEY)
+    app = create_app(herenow.AsyncPresence(server.unix_url, timeout=5), api_key=API_KEY)
     routes = {
         (method, route.path)
         for route in app.routes

@@ -46,7 +46,7 @@ async def test_an_async_client_handed_in(
 
 
 async def test_a_cancellation_loses_nothing(server: Server, presence: herenow.Presence) -> None:
-    async with herenow.AsyncPresence(server.unix_url) as other, other.watch() as events:
+    async with herenow.AsyncPresence(server.unix_url, timeout=5) as other, other.watch() as events:
         for i in range(5):
             waiting = asyncio.create_task(anext(events))
             await asyncio.sleep(0.02)
@@ -58,7 +58,7 @@ async def test_a_cancellation_loses_nothing(server: Server, presence: herenow.Pr
 
 
 async def test_leaving_the_loop_frees_all(server: Server, presence: herenow.Presence) -> None:
-    async with herenow.AsyncPresence(server.unix_url) as other:
+    async with herenow.AsyncPresence(server.unix_url, timeout=5) as other:
         start = presence.snapshot().event_id
         presence.mark_online("alice")
         async for event in other.watch(after=start):
@@ -70,7 +70,7 @@ async def test_leaving_the_loop_frees_all(server: Server, presence: herenow.Pres
 
 
 def test_one_loop_after_another(server: Server, presence: herenow.Presence) -> None:
-    other = herenow.AsyncPresence(server.unix_url)
+    other = herenow.AsyncPresence(server.unix_url, timeout=5)
 
     async def one(user: str) -> str | None:
         try:

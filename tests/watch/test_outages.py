@@ -123,7 +123,7 @@ def test_what_others_wrote_is_known_to_a_watcher_that_was_cut_off(
     server.control.execute_command(*user, "on", ">secret", "~*", "&*", "+@all")
     try:
         with (
-            herenow.Presence(server.unix_url, resolution=0, clock=clock) as presence,
+            herenow.Presence(server.unix_url, resolution=0, clock=clock, timeout=5) as presence,
             watching(name, f"unix://watcher:secret@{server.socket}", clock=clock) as watcher,
         ):
             presence.mark_online("alice")
@@ -251,7 +251,7 @@ for event in events:
     print(event.user, flush=True)
 """,
     )
-    with watcher, herenow.Presence(server.unix_url, resolution=0) as presence:
+    with watcher, herenow.Presence(server.unix_url, resolution=0, timeout=5) as presence:
         assert watcher.stdout is not None
         assert watcher.stdout.readline() == "ready\n"
         presence.mark_online("alice")

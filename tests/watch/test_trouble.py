@@ -67,7 +67,7 @@ def test_scripts_that_are_flushed_are_no_matter(
 def test_a_store_that_restarts_empty(name: str) -> None:
     with (
         start_server(binary(SERVER)) as server,
-        herenow.Presence(server.unix_url, resolution=0) as presence,
+        herenow.Presence(server.unix_url, resolution=0, timeout=5) as presence,
         watching(name, server.unix_url) as watcher,
     ):
         presence.mark_online("alice")
@@ -86,7 +86,7 @@ def test_a_store_that_restarts_empty(name: str) -> None:
 def test_a_store_that_is_away_at_the_beginning(name: str) -> None:
     with start_server(binary(SERVER)) as server:
         server.kill()
-        with herenow.Presence(server.unix_url, resolution=0) as presence:
+        with herenow.Presence(server.unix_url, resolution=0, timeout=5) as presence:
             if name == "sync":
                 events = presence.watch()
                 assert events.batch(0.5) == []
@@ -97,7 +97,7 @@ def test_a_store_that_is_away_at_the_beginning(name: str) -> None:
                 return
 
             async def begin() -> list[str | None]:
-                async with herenow.AsyncPresence(server.unix_url) as watcher:
+                async with herenow.AsyncPresence(server.unix_url, timeout=5) as watcher:
                     events = watcher.watch()
                     assert await events.batch(0.5) == []
                     await asyncio.to_thread(server.restart)
@@ -153,7 +153,7 @@ def test_a_failover_by_sentinels_makes_it_start_over(name: str) -> None:
 def test_a_failover_in_a_cluster_makes_it_start_over(name: str) -> None:
     with (
         start_cluster(binary(SERVER), replicas=1) as cluster,
-        herenow.Presence(cluster.url, resolution=0) as presence,
+        herenow.Presence(cluster.url, resolution=0, timeout=5) as presence,
         watching(name, cluster.url) as watcher,
     ):
         rooms = [f"doc:{i}" for i in range(12)]
@@ -179,7 +179,7 @@ def test_a_slot_that_moves(name: str, cluster: Cluster) -> None:
     room = f"moving {name}"
     key = f"herenow:{{moving%20{name}}}:meta"
     with (
-        herenow.Presence(cluster.url, resolution=0) as presence,
+        herenow.Presence(cluster.url, resolution=0, timeout=5) as presence,
         watching(name, cluster.url) as watcher,
     ):
         presence.room(room).mark_online("alice")
@@ -200,7 +200,7 @@ def test_every_server(name: str, version: str, servers: Any) -> None:
     server = servers(version)
     server.control.flushall()
     with (
-        herenow.Presence(server.url, resolution=0) as presence,
+        herenow.Presence(server.url, resolution=0, timeout=5) as presence,
         watching(name, server.url) as watcher,
     ):
         events = watcher.watch()

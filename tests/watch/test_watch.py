@@ -92,7 +92,7 @@ def test_leaves_that_a_snapshot_knew_are_not_told_again(
 
 
 def test_a_timeout_is_told_within_a_second_of_its_moment(watcher: Watching, server: Server) -> None:
-    with herenow.Presence(server.unix_url, resolution=0, window=1.5) as presence:
+    with herenow.Presence(server.unix_url, resolution=0, window=1.5, timeout=5) as presence:
         presence.mark_online("before")
         events = watcher.watch()
         time.sleep(0.3)
@@ -270,12 +270,12 @@ def test_a_shorter_window_makes_it_start_over(
     watcher: Watching, server: Server, *, open_before: bool
 ) -> None:
     """Who is over by the shorter one left at a moment that is past, before that of the snapshot."""
-    with herenow.Presence(server.unix_url, window=60, resolution=0) as presence:
+    with herenow.Presence(server.unix_url, window=60, resolution=0, timeout=5) as presence:
         presence.mark_online_many([herenow.Sighting("alice", age=30), "bob"])
         snapshot = presence.snapshot()
         assert [one.user for one in snapshot.users] == ["bob", "alice"]
         events = watcher.watch(after=snapshot.event_id) if open_before else None
-        with herenow.Presence(server.unix_url, window=10, resolution=0) as shorter:
+        with herenow.Presence(server.unix_url, window=10, resolution=0, timeout=5) as shorter:
             shorter.mark_online("bob")
         events = events or watcher.watch(after=snapshot.event_id)
         [reset] = events.take(1)

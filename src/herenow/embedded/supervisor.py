@@ -1,7 +1,7 @@
 """The supervisor of one embedded server: a detached script that starts it and stops it.
 
 It runs under whatever Python is at hand, so it imports the standard library alone and uses no
-syntax newer than 3.8; ``server`` shares its two functions. It inherits the boot lock and holds it,
+syntax newer than 3.8; ``server`` shares its functions. It inherits the boot lock and holds it,
 untouched, until it ends. The package's docstring tells the theory.
 
     python -I -S supervisor.py DIRECTORY persistent|temporary BINARY
@@ -38,7 +38,7 @@ _SHORT_LIFE = 1.0
 
 def lock(path: str | os.PathLike[str], kind: int) -> int | None:
     """Open and ``flock`` a file; its descriptor, or None where LOCK_NB did not get the lock."""
-    held = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    held = lock_file(path)
     try:
         fcntl.flock(held, kind)
     except BlockingIOError:
@@ -48,6 +48,11 @@ def lock(path: str | os.PathLike[str], kind: int) -> int | None:
         os.close(held)
         raise
     return held
+
+
+def lock_file(path: str | os.PathLike[str]) -> int:
+    """Open a file to be locked; each opening is an owner of its own."""
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
 
 def ask(path: str, command: str, timeout: float) -> str:
@@ -70,11 +75,13 @@ class _Supervisor:
 
     def run(self) -> None:
         """Keep one server alive until the last user is gone."""
-        threading.Thread(target=self._leave, daemon=True).start()
+        # Whoever uses a server may remove its directory, where no file can be opened any more: all that
+        # is needed to see it end, and to end it, is open before it begins.
+        threading.Thread(target=self._leave, args=(lock_file(USERS),), daemon=True).start()
         started = float("-inf")
+        held = lock_file(SERVER)
         while True:
-            held = lock(SERVER, fcntl.LOCK_EX)  # waits while a server lives, ours or an adopted one
-            assert held is not None  # noqa: S101 - only LOCK_NB gives None
+            fcntl.flock(held, fcntl.LOCK_EX)  # waits while a server lives, ours or an adopted one
             if self.server is not None:
                 self.server.wait()
             if self.leaving.is_set():
@@ -82,6 +89,7 @@ class _Supervisor:
             if time.monotonic() - started < _SHORT_LIFE:
                 sys.exit("herenow: the server ended as soon as it had started")
             started = time.monotonic()
+            next_held = lock_file(SERVER)
             self.server = subprocess.Popen(
                 self.command,
                 stdin=subprocess.DEVNULL,
@@ -90,10 +98,11 @@ class _Supervisor:
                 env={**os.environ, "LC_ALL": "C"},
             )
             os.close(held)
+            held = next_held
 
-    def _leave(self) -> None:
+    def _leave(self, users: int) -> None:
         """Wait for the last user to go, then stop the server: as often as it takes."""
-        lock(USERS, fcntl.LOCK_EX)
+        fcntl.flock(users, fcntl.LOCK_EX)
         self.leaving.set()
         while True:
             if self.server is None:

@@ -33,6 +33,7 @@ from herenow.watching.contact import Contact
 from herenow.watching.watch import Shown, Watch, nothing
 
 _log: Final = logging.getLogger("herenow")
+_dice: Final = random.SystemRandom()  # whoever seeds the common one wants the next for himself
 ANYWAY: Final = 60.0
 DEAF: Final = 1.0
 """Every so many seconds rooms are looked at where no bell can be heard: the user lacks the right to."""
@@ -221,7 +222,7 @@ class Hub:
                 least, most = PATIENCE
                 seconds = min(most, least * 2 ** min(feed.failed, 10))
                 feed.failed += 1
-                self._wake_after(feed, seconds * random.uniform(0.5, 1))  # noqa: S311 - no secret
+                self._wake_after(feed, seconds * _dice.uniform(0.5, 1))
 
     # the look
 
@@ -307,15 +308,15 @@ class Hub:
         if told.due < 0:
             feed.sweep, feed.sweeps = False, 1
             self._settled(feed, told.counter)
-            self._wake_after(feed, self.anyway * random.uniform(0.8, 1.2))  # noqa: S311
+            self._wake_after(feed, self.anyway * _dice.uniform(0.8, 1.2))
         elif 0 < until <= told.window:
             feed.sweep, feed.sweeps = False, 1
             self._settled(feed, told.counter)
             anyway = _CLOCK_OF_OTHERS if self._own_clock else self.anyway
-            turn = random.uniform(0.001, _TURN)  # noqa: S311
+            turn = _dice.uniform(0.001, _TURN)
             self._wake_after(feed, min(until / 1000 + turn, anyway))
         elif not feed.sweep:  # due, or the clock was set back: somebody may be at it
-            self._wake_after(feed, random.uniform(0.05, _TURN))  # noqa: S311
+            self._wake_after(feed, _dice.uniform(0.05, _TURN))
 
     @staticmethod
     def _settled(feed: Feed, counter: int) -> None:

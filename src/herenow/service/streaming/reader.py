@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from herenow.service.streaming.lines import Line
 
 _log: Final = logging.getLogger("herenow")
+_dice: Final = random.SystemRandom()  # whoever seeds the common one wants the next for himself
 _AT_ONCE: Final = 50
 _HEADERS: Final = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
@@ -221,7 +222,7 @@ class Stream(Response):
             if scope["method"] == "HEAD":
                 await send(_END)
                 return
-            retry = round(self._settings.retry * random.uniform(1, 2) * 1000)  # noqa: S311 - no secret
+            retry = round(self._settings.retry * _dice.uniform(1, 2) * 1000)
             first = {"type": "http.response.body", "body": beginning(retry), "more_body": True}
             await send(first)
             transport = connection.find(receive)
