@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,6 +17,9 @@ import pytest
 
 import herenow
 from bench.opponents import Recipe
+from herenow.cli.logstore import open_store
+from herenow.cli.source import open_source
+from herenow.recipe import Layout, Mover
 from tests.cli.conftest import Call, environment
 from tests.cli.reading import only_read
 from tests.cli.test_audit import write
@@ -308,3 +311,31 @@ def test_what_is_interrupted_in_its_first_pass_says_so(
         out, _ = process.process.communicate(timeout=60)
     assert process.process.returncode == 130
     assert int(out.split()[0].replace(",", "")) < 1000
+
+
+def test_a_pass_tells_only_what_is_new(server: Server) -> None:
+    recipe = Recipe(server.control)
+    for i in range(50):
+        recipe.mark_online(f"user-{i}")
+    layout = (Layout.sets, Layout.activity)
+    with (
+        open_store(server.url, None, None, 300, None) as target,
+        open_source(server.url, None, *layout) as source,
+    ):
+        mover = Mover(source, target.engine, target.core(), 86_400)
+
+        def done(steps: Iterable[object]) -> tuple[int, int, int]:
+            for _ in steps:
+                pass
+            return mover.moved.read, mover.moved.told, mover.moved.known
+
+        assert done(mover.everybody()) == (50, 50, 0)
+        assert done(mover.recent()) == (100, 50, 50)  # herenow knows them all
+        with only_read(server) as sent:
+            assert done(mover.recent()) == (100, 50, 50)  # nor is anybody looked up again
+        assert sent.isdisjoint({"evalsha", "eval", "zmscore", "zadd"})
+        recipe.now = time.time() + 1  # the next second: a string tells whole ones
+        recipe.mark_online("user-7")
+        recipe.mark_online("new")
+        assert done(mover.recent()) == (102, 52, 50)
+        assert done(mover.recent()) == (102, 52, 50)
