@@ -71,11 +71,52 @@ def test_the_truth_about_a_site(name: str, servers: Callable[[str], Server], cal
     assert found["activity_bytes"] == pytest.approx(taken, rel=0.05)
     sets = server.control.keys("online-users/*")
     assert found["set_bytes"] == sum(server.control.memory_usage(key) or 0 for key in sets)
-    assert found["bytes"] == found["set_bytes"] + found["activity_bytes"]
+    assert found["bytes"] == found["set_bytes"] + found["activity_bytes"] + found["table_bytes"]
     assert said.lines[0].startswith("your 5 minutes is 2")
     assert f"you show {truth(seen, later)[0]:,}, true " in said.lines[0]
     assert "sunion" not in sent
     assert {"sscan", "scan", "get"} <= sent
+
+
+@pytest.mark.parametrize("name", ["valkey-9.1", "valkey-8.1", "redis-8.2", "redis-6.2"])
+def test_what_the_recipe_takes_is_what_the_store_grows_by(
+    name: str, servers: Callable[[str], Server], call: Call
+) -> None:
+    server = servers(name)
+    server.control.flushall()
+    before = server.control.info("memory")["used_memory"]
+    Recipe(server.control).fill([f"user-{i:07}" for i in range(20_000)], active_minutes=1)
+    grown = server.control.info("memory")["used_memory"] - before
+    found = call("audit", server.url, "--json").json
+    assert found["remembered"] == 20_000
+    assert found["bytes"] == pytest.approx(grown, rel=0.08)
+
+
+def test_a_user_who_may_not_ask_for_the_tables_is_told_the_rest(server: Server, call: Call) -> None:
+    write(server.control, 50)
+    server.control.execute_command(
+        *[
+            "ACL",
+            "SETUSER",
+            "reader",
+            "reset",
+            "on",
+            "nopass",
+            "~*",
+            "+@all",
+            "-memory",
+            "+memory|usage",
+        ]
+    )
+    try:
+        url = server.url.replace("redis://", "redis://reader:any@")
+        found = call("audit", url, "--json").json
+        said = call("audit", url)
+    finally:
+        server.control.acl_deluser("reader")
+    assert (found["table_bytes"], said.code) == (None, 0)
+    assert found["bytes"] == found["set_bytes"] + found["activity_bytes"] > 0
+    assert "tables\tthe store does not tell of its own" in said.lines
 
 
 def test_on_a_cluster(cluster: Cluster, call: Call) -> None:
@@ -90,6 +131,7 @@ def test_on_a_cluster(cluster: Cluster, call: Call) -> None:
     assert (done.code, done.json["shown"], done.json["remembered"]) == (0, shown, len(seen))
     assert abs(done.json["true"] - true) <= 3
     assert done.json["sampled"] == len(seen)
+    assert done.json["table_bytes"] > 0
 
 
 def test_minutes_and_names_of_another_site(server: Server, call: Call) -> None:
@@ -155,7 +197,7 @@ def test_on_a_terminal(server: Server) -> None:
 
 def test_what_herenow_takes_is_what_was_measured_and_between_it() -> None:
     assert bytes_a_user("Valkey", [8, 36]) == (76 + 108) / 2
-    assert bytes_a_user("Redis", [28]) == 105 + (122 - 105) / 2
+    assert bytes_a_user("Redis", [28]) == 113 + (129 - 113) / 2
     assert bytes_a_user("Redis 6", [1]) == 113
     assert bytes_a_user("Redis 6", [92]) == 161 + 32
     assert bytes_a_user("Valkey", []) == 0

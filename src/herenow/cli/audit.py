@@ -66,6 +66,12 @@ def _rows(found: "Audit", layout: "Layout") -> Iterator[tuple[str, str]]:
         "activity",
         f"{many(found.remembered, 'key')}, {size(found.activity_bytes)} by {found.sampled:,} sampled",
     )
+    yield (
+        "tables",
+        "the store does not tell of its own"
+        if found.table_bytes is None
+        else f"{size(found.table_bytes)} of the store's own, for these keys and their ends",
+    )
     yield "a count", f"transfers {many(found.shown, 'name')}; none in herenow"
     if found.came:
         yield "meanwhile", f"{many(found.came, 'user')} came, not counted"

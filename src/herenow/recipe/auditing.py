@@ -11,10 +11,10 @@ SAMPLE: Final = 1000
 _LENGTHS: Final = (8, 20, 36, 64)
 _BYTES: Final = {
     "Valkey": (76, 76, 108, 124),
-    "Redis": (98, 105, 122, 162),
+    "Redis": (107, 113, 129, 169),
     "Redis 6": (113, 113, 129, 161),
 }
-"""Measured: bytes a user of herenow's sorted set of 20,000, by the length of their ids."""
+"""Measured: bytes that a store grows by a user of a sorted set of 20,000, by the length of their ids."""
 
 
 @dataclass(frozen=True)
@@ -25,8 +25,8 @@ class Audit:
     users in the union of its sets, ``true`` those active within ``minutes``, ``missing`` the true that
     are not shown. ``came`` came while it was read, and are not counted: whether they were online
     before is not known. ``ahead`` is by how much the latest activity is ahead of the store's clock.
-    ``sampled`` strings were measured, of ``remembered``; what the store's own tables of keys and
-    of times of expiry take is not counted.
+    ``sampled`` strings were measured, of ``remembered``; ``table_bytes`` are the keys' share of the
+    store's own tables of keys and of times of expiry, None where it does not tell of them.
     """
 
     minutes: int
@@ -42,12 +42,13 @@ class Audit:
     set_bytes: int
     sampled: int
     activity_bytes: int
+    table_bytes: int | None
     herenow_bytes: int
 
     @property
     def bytes(self) -> int:
-        """What the recipe takes: its sets, and its strings as those sampled."""
-        return self.set_bytes + self.activity_bytes
+        """What the recipe takes: its sets, its strings as those sampled, their places in tables."""
+        return self.set_bytes + self.activity_bytes + (self.table_bytes or 0)
 
     @property
     def found(self) -> bool:
@@ -92,6 +93,7 @@ def audit(reader: Reader, progress: Callable[[int], None] = lambda _: None) -> A
     measured = reader.activity_bytes(sample)
     each = sum(measured) / len(measured) if measured else 0
     lengths = [len(user) for user in sample]
+    table = reader.table_bytes()
     return Audit(
         minutes=layout.minutes,
         seconds=layout.shown_seconds(now),
@@ -106,6 +108,7 @@ def audit(reader: Reader, progress: Callable[[int], None] = lambda _: None) -> A
         set_bytes=sum(size for _, _, size in sizes),
         sampled=len(measured),
         activity_bytes=round(each * len(remembered)),
+        table_bytes=None if table is None else round(table * (len(remembered) + len(sizes))),
         herenow_bytes=round(len(remembered) * bytes_a_user(reader.product(), lengths)),
     )
 

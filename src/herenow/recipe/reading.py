@@ -4,7 +4,7 @@ SSCAN and SCAN instead of SUNION and KEYS, single GETs in pipelines: nothing is 
 cluster nothing crosses slots, and no command is sent that writes. Raises StoreError.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from time import monotonic
 from typing import Any, Final, NamedTuple
@@ -95,6 +95,30 @@ class Reader:
             sizes += filter(None, self._ask("MEMORY USAGE", keys[i : i + _SAMPLE_AT_ONCE]))
         return sizes
 
+    def table_bytes(self) -> float | None:
+        """Measure what the store's tables of keys and of their ends take a key, beside MEMORY USAGE.
+
+        Of the whole database, so it is a mean; None where the store does not say.
+        """
+        database = f"db{self._client.get_connection_kwargs().get('db') or 0}"
+        taken = keys = 0.0
+        for node in self._nodes():
+            with self._telling(), node.pipeline(transaction=False) as pipeline:
+                pipeline.info("keyspace").info("server").execute_command("MEMORY", "STATS")
+                keyspace, server, stats = pipeline.execute(raise_on_error=False)
+            if any(isinstance(one, Exception) for one in (keyspace, server, stats)):
+                return None  # this user may not ask
+            held, told = keyspace.get(database), _named(stats).get(f"db.{database[2:]}")
+            if not held or not told:
+                continue
+            told = _named(told)
+            counted, in_ends = _counted(server)
+            main = told["overhead.hashtable.main"] - counted * held["keys"]
+            ends = told["overhead.hashtable.expires"] - in_ends * held["expires"]
+            taken += main + ends * held["keys"] / max(1, held["expires"])
+            keys += held["keys"]
+        return max(0.0, taken) / keys if keys else 0.0
+
     def product(self) -> str:
         """Tell Valkey from Redis, and Redis 6 from later ones: they take different room."""
         with self._telling():
@@ -142,6 +166,27 @@ def read_clock(engine: Engine) -> Clock:
         before = monotonic()
         seconds, micro = node.time()
     return Clock(seconds + micro / 1e6 - (before + monotonic()) / 2)
+
+
+def _counted(server: Mapping[str, Any]) -> tuple[int, int]:
+    """How many of a key's bytes the store counts twice, or not at all: in its keys, in their ends.
+
+    In its keys the head of a value, and its entry in the table where that is one: MEMORY USAGE has both.
+    Redis 8.2 keeps most keys in the slots of its tables, and counts an entry for each.
+    """
+    if "valkey_version" in server:
+        return (16 if _release(server["valkey_version"]) >= (8, 1) else 40), 0
+    return (32, 16) if _release(server.get("redis_version", "")) >= (8, 2) else (40, 0)
+
+
+def _release(version: object) -> tuple[int, ...]:
+    return tuple(int(one) for one in str(version).split(".")[:2] if one.isdecimal())
+
+
+def _named(raw: Any) -> dict[str, Any]:
+    """Read names and what they stand for, however the client gives them."""
+    pairs = raw.items() if isinstance(raw, Mapping) else zip(raw[::2], raw[1::2], strict=True)
+    return {_bytes(name).decode(): value for name, value in pairs}
 
 
 def _seconds(raw: Any) -> float | None:
