@@ -185,6 +185,8 @@ def _listed(read: Callable[[Any], Any], what: str) -> Callable[[Any], list[Any]]
 
 
 def _cursor(text: Any) -> str:
+    if not re.fullmatch(_CURSOR.strip("^$"), text):
+        raise ValueError("a cursor is one that a page gave")
     try:
         decode_cursor(text)
     except ValueError as error:
@@ -217,6 +219,7 @@ _EVENT_ID: Final = (  # of an event or a snapshot, or of a stream of several roo
     "^(d?[0-9]{1,16}(-[0-9]{1,16})?(-h[0-9a-f]{1,40})?|c"
     "|r([A-Za-z0-9_-]{4}){0,400}([A-Za-z0-9_-]{2,3})?)$"
 )
+_CURSOR: Final = "^[A-Za-z0-9_-]{4,400}$"
 _USER: Final = _named(names.MAX_USER_BYTES)
 _USER_OR_NUMBER: Final = {"anyOf": [_USER, {"type": "integer"}]}
 _ROOM: Final = _named(names.MAX_ROOM_BYTES)
@@ -237,7 +240,7 @@ LIMIT: Final = Parameter(
 CURSOR: Final = Parameter(
     "cursor",
     _cursor,
-    {"type": "string", "maxLength": 400},
+    {"type": "string", "pattern": _CURSOR},
     "the `cursor` of the page before",
 )
 WINDOW: Final = Parameter(
