@@ -404,7 +404,8 @@ class Presence:
         It begins now, or ``after`` the id of an Event or the ``event_id`` of a Snapshot, without gap or
         overlap. Where what came since is not there any more (trimmed, another store, a failover, a user
         forgotten, a reader too slow) a ``reset`` event brings a snapshot to start over from, its first
-        50 members with it. ``users`` are the only ones to hear of (resets come in any case).
+        50 members with it. ``users`` are the only ones to hear of; the snapshot of their reset has all of
+        them who are online, and nobody else.
 
         A leave by timeout is told within a second. A store that is away makes it wait, never raise;
         bad arguments raise ValueError at once. ``with``, ``close()``, or the end of the loop free what it

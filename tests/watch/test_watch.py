@@ -129,6 +129,40 @@ def test_some_users_only(watcher: Watching, presence: herenow.Presence) -> None:
     assert events.brief(3) == [("join", "bob"), ("join", "7"), ("leave", "bob")]
 
 
+def test_who_watches_some_users_starts_over_with_those_of_them_who_are_online(
+    watcher: Watching, presence: herenow.Presence
+) -> None:
+    watched = [f"u{i}" for i in range(2500)] + ["bob", "dan", "ghost", "gone"]
+    presence.mark_online_many([f"u{i}" for i in range(0, 2500, 2)] + ["carol", "gone"])
+    presence.mark_offline("gone")
+    presence.mark_online("bob", session="tab", away=True, info={"page": "/"})
+    presence.mark_online("dan", kind="guest")
+    presence.mark_online("ghost", kind="hidden")
+    outside = watcher.watch("1", users=watched)
+    inside = watcher.watch("1", users=watched, include_hidden=True)
+    nobody = watcher.watch("1", users=[])
+    found, told, nothing = (one.take(1)[0].snapshot for one in (outside, inside, nobody))
+    assert found is not None
+    assert told is not None
+    assert nothing is not None
+    assert {one.user for one in found.users} == {f"u{i}" for i in range(0, 2500, 2)} | {
+        "bob",
+        "dan",
+    }
+    assert found.next_page is None
+    assert found.counts.member == 1252
+    seen: list[Any] = [one.last_seen for one in found.users]
+    assert seen == sorted(seen, reverse=True)
+    looked = presence.lookup(["bob", "dan", "u0"])
+    assert {one.user: one for one in found.users}.items() >= looked.items()
+    assert {one.user for one in told.users} - {one.user for one in found.users} == {"ghost"}
+    assert nothing.users == ()
+    presence.mark_offline("bob")  # from the snapshot on, nothing is missed or told again
+    presence.mark_online("carol", away=True)
+    presence.mark_online("gone")
+    assert outside.brief(2) == [("leave", "bob"), ("join", "gone")]
+
+
 def test_hiding_is_a_leave_to_outsiders_and_an_update_to_others(
     watcher: Watching, presence: herenow.Presence
 ) -> None:

@@ -3,7 +3,7 @@
 import base64
 import binascii
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, TypeVar
 
 from herenow import keys, lua, names
@@ -11,7 +11,7 @@ from herenow.models import Counts, Page, Peak, Snapshot
 from herenow.operations import Operation, text, texts
 from herenow.operations.events import Place
 from herenow.operations.scope import LETTERS, Scope, letters, moment
-from herenow.operations.users import presences
+from herenow.operations.users import MOST_AT_ONCE, presences, read_lookup
 
 T = TypeVar("T")
 _ONLINE: Final = {LETTERS[kind]: at for kind, at in keys.ONLINE.items()}
@@ -109,6 +109,25 @@ def snapshot(scope: Scope, limit: object, *, include_hidden: bool) -> Operation[
         )
 
     return Operation(lua.load("snapshot"), scope.keys, (*scope.looking(), which, most + 1), read)
+
+
+def watched(scope: Scope, users: Sequence[str], *, include_hidden: bool) -> Operation[Snapshot]:
+    """Make a snapshot for who watches these users: it has those of them who are online, newest first."""
+    args = (*scope.looking(), "1" if include_hidden else "", *users)
+
+    def read(reply: Any) -> Snapshot:
+        now, member, hidden, guest, bot, sequence, history, *parts = reply
+        found = [
+            one
+            for i, part in enumerate(parts)
+            for one in read_lookup(part, users[i * MOST_AT_ONCE : (i + 1) * MOST_AT_ONCE])
+            if one.online
+        ]
+        found.sort(key=lambda one: (one.last_seen, one.user), reverse=True)
+        event_id = str(Place(sequence, now, text(history)))
+        return Snapshot(Counts(member, hidden, guest, bot), tuple(found), None, event_id)
+
+    return Operation(lua.load("watched"), scope.keys, args, read)
 
 
 def _next_cursor(reply: Any, most: int) -> str | None:

@@ -22,27 +22,28 @@ def lookup(
 ) -> Operation[list[UserPresence]]:
     """Look up at most `MOST_AT_ONCE` users; one that is unknown is simply not online."""
     args = (*scope.looking(), "1" if include_hidden else "", *users)
+    return Operation(lua.load("lookup"), scope.keys, args, lambda reply: read_lookup(reply, users))
 
-    def read(reply: Any) -> list[UserPresence]:
-        now, window, retention, where, scores, sessions = reply
-        looked = _look(now, window, retention)
-        cut, span = now - window, looked.span
-        if not where and not sessions:  # members all, or were: the common case, in one pass
-            return [
-                _online(user, "member", moment(seen), span, ())
-                if seen > cut
-                else _presence(user, "m", seen, looked, None)
-                for user, seen in zip(users, map(int, scores), strict=True)
-            ]
-        places = text(where) or "m" * len(users)
+
+def read_lookup(reply: Any, users: Sequence[str]) -> list[UserPresence]:
+    """Read what was found of some users (see lua/parts/lookup.lua)."""
+    now, window, retention, where, scores, sessions = reply
+    looked = _look(now, window, retention)
+    cut, span = now - window, looked.span
+    if not where and not sessions:  # members all, or were: the common case, in one pass
         return [
-            _presence(user, place, score, looked, packed)
-            for user, place, score, packed in zip(
-                users, places, scores, sessions or [None] * len(users), strict=True
-            )
+            _online(user, "member", moment(seen), span, ())
+            if seen > cut
+            else _presence(user, "m", seen, looked, None)
+            for user, seen in zip(users, map(int, scores), strict=True)
         ]
-
-    return Operation(lua.load("lookup"), scope.keys, args, read)
+    places = text(where) or "m" * len(users)
+    return [
+        _presence(user, place, score, looked, packed)
+        for user, place, score, packed in zip(
+            users, places, scores, sessions or [None] * len(users), strict=True
+        )
+    ]
 
 
 def clean_ids(ids: Iterable[K]) -> dict[K, str]:

@@ -25,12 +25,13 @@ from typing import Any, Final
 from herenow import forking, keys
 from herenow.errors import StoreError, StoreTimeout, StoreUnavailable
 from herenow.memory import Memory
+from herenow.models import Snapshot
 from herenow.operations import Operation, Plan, answer, history, online, upkeep
 from herenow.operations.events import Told, read
 from herenow.operations.marking import Written
 from herenow.operations.scope import Scope
 from herenow.watching.contact import Contact
-from herenow.watching.watch import Shown, Watch, nothing
+from herenow.watching.watch import Shown, Watch, Wish, nothing
 
 _log: Final = logging.getLogger("herenow")
 _dice: Final = random.SystemRandom()  # whoever seeds the common one wants the next for himself
@@ -357,19 +358,18 @@ class Hub:
 
     def _start_over(self, over: Sequence[tuple[Feed, list[Watch]]]) -> Plan[None]:
         """Give watches a snapshot to start over from."""
-        jobs = [
-            (feed, how, [one for one in watches if (one.limit, one.include_hidden) == how])
-            for feed, watches in over
-            for how in {(one.limit, one.include_hidden) for one in watches}
-        ]
-        if not jobs:
-            return
-        outcomes = yield [
-            online.snapshot(feed.scope, limit, include_hidden=hidden)
-            for feed, (limit, hidden), _ in jobs
-        ]
+        jobs: dict[tuple[Feed, Wish], list[Watch]] = {}
+        for feed, watches in over:
+            for watch in watches:
+                jobs.setdefault((feed, watch.wish), []).append(watch)
+        many = list(jobs.items())
+        for i in range(0, len(many), _ROOMS_AT_ONCE):
+            yield from self._give_snapshots(many[i : i + _ROOMS_AT_ONCE])
+
+    def _give_snapshots(self, jobs: Sequence[tuple[tuple[Feed, Wish], list[Watch]]]) -> Plan[None]:
+        outcomes = yield [_snapshot(feed.scope, wish) for (feed, wish), _ in jobs]
         with self._lock:
-            for (feed, _, watches), outcome in zip(jobs, outcomes, strict=True):
+            for ((feed, _), watches), outcome in zip(jobs, outcomes, strict=True):
                 if isinstance(outcome, StoreError):
                     self.failed([feed])
                 elif isinstance(outcome, Exception):
@@ -378,3 +378,9 @@ class Hub:
                     for watch in watches:
                         watch.start_over(outcome)
                     self._look_soon(feed.scope.keys[keys.EVENTS], feed)
+
+
+def _snapshot(scope: Scope, wish: Wish) -> Operation[Snapshot]:
+    if wish.users is None:
+        return online.snapshot(scope, wish.limit, include_hidden=wish.include_hidden)
+    return online.watched(scope, sorted(wish.users), include_hidden=wish.include_hidden)

@@ -9,7 +9,7 @@ holds at most `MOST_WAITING` events; then it lets go of them, and starts over wh
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import Final
+from typing import Final, NamedTuple
 
 from herenow import names
 from herenow.models import Event, Snapshot
@@ -19,6 +19,14 @@ from herenow.operations.scope import Scope, moment
 MOST_WAITING: Final = 10_000
 """How many events wait for a reader at most: as many as the store keeps."""
 SNAPSHOT_USERS: Final = 50
+
+
+class Wish(NamedTuple):
+    """What a watch wants in the snapshot of a reset: some users, or (None) so many of all members."""
+
+    users: frozenset[str] | None
+    limit: int
+    include_hidden: bool
 
 
 class Watch:
@@ -52,6 +60,11 @@ class Watch:
         self.asked = False
         self._batches: deque[list[Event]] = deque()
         self._waiting = 0
+
+    @property
+    def wish(self) -> Wish:
+        """What it wants in a snapshot."""
+        return Wish(self.users, self.limit, self.include_hidden)
 
     @property
     def waiting(self) -> int:
