@@ -32,6 +32,7 @@ from typing import Any, Final, Literal, Protocol
 from herenow import forking
 
 _log: Final = logging.getLogger("herenow")
+_dice: Final = random.SystemRandom()  # whoever seeds the common one wants the next for himself
 TRIPS: Final = 3
 """Failures in a row that open it."""
 FIRST: Final = 0.25
@@ -55,7 +56,7 @@ State = Literal["closed", "open", "half-open"]
 class Breaker:
     """One store as one process finds it. ``now`` and ``began`` are seconds on a monotonic clock."""
 
-    def __init__(self, dice: Callable[[], float] = random.random) -> None:
+    def __init__(self, dice: Callable[[], float] = _dice.random) -> None:
         self._dice = dice
         self.closed = True
         self.ok = True  # whether the last call was answered
@@ -105,8 +106,8 @@ class Breaker:
 
     def due_in(self, now: float) -> float:
         """Seconds until the next try in the background."""
-        if self._try is not None:
-            return max(FIRST, self._try + LOST - now)
+        if self._try is not None:  # a caller's, which ends soon; nobody tells of its end
+            return FIRST if now - self._try < LOST else 0.0
         return max(0.0, self._due - now)
 
     def take(self, now: float) -> bool:

@@ -134,6 +134,9 @@ class Flusher:
         """Have no thread, and a lock of its own: what a forked child needs."""
         self.sending = threading.Lock()
         self._starting = threading.Lock()
+        self._have_none()
+
+    def _have_none(self) -> None:
         self._wanted = threading.Event()
         self._closed = threading.Event()
         self._waiting: list[Callable[[], None]] = []
@@ -143,44 +146,43 @@ class Flusher:
         """Have what was put flushed soon."""
         if not self._wanted.is_set():
             flush = self._flush()
-            if flush is not None:
-                self._waiting[:] = [flush]
-            self._wanted.set()
-            if self._thread is None or not self._thread.is_alive():
-                self._start()
+            with self._starting:
+                if flush is not None:
+                    self._waiting[:] = [flush]
+                self._wanted.set()
+                if self._thread is None or not self._thread.is_alive():
+                    self._start()
 
     def _start(self) -> None:
-        with self._starting:
-            if self._thread is None or not self._thread.is_alive():
-                self._closed.clear()
-                # a child of multiprocessing ends without atexit, by its own finalizers
-                finalizers = sys.modules.get("multiprocessing.util")
-                if finalizers is not None:
-                    finalizers.Finalize(None, _flush_at_exit, (self._flush,), exitpriority=10)
-                self._thread = threading.Thread(
-                    target=_run,
-                    args=(self._waiting, self._wanted, self._closed, self._after),
-                    name="herenow-flusher",
-                    daemon=True,
-                )
-                try:
-                    self._thread.start()
-                except RuntimeError:  # no more threads at the very end: it is sent at exit
-                    self._thread = None
+        # a child of multiprocessing ends without atexit, by its own finalizers
+        finalizers = sys.modules.get("multiprocessing.util")
+        if finalizers is not None:
+            finalizers.Finalize(None, _flush_at_exit, (self._flush,), exitpriority=10)
+        self._thread = threading.Thread(
+            target=_run,
+            args=(self._starting, self._waiting, self._wanted, self._closed, self._after),
+            name="herenow-flusher",
+            daemon=True,
+        )
+        try:
+            self._thread.start()
+        except RuntimeError:  # no more threads at the very end: it is sent at exit
+            self._thread = None
 
     def close(self) -> None:
         """Stop the thread; a later `wake` starts another."""
+        # what belongs to a thread goes with it: no wake is meant for one that is ending
         with self._starting:
-            thread, self._thread = self._thread, None
-        self._closed.set()
-        self._wanted.set()
+            thread, closed, wanted = self._thread, self._closed, self._wanted
+            self._have_none()
+        closed.set()
+        wanted.set()
         if thread is not None and thread is not threading.current_thread():
             thread.join(1)
-        self._wanted.clear()
-        self._waiting.clear()
 
 
 def _run(
+    starting: threading.Lock,
     waiting: list[Callable[[], None]],
     wanted: threading.Event,
     closed: threading.Event,
@@ -190,9 +192,12 @@ def _run(
         wanted.wait()
         if closed.wait(after()):
             return
-        wanted.clear()
-        if waiting:
-            _call(waiting.pop())
+        with starting:  # a wake comes before both, or after
+            wanted.clear()
+            flush = waiting.pop() if waiting else None
+        if flush is not None:
+            _call(flush)
+        del flush
 
 
 def _call(flush: Callable[[], None]) -> None:

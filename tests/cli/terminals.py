@@ -34,7 +34,7 @@ def on_terminal(
         env=environment(TERM="xterm-256color", COLUMNS="100"),
     ) as program:
         os.close(slave)
-        elsewhere = program.communicate(timeout=60)
+        elsewhere = program.communicate(timeout=100)
     reader.join(60)
     os.close(master)
     rest = b"".join(one for one in elsewhere if one)

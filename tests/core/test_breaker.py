@@ -130,6 +130,18 @@ def test_a_try_that_is_interrupted_lets_another_try() -> None:
     assert breaker.take(now + breaker.due_in(now))
 
 
+def test_the_prober_looks_again_soon_after_a_callers_try() -> None:
+    breaker, now = opened()
+    now += breaker.due_in(now) + OVERDUE
+    assert breaker.admit(now)
+    assert breaker.due_in(now) <= FIRST  # whoever tries ends soon, and wakes nobody
+    assert not breaker.take(now)
+    breaker.failed(now, now + SLOW, "it hangs on")
+    now += SLOW
+    assert breaker.due_in(now) <= 2 * FIRST
+    assert breaker.take(now + breaker.due_in(now))
+
+
 def test_a_try_that_never_ends_lets_another_try_one_day() -> None:
     breaker, now = opened()
     now += breaker.due_in(now)

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import herenow
+from herenow.buffer import Flusher
 from tests.conftest import Clock
 from tests.core.relay import Relay
 from tests.servers import Server
@@ -299,3 +300,23 @@ def test_a_mark_that_comes_while_another_thread_closes_never_waits_for_ever(
         sys.setswitchinterval(interval)
     assert presence.count_online_users() == 500 * 20
     presence.close()
+
+
+def test_a_mark_that_comes_just_as_the_thread_is_told_to_end_has_one_of_its_own() -> None:
+    sent = threading.Event()
+
+    class Site:
+        def flush(self) -> None:
+            sent.set()
+
+    class Late(threading.Event):
+        def set(self) -> None:
+            flusher.wake()  # what a mark does, in the midst of the close
+            super().set()
+
+    site = Site()
+    flusher = Flusher(site.flush, lambda: 0.3)
+    flusher._closed = Late()
+    flusher.close()
+    assert sent.wait(20)
+    flusher.close()
