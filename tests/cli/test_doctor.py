@@ -10,7 +10,7 @@ import pytest
 import herenow
 from bench.opponents import Recipe
 from herenow.core import Core
-from herenow.diagnosis import Facts, Node, examine, findings
+from herenow.diagnosis import Facts, Node, Replica, examine, findings
 from herenow.execution import Engine
 from herenow.presence import opener
 from tests.cli.conftest import Call, Done
@@ -19,6 +19,7 @@ from tests.servers import (
     Cluster,
     Server,
     binary,
+    poll,
     start_cluster,
     start_replica,
     start_sentinels,
@@ -177,6 +178,50 @@ def test_a_replica(call: Call) -> None:
     assert names(done)[0] == "replica"
 
 
+def test_a_replica_is_told_by_its_link_and_one_that_is_not_in_sync_is_found(call: Call) -> None:
+    with start_server(binary("valkey-9.1")) as master, start_replica(master) as replica:
+        fine = call("doctor", "--url", master.url)
+        name = f"127.0.0.1:{replica.port}"
+        assert (fine.code, fine.lines[-1]) == (0, "nothing is wrong")
+        assert any(line.startswith(f"replicas\t{name} online, heard") for line in fine.lines)
+        for option in ("repl-diskless-sync-delay", "repl-timeout"):
+            master.control.config_set(option, 600)  # whoever comes now waits for others
+        with start_server(
+            binary("valkey-9.1"), "--replicaof", "127.0.0.1", str(master.port)
+        ) as late:
+
+            def waits() -> bool:
+                told = master.control.info("replication")
+                return any(
+                    one["port"] == late.port and one["state"] == "wait_bgsave"
+                    for one in (told.get("slave0"), told.get("slave1"))
+                    if one
+                )
+
+            poll(waits, "the late replica")
+            done = call("doctor", "--url", master.url, "--json")
+    assert (done.code, names(done)) == (1, ["replica-sync"])
+    assert f"127.0.0.1:{late.port} is not in sync: wait_bgsave" in done.json["findings"][0]["what"]
+    states = {one["name"]: one["state"] for one in done.json["nodes"][0]["copies"]}
+    assert states == {name: "online", f"127.0.0.1:{late.port}": "wait_bgsave"}
+
+
+def test_a_cluster_tells_who_has_replicas(call: Call) -> None:
+    with start_cluster(binary("valkey-9.1"), masters=3, replicas=1) as cluster:
+        lost, *others = cluster.nodes[cluster.masters :]
+        done = call("doctor", "--url", cluster.url)
+        assert (done.code, "a cluster of 3 masters with 3 replicas" in done.lines[0]) == (0, True)
+        for one in others:
+            assert sum(f"replicas 127.0.0.1:{one.port} online" in line for line in done.lines) == 1
+        lost.kill()
+        left = cluster.nodes[0].control.info
+        poll(lambda: left("replication")["connected_slaves"] == 0, "the loss of a replica")
+        done = call("doctor", "--url", cluster.url)
+    assert (done.code, "with 2 replicas" in done.lines[0]) == (0, True)  # no fault, but told
+    [alone] = [line for line in done.lines if "replicas none" in line]
+    assert alone.startswith(f"127.0.0.1:{cluster.nodes[0].port}\t")
+
+
 def test_sentinels(call: Call) -> None:
     with (
         start_server(binary("valkey-9.1")) as master,
@@ -204,7 +249,7 @@ def test_a_cluster(cluster: Cluster, call: Call) -> None:
     with only_read(*cluster.nodes):
         done = call("doctor", "--url", cluster.url)
     assert (done.code, done.err) == (0, "")
-    assert "a cluster of 3 masters, 16,384 slots" in done.lines[0]
+    assert "a cluster of 3 masters without replicas, 16,384 slots" in done.lines[0]
     for node in cluster.nodes:
         assert f"127.0.0.1:{node.port}\tPING " in done.out
     assert "1 member in site" in done.out
@@ -263,6 +308,7 @@ def test_a_clock_that_is_off_is_told_from_the_stores(
         ({"latency": 0.08, "worst": 0.1}, "latency"),
         ({"worst": 0.3}, "worst"),
         ({"replica_in_sync": False}, "sync"),
+        ({"copies": (Replica("db2:6379", "online", 11.0, 4000),)}, "replica-lag"),
         ({"ahead": 3.0}, "clock"),
     ],
 )

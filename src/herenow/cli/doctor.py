@@ -55,6 +55,8 @@ def _rows(facts: "Facts") -> Iterator[tuple[str, str]]:
         yield "memory", _memory(node)
         yield "clock", _clock(node)
         yield "persists", _persistence(node)
+        if node.copies:
+            yield "replicas", _replicas(node)
     yield "time-out", f"{facts.timeout:g} s a wait"
     for one in facts.online:
         each = one.bytes / one.users
@@ -67,8 +69,11 @@ def _topology(facts: "Facts") -> str:
     first = next(node for node in facts.nodes if node.away is None)
     version = f"{first.product or 'unknown'} {first.version or ''}".strip()
     if facts.topology == "cluster":
+        number = sum(node.replicas or 0 for node in facts.nodes)
+        replicas = f"with {many(number, 'replica')}" if number else "without replicas"
         return (
-            f"{version}, a cluster of {len(facts.nodes)} masters, {facts.slots_served or 0:,} slots"
+            f"{version}, a cluster of {len(facts.nodes)} masters {replicas}, "
+            f"{facts.slots_served or 0:,} slots"
         )
     told = [version, f"{facts.topology}, {first.name}"]
     if first.replicas:
@@ -84,6 +89,8 @@ def _of_node(node: "Node", *, whole: bool) -> Iterator[str]:
         yield f"memory {_memory(node)}"
         yield f"clock {_clock(node)}"
         yield f"persists {_persistence(node)}"
+        if node.replicas is not None:
+            yield f"replicas {_replicas(node)}"
 
 
 def _memory(node: "Node") -> str:
@@ -109,6 +116,16 @@ def _persistence(node: "Node") -> str:
     if node.appends is None or node.saves is None:
         return "unknown"
     return "nothing: a restart forgets who was online, and when who was seen"
+
+
+def _replicas(node: "Node") -> str:
+    told = [
+        f"{one.name} {one.state}"
+        + ("" if one.silent is None else f", heard {one.silent:.0f} s ago")
+        + (f", {one.behind:,} bytes behind" if one.behind else "")
+        for one in node.copies
+    ]
+    return " and ".join(told) or "none: when it is down, so are its rooms"
 
 
 def _rights(facts: "Facts") -> str:

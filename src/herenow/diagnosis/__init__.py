@@ -5,7 +5,7 @@ says what is wrong and what to do, from the facts alone.
 """
 
 from herenow.diagnosis.asking import examine
-from herenow.diagnosis.facts import Facts, Node, Online
+from herenow.diagnosis.facts import Facts, Node, Online, Replica
 from herenow.diagnosis.findings import Finding, findings
 
-__all__ = ["Facts", "Finding", "Node", "Online", "examine", "findings"]
+__all__ = ["Facts", "Finding", "Node", "Online", "Replica", "examine", "findings"]

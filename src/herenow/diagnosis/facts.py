@@ -1,6 +1,6 @@
 """What was found of a store: plain data, and how it is read from what INFO says."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -9,10 +9,25 @@ _FLOOR: Final = {"Redis": (6, 2), "Valkey": (7, 2)}
 
 
 @dataclass(frozen=True)
+class Replica:
+    """A replica, as its master sees it: its link is up where ``state`` is online.
+
+    ``silent`` is for how many seconds it has said nothing, ``behind`` how many bytes it has not
+    confirmed.
+    """
+
+    name: str
+    state: str
+    silent: float | None
+    behind: int | None
+
+
+@dataclass(frozen=True)
 class Node:
     """One server. None is what it did not say; times in seconds, sizes in bytes.
 
-    ``ahead`` is by how much its clock is ahead of this machine's, give or take ``uncertain``.
+    ``ahead`` is by how much its clock is ahead of this machine's, give or take ``uncertain``;
+    ``copies`` are its ``replicas``, as far as it tells of each.
     """
 
     name: str
@@ -21,6 +36,7 @@ class Node:
     role: str | None = None
     mode: str | None = None
     replicas: int | None = None
+    copies: tuple[Replica, ...] = ()
     replica_in_sync: bool | None = None
     latency: float | None = None
     worst: float | None = None
@@ -109,6 +125,7 @@ def read_node(name: str, info: Mapping[str, Any], **found: Any) -> Node:
         role=_text(info, "role"),
         mode=_text(info, "server_mode") or _text(info, "redis_mode"),
         replicas=_number(info, "connected_slaves"),
+        copies=tuple(_replicas(info)),
         replica_in_sync=None if link is None else link == "up",
         used=_number(info, "used_memory"),
         limit=_number(info, "maxmemory"),
@@ -120,6 +137,20 @@ def read_node(name: str, info: Mapping[str, Any], **found: Any) -> Node:
         write_errors=tuple(errors),
         **found,
     )
+
+
+def _replicas(info: Mapping[str, Any]) -> Iterator[Replica]:
+    told = _number(info, "master_repl_offset")
+    for number in range(_number(info, "connected_slaves") or 0):
+        one = info.get(f"slave{number}")
+        if isinstance(one, Mapping):
+            silent, heard = _number(one, "lag"), _number(one, "offset")
+            yield Replica(
+                f"{one.get('ip')}:{one.get('port')}",
+                str(one.get("state")),
+                silent=None if silent is None or silent < 0 else float(silent),
+                behind=None if told is None or heard is None else max(0, told - heard),
+            )
 
 
 def _product(info: Mapping[str, Any]) -> tuple[str | None, str | None]:

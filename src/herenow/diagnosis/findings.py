@@ -9,6 +9,8 @@ from herenow.diagnosis.facts import Facts, Node
 SLOW_TIMEOUT: Final = 1.0
 FAR: Final = 0.02
 CLOCK_OFF: Final = 2.0
+SILENT: Final = 10.0
+"""Seconds: a replica confirms what it has every second."""
 NEARLY_FULL: Final = 0.9
 _SLOTS: Final = 16_384
 
@@ -81,6 +83,20 @@ def _of_node(node: Node, named: str) -> Iterator[Finding]:
         )
     if node.replica_in_sync is False:
         yield Finding("sync", f"{named}the link to its master is down", "see its log")
+    for one in node.copies:
+        if one.state != "online":
+            yield Finding(
+                "replica-sync",
+                f"{named}its replica {one.name} is not in sync: {one.state}",
+                "wait, or see the logs of both: until then a failover would lose who is online",
+            )
+        elif one.silent is not None and one.silent > SILENT:
+            behind = "" if one.behind is None else f", and is {one.behind:,} bytes behind"
+            yield Finding(
+                "replica-lag",
+                f"{named}its replica {one.name} has said nothing for {one.silent:.0f} s{behind}",
+                "see whether it hangs: a failover would lose what it has not got",
+            )
     yield from _of_memory(node, named)
     for what in node.write_errors:
         yield Finding(
