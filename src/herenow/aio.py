@@ -14,11 +14,11 @@ from typing import Any, Final, Self, TypeVar
 
 from herenow import names, settling
 from herenow.aio_background import AsyncFlushing, AsyncOpenSession
+from herenow.aio_execution import AsyncEngine, Observe
 from herenow.aio_watchers import AsyncEvents, AsyncWatchers
 from herenow.buffer import Unnamed
 from herenow.core import DEFAULT_TIMEOUT, Core
 from herenow.errors import StoreError
-from herenow.execution import AsyncEngine, Observe
 from herenow.models import (
     Counts,
     Explanation,

@@ -11,10 +11,10 @@ from contextlib import asynccontextmanager
 from time import monotonic
 from typing import Any, Final, TypeVar
 
+from herenow.aio_execution import AsyncEngine
 from herenow.background import BUSY
 from herenow.core import Core
 from herenow.errors import StoreError, StoreTimeout
-from herenow.execution import AsyncEngine
 from herenow.names import Kind
 from herenow.operations import Plan
 

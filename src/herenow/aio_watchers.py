@@ -14,9 +14,9 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from herenow import connection
+from herenow.aio_execution import AsyncEngine
 from herenow.core import Core
 from herenow.errors import StoreError
-from herenow.execution import AsyncEngine
 from herenow.models import Event
 from herenow.operations import text
 from herenow.operations.events import Place

@@ -1,16 +1,15 @@
-"""Running operations: the one place, beside the facades, that knows sync from async.
+"""Running operations: with `aio_execution` the one place, beside the facades, that knows sync from async.
 
 `Engine` and `AsyncEngine` send EVALSHA, fall back to EVAL where the store has not got the script (new,
 restarted, failed over), and send batches as one pipeline. They know nothing of presence, and leave the
 client and its errors to `store`.
 """
 
-import weakref
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from time import monotonic, perf_counter
 from types import TracebackType
-from typing import Any, ClassVar, Self, TypeAlias, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
 from herenow.breaker import Prober
 from herenow.errors import StoreError, StoreTimeout, StoreUnavailable
@@ -19,31 +18,31 @@ from herenow.operations import Operation, Outcome, Plan
 from herenow.store import Connected, Store
 
 T = TypeVar("T")
-Observe: TypeAlias = Callable[[Sequence[Operation[Any]], Sequence[Outcome], float], None]
-"""What was asked in one round trip, how each ended, and the seconds it took."""
 
 
-def _command(operation: Operation[Any]) -> tuple[Any, ...]:
+def as_command(operation: Operation[Any]) -> tuple[Any, ...]:
+    """Make the command that runs an operation whose script the store has."""
     keys = operation.keys
     return ("EVALSHA", operation.script.sha, len(keys), *keys, *operation.args)
 
 
-def _whole_command(operation: Operation[Any]) -> tuple[Any, ...]:
+def as_whole_command(operation: Operation[Any]) -> tuple[Any, ...]:
+    """Make the command that runs an operation and brings its script."""
     keys = operation.keys
     return ("EVAL", operation.script.text, len(keys), *keys, *operation.args)
 
 
-def _commands(operations: Sequence[Operation[Any]]) -> list[tuple[Any, ...]]:
+def as_commands(operations: Sequence[Operation[Any]]) -> list[tuple[Any, ...]]:
     """One round trip's commands, in order.
 
     What another script comes after is sent whole: were it missing in the store, the other would run
     before it.
     """
     last = operations[-1].script
-    return [_command(one) if one.script is last else _whole_command(one) for one in operations]
+    return [as_command(one) if one.script is last else as_whole_command(one) for one in operations]
 
 
-def _step(
+def advance(
     plan: Plan[T], outcomes: list[Outcome] | None
 ) -> tuple[Sequence[Operation[Any]] | None, Any]:
     """Take a plan one round trip further: what to send next, or None and its result."""
@@ -53,7 +52,7 @@ def _step(
         return None, stop.value
 
 
-class _Asking:
+class Asking:
     """What both engines are: a store, and how calls of it begin and end by its breaker."""
 
     prober: ClassVar[type]
@@ -90,12 +89,12 @@ class _Asking:
             self.store.breaker.seeker.stop()
 
 
-class _Call:
+class Call:
     """One round trip: it asks the breaker, tells it, and raises our errors instead of the client's."""
 
     __slots__ = ("_engine", "_key", "_lost", "_watched", "began")
 
-    def __init__(self, engine: _Asking, key: object = None, *, watched: bool = False) -> None:
+    def __init__(self, engine: Asking, key: object = None, *, watched: bool = False) -> None:
         self._engine = engine
         self._key = key
         self._watched = watched
@@ -138,7 +137,7 @@ class _Call:
         return translated
 
 
-class Engine(_Asking):
+class Engine(Asking):
     """Runs operations on a sync client; thread-safe. Engines with one ``shared`` key share a breaker."""
 
     prober = Prober
@@ -146,20 +145,20 @@ class Engine(_Asking):
     def open(self) -> None:
         """Open the connection, where that is still to be done."""
         if self.store.opened is None:
-            with _Call(self):
+            with Call(self):
                 self.store.open()
 
     def call(self, operation: Operation[T]) -> T:
         """Run one operation: one round trip."""
         store = self.store
-        with _Call(self, operation.keys[0], watched=True):
+        with Call(self, operation.keys[0], watched=True):
             store.open()
             try:
-                reply = store.execute(*_command(operation))
+                reply = store.execute(*as_command(operation))
             except Exception as error:
                 if not store.lacks_script(error):
                     raise
-                reply = store.execute(*_whole_command(operation))
+                reply = store.execute(*as_whole_command(operation))
         return operation.read(reply)
 
     def batch(self, operations: Sequence[Operation[Any]]) -> list[Outcome]:
@@ -167,11 +166,11 @@ class Engine(_Asking):
         try:
             if len(operations) == 1:
                 return [self.call(operations[0])]
-            with _Call(self, operations[0].keys[0]) as call:
-                replies = self._pipeline(_commands(operations))
-                missing = _missing(replies, self.store)
+            with Call(self, operations[0].keys[0]) as call:
+                replies = self._pipeline(as_commands(operations))
+                missing = lacking(replies, self.store)
                 if missing:
-                    again = self._pipeline([_whole_command(operations[i]) for i in missing])
+                    again = self._pipeline([as_whole_command(operations[i]) for i in missing])
                     for i, reply in zip(missing, again, strict=True):
                         replies[i] = reply
                 return list(map(call.read, operations, replies))
@@ -195,10 +194,10 @@ class Engine(_Asking):
     def run(self, plan: Plan[T]) -> T:
         """Run a plan to its end."""
         try:
-            operations, result = _step(plan, None)
+            operations, result = advance(plan, None)
             while operations is not None:
                 outcomes = self.batch(operations) if operations else []
-                operations, result = _step(plan, outcomes)
+                operations, result = advance(plan, outcomes)
         finally:
             plan.close()  # one that is interrupted puts back what it took
         return result  # type: ignore[no-any-return]
@@ -206,12 +205,12 @@ class Engine(_Asking):
     def health(self, dropped: int) -> Health:
         """Measure one PING, unless the breaker is open; never raises for the store."""
         latency: float | None = None
-        with suppress(StoreError), _Call(self):
+        with suppress(StoreError), Call(self):
             client = self.store.open()
             started = perf_counter()
             client.ping()
             latency = perf_counter() - started
-        return _health(self.store, latency, dropped)
+        return health_of(self.store, latency, dropped)
 
     @property
     def client(self) -> Any:
@@ -227,188 +226,13 @@ class Engine(_Asking):
             connected.close()
 
 
-class AsyncEngine(_Asking):
-    """Runs operations on an async client; see `Engine`."""
-
-    observe: Observe | None = None
-    """Told of every round trip, where somebody measures."""
-    _loop: Any = None
-
-    async def probe(self) -> None:
-        """Try whether the store answers, and tell the breaker; raises nothing but a cancellation."""
-        began = monotonic()
-        try:
-            client = await self._open()
-            await client.execute_command(*self.store.probe_command())
-        except BaseException as error:
-            if not isinstance(self.store.failed(error, began), Exception):
-                raise
-        else:
-            self.store.answered()
-
-    async def _open(self) -> Any:
-        import asyncio
-
-        loop = asyncio.get_running_loop()
-        if self._loop is not loop:  # a client of ours belongs to its loop
-            self._loop = loop
-            self.store.abandon()
-        client = self.store.opened
-        if client is None:
-            # it may boot a server or ask a cluster for its slots: never on the event loop
-            client = await asyncio.to_thread(self.store.open)
-        return client
-
-    async def ready(self) -> Any:
-        """The client, opened if it was not, without blocking the loop. Raises what opening does."""
-        return await self._open()
-
-    async def call(self, operation: Operation[T]) -> T:
-        """Run one operation: one round trip."""
-        if self.observe is None:
-            return await self._one(operation)
-        began = perf_counter()
-        outcome: Any = None
-        try:
-            outcome = await self._one(operation)
-        except Exception as error:
-            outcome = error
-            raise
-        finally:
-            self.observe([operation], [outcome], perf_counter() - began)
-        return outcome  # type: ignore[no-any-return]
-
-    async def _one(self, operation: Operation[T]) -> T:
-        with _Call(self, operation.keys[0], watched=True):
-            client = await self._open()
-            try:
-                reply = await client.execute_command(*_command(operation))
-            except Exception as error:
-                if not self.store.lacks_script(error):
-                    raise
-                reply = await client.execute_command(*_whole_command(operation))
-        return operation.read(reply)
-
-    async def batch(self, operations: Sequence[Operation[Any]]) -> list[Outcome]:
-        """Run several operations, in order: one round trip (a node)."""
-        if len(operations) == 1:
-            try:
-                return [await self.call(operations[0])]
-            except (StoreError, ValueError) as error:
-                return [error]
-        if self.observe is None:
-            return await self._several(operations)
-        began = perf_counter()
-        outcomes = await self._several(operations)
-        self.observe(operations, outcomes, perf_counter() - began)
-        return outcomes
-
-    async def _several(self, operations: Sequence[Operation[Any]]) -> list[Outcome]:
-        try:
-            with _Call(self, operations[0].keys[0]) as call:
-                replies = await self._pipeline(_commands(operations))
-                missing = _missing(replies, self.store)
-                if missing:
-                    again = await self._pipeline([_whole_command(operations[i]) for i in missing])
-                    for i, reply in zip(missing, again, strict=True):
-                        replies[i] = reply
-                return list(map(call.read, operations, replies))
-        except (StoreError, ValueError) as error:
-            return [error] * len(operations)
-
-    async def _pipeline(self, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
-        client = await self._open()
-        pipeline = client.pipeline() if self.store.cluster else client.pipeline(transaction=False)
-        async with pipeline:
-            for command in commands:
-                pipeline.execute_command(*command)
-            return list(await pipeline.execute(raise_on_error=False))
-
-    async def run(self, plan: Plan[T]) -> T:
-        """Run a plan to its end."""
-        try:
-            operations, result = _step(plan, None)
-            while operations is not None:
-                outcomes = await self.batch(operations) if operations else []
-                operations, result = _step(plan, outcomes)
-        finally:
-            plan.close()  # one that is cancelled puts back what it took
-        return result  # type: ignore[no-any-return]
-
-    async def health(self, dropped: int) -> Health:
-        """Measure one PING, unless the breaker is open; never raises for the store."""
-        latency: float | None = None
-        with suppress(StoreError), _Call(self):
-            client = await self._open()
-            started = perf_counter()
-            await client.ping()
-            latency = perf_counter() - started
-        return _health(self.store, latency, dropped)
-
-    @property
-    def client(self) -> Any:
-        """The client, opened if it was not (which may block)."""
-        try:
-            return self.store.open()
-        except Exception as error:
-            raise self.store.translate(error) from error
-
-    async def aclose(self) -> None:
-        """Close the connection; a later operation opens it again."""
-        import asyncio
-
-        self.rest()
-        if self._loop is not asyncio.get_running_loop():
-            self.store.abandon()
-        connected = self.store.take()
-        if connected is not None:
-            await connected.aclose()
-
-
-class _AsyncProber:
-    """A task that tries while the breaker is open; see `Prober`."""
-
-    def __init__(self, engine: AsyncEngine) -> None:
-        import asyncio
-
-        self._loop = asyncio.get_running_loop()
-        self._task = self._loop.create_task(_probe(weakref.ref(engine)), name="herenow-probe")
-
-    @property
-    def alive(self) -> bool:
-        """Whether it still tries: its loop may be over."""
-        return not (self._task.done() or self._loop.is_closed())
-
-    def stop(self) -> None:
-        """Have it end."""
-        if self.alive:
-            self._loop.call_soon_threadsafe(self._task.cancel)
-
-
-async def _probe(known: "weakref.ref[AsyncEngine]") -> None:
-    import asyncio
-
-    wait = 0.0
-    while True:
-        await asyncio.sleep(wait)
-        engine = known()
-        if engine is None or engine.store.breaker.closed:
-            return
-        if engine.store.breaker.take(monotonic()):
-            await engine.probe()
-        wait = engine.store.breaker.due_in(monotonic())
-        del engine
-
-
-AsyncEngine.prober = _AsyncProber
-
-
-def _health(store: Store, latency: float | None, dropped: int) -> Health:
+def health_of(store: Store, latency: float | None, dropped: int) -> Health:
+    """Say how a store does that answered a PING within ``latency`` seconds, None: not."""
     breaker = store.breaker
     return Health(latency is not None, breaker.since, latency, dropped, breaker.state)
 
 
-def _missing(replies: Sequence[Any], store: Store) -> list[int]:
+def lacking(replies: Sequence[Any], store: Store) -> list[int]:
     """Which of the replies say that the script is not there."""
     return [
         i for i, one in enumerate(replies) if isinstance(one, Exception) and store.lacks_script(one)

@@ -1,0 +1,201 @@
+"""Running operations on asyncio; see `execution`."""
+
+import weakref
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from time import monotonic, perf_counter
+from typing import Any, TypeAlias, TypeVar
+
+from herenow.errors import StoreError
+from herenow.execution import (
+    Asking,
+    Call,
+    advance,
+    as_command,
+    as_commands,
+    as_whole_command,
+    health_of,
+    lacking,
+)
+from herenow.models import Health
+from herenow.operations import Operation, Outcome, Plan
+
+T = TypeVar("T")
+Observe: TypeAlias = Callable[[Sequence[Operation[Any]], Sequence[Outcome], float], None]
+"""What was asked in one round trip, how each ended, and the seconds it took."""
+
+
+class AsyncEngine(Asking):
+    """Runs operations on an async client; see `Engine`."""
+
+    observe: Observe | None = None
+    """Told of every round trip, where somebody measures."""
+    _loop: Any = None
+
+    async def probe(self) -> None:
+        """Try whether the store answers, and tell the breaker; raises nothing but a cancellation."""
+        began = monotonic()
+        try:
+            client = await self._open()
+            await client.execute_command(*self.store.probe_command())
+        except BaseException as error:
+            if not isinstance(self.store.failed(error, began), Exception):
+                raise
+        else:
+            self.store.answered()
+
+    async def _open(self) -> Any:
+        import asyncio
+
+        loop = asyncio.get_running_loop()
+        if self._loop is not loop:  # a client of ours belongs to its loop
+            self._loop = loop
+            self.store.abandon()
+        client = self.store.opened
+        if client is None:
+            # it may boot a server or ask a cluster for its slots: never on the event loop
+            client = await asyncio.to_thread(self.store.open)
+        return client
+
+    async def ready(self) -> Any:
+        """The client, opened if it was not, without blocking the loop. Raises what opening does."""
+        return await self._open()
+
+    async def call(self, operation: Operation[T]) -> T:
+        """Run one operation: one round trip."""
+        if self.observe is None:
+            return await self._one(operation)
+        began = perf_counter()
+        outcome: Any = None
+        try:
+            outcome = await self._one(operation)
+        except Exception as error:
+            outcome = error
+            raise
+        finally:
+            self.observe([operation], [outcome], perf_counter() - began)
+        return outcome  # type: ignore[no-any-return]
+
+    async def _one(self, operation: Operation[T]) -> T:
+        with Call(self, operation.keys[0], watched=True):
+            client = await self._open()
+            try:
+                reply = await client.execute_command(*as_command(operation))
+            except Exception as error:
+                if not self.store.lacks_script(error):
+                    raise
+                reply = await client.execute_command(*as_whole_command(operation))
+        return operation.read(reply)
+
+    async def batch(self, operations: Sequence[Operation[Any]]) -> list[Outcome]:
+        """Run several operations, in order: one round trip (a node)."""
+        if len(operations) == 1:
+            try:
+                return [await self.call(operations[0])]
+            except (StoreError, ValueError) as error:
+                return [error]
+        if self.observe is None:
+            return await self._several(operations)
+        began = perf_counter()
+        outcomes = await self._several(operations)
+        self.observe(operations, outcomes, perf_counter() - began)
+        return outcomes
+
+    async def _several(self, operations: Sequence[Operation[Any]]) -> list[Outcome]:
+        try:
+            with Call(self, operations[0].keys[0]) as call:
+                replies = await self._pipeline(as_commands(operations))
+                missing = lacking(replies, self.store)
+                if missing:
+                    again = await self._pipeline([as_whole_command(operations[i]) for i in missing])
+                    for i, reply in zip(missing, again, strict=True):
+                        replies[i] = reply
+                return list(map(call.read, operations, replies))
+        except (StoreError, ValueError) as error:
+            return [error] * len(operations)
+
+    async def _pipeline(self, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
+        client = await self._open()
+        pipeline = client.pipeline() if self.store.cluster else client.pipeline(transaction=False)
+        async with pipeline:
+            for command in commands:
+                pipeline.execute_command(*command)
+            return list(await pipeline.execute(raise_on_error=False))
+
+    async def run(self, plan: Plan[T]) -> T:
+        """Run a plan to its end."""
+        try:
+            operations, result = advance(plan, None)
+            while operations is not None:
+                outcomes = await self.batch(operations) if operations else []
+                operations, result = advance(plan, outcomes)
+        finally:
+            plan.close()  # one that is cancelled puts back what it took
+        return result  # type: ignore[no-any-return]
+
+    async def health(self, dropped: int) -> Health:
+        """Measure one PING, unless the breaker is open; never raises for the store."""
+        latency: float | None = None
+        with suppress(StoreError), Call(self):
+            client = await self._open()
+            started = perf_counter()
+            await client.ping()
+            latency = perf_counter() - started
+        return health_of(self.store, latency, dropped)
+
+    @property
+    def client(self) -> Any:
+        """The client, opened if it was not (which may block)."""
+        try:
+            return self.store.open()
+        except Exception as error:
+            raise self.store.translate(error) from error
+
+    async def aclose(self) -> None:
+        """Close the connection; a later operation opens it again."""
+        import asyncio
+
+        self.rest()
+        if self._loop is not asyncio.get_running_loop():
+            self.store.abandon()
+        connected = self.store.take()
+        if connected is not None:
+            await connected.aclose()
+
+
+class _AsyncProber:
+    """A task that tries while the breaker is open; see `Prober`."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        import asyncio
+
+        self._loop = asyncio.get_running_loop()
+        self._task = self._loop.create_task(_probe(weakref.ref(engine)), name="herenow-probe")
+
+    @property
+    def alive(self) -> bool:
+        """Whether it still tries: its loop may be over."""
+        return not (self._task.done() or self._loop.is_closed())
+
+    def stop(self) -> None:
+        """Have it end."""
+        if self.alive:
+            self._loop.call_soon_threadsafe(self._task.cancel)
+
+
+async def _probe(known: "weakref.ref[AsyncEngine]") -> None:
+    import asyncio
+
+    wait = 0.0
+    while True:
+        await asyncio.sleep(wait)
+        engine = known()
+        if engine is None or engine.store.breaker.closed:
+            return
+        if engine.store.breaker.take(monotonic()):
+            await engine.probe()
+        wait = engine.store.breaker.due_in(monotonic())
+        del engine
+
+
+AsyncEngine.prober = _AsyncProber
