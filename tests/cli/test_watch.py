@@ -99,3 +99,17 @@ def test_the_screen(server: Server, presence: herenow.Presence, place: Path) -> 
     assert "site: 1 member, 0 guests, 0 bots" in shown
     assert "alice" in shown
     assert "join   gus (guest)" in shown
+
+
+def test_a_store_that_is_away_is_said_to_be_waited_for(place: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "herenow", "watch", "--url", "redis://localhost:1"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=place,
+        env=environment(),
+    ) as program:
+        assert program.stderr is not None
+        assert program.stderr.readline() == "herenow: the store is not available; waiting for it\n"
+        program.kill()

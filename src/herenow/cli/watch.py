@@ -1,6 +1,7 @@
 """``herenow watch``: a room as it lives: counts, their curve, who came last, what happens."""
 
 import json
+import sys
 import time
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final
@@ -55,6 +56,10 @@ def watch(
     with presence.watch(after, users or None, include_hidden=include_hidden) as events:
         if on_terminal() and not as_lines:
             return _Screen(presence, include_hidden=include_hidden).run(events, most)
+        if not presence.health().ok:
+            print(
+                "herenow: the store is not available; waiting for it", file=sys.stderr, flush=True
+            )
         for number, event in enumerate(events, 1):
             print(_as_line(event) if as_lines else _told(event), flush=True)
             if number == most:
