@@ -201,7 +201,7 @@ def test_a_client_that_waits_for_ever_holds_up_who_came_first_alone(own: Server)
 def test_a_whole_cluster_that_hangs() -> None:
     with (
         start_cluster(binary(SERVER)) as cluster,
-        herenow.Presence(cluster.url, resolution=0, timeout=5) as presence,
+        herenow.Presence(cluster.url, resolution=0) as presence,
     ):
         presence.mark_online("alice")
         for node in cluster.nodes:

@@ -187,7 +187,7 @@ def test_a_leave_elsewhere_costs_at_most_the_resolution(
 def test_a_leave_that_may_have_been_done_resets_it_too() -> None:
     with (
         start_server(binary(SERVER)) as server,
-        herenow.Presence(server.unix_url, timeout=5) as presence,
+        herenow.Presence(server.unix_url) as presence,
         herenow.Presence(server.unix_url, timeout=5) as elsewhere,
     ):
         presence.mark_online("alice")
