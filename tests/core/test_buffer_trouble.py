@@ -136,7 +136,7 @@ def test_a_cluster_that_is_away_at_first_is_tried_again() -> None:
     with start_cluster(binary(SERVER), masters=1) as cluster:
         [node] = cluster.nodes
         with (
-            herenow.Presence(cluster.url, buffered=True, timeout=5) as presence,
+            herenow.Presence(cluster.url, buffered=True) as presence,
             herenow.Presence(cluster.url, timeout=5) as other,
         ):
             node.pause()
