@@ -5,10 +5,11 @@ Both run only while anybody watches, and are daemons. The rules are `watching`'s
 """
 
 import logging
+import sys
 import threading
 import time
 import weakref
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -94,8 +95,9 @@ class Events:
     ) -> None:
         self.close()
 
-    def __del__(self) -> None:
-        if hasattr(self, "_told"):
+    def __del__(self, ending: Callable[[], bool] = sys.is_finalizing) -> None:
+        # when the program ends, the keeper has stopped where it was, perhaps with the hub's lock
+        if hasattr(self, "_told") and not ending():
             self.close()
 
 
