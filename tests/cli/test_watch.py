@@ -20,6 +20,8 @@ from tests.waiting import poll
 @pytest.mark.parametrize("form", ["lines", "json"])
 def test_events_a_line(form: str, server: Server, presence: herenow.Presence, place: Path) -> None:
     more = ["--json"] if form == "json" else []
+    presence.mark_online("zoe")
+    start = presence.snapshot().event_id
     with subprocess.Popen(
         [
             sys.executable,
@@ -28,6 +30,8 @@ def test_events_a_line(form: str, server: Server, presence: herenow.Presence, pl
             "watch",
             "--url",
             server.unix_url,
+            "--after",
+            start,  # it listens a moment before it knows where it begins
             "--events",
             "3",
             *more,
