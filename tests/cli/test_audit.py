@@ -12,7 +12,7 @@ from herenow.recipe.auditing import bytes_a_user
 from tests.cli.conftest import Call, Done
 from tests.cli.reading import only_read
 from tests.cli.test_program import on_terminal
-from tests.servers import Cluster, Server
+from tests.servers import Cluster, Server, binary, start_server
 
 AGES = range(280)
 
@@ -79,15 +79,14 @@ def test_the_truth_about_a_site(name: str, servers: Callable[[str], Server], cal
 
 
 @pytest.mark.parametrize("name", ["valkey-9.1", "valkey-8.1", "redis-8.2", "redis-6.2"])
-def test_what_the_recipe_takes_is_what_the_store_grows_by(
-    name: str, servers: Callable[[str], Server], call: Call
-) -> None:
-    server = servers(name)
-    server.control.flushall()
-    before = server.control.info("memory")["used_memory"]
-    Recipe(server.control).fill([f"user-{i:07}" for i in range(20_000)], active_minutes=1)
-    grown = server.control.info("memory")["used_memory"] - before
-    found = call("audit", server.url, "--json").json
+def test_what_the_recipe_takes_is_what_the_store_grows_by(name: str, call: Call) -> None:
+    with start_server(
+        binary(name)
+    ) as server:  # of its own: another test's memory may be freed late
+        before = server.control.info("memory")["used_memory"]
+        Recipe(server.control).fill([f"user-{i:07}" for i in range(20_000)], active_minutes=1)
+        grown = server.control.info("memory")["used_memory"] - before
+        found = call("audit", server.url, "--json").json
     assert found["remembered"] == 20_000
     assert found["bytes"] == pytest.approx(grown, rel=0.08)
 

@@ -140,7 +140,8 @@ def test_a_mark_in_a_room_that_became_mixed_elsewhere_goes_on(
     assert not presence.mark_online("ghost")
     assert not presence.mark_online("tabs")
     assert presence.lookup(["ghost"], include_hidden=True)["ghost"].kind == "hidden"
-    assert [one.name for one in presence.lookup(["tabs"])["tabs"].sessions] == ["", "tab-1"]
+    sessions = presence.lookup(["tabs"])["tabs"].sessions
+    assert {one.name for one in sessions} == {"", "tab-1"}  # perhaps of one millisecond
     assert presence.mark_online("bob")
     counts = presence.counts()
     assert (counts.member, counts.hidden) == (3, 1)
