@@ -12,6 +12,8 @@ import valkey.asyncio
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+import herenow
+from herenow import aio
 from herenow.connection import (
     check_client,
     check_url,
@@ -21,6 +23,7 @@ from herenow.connection import (
     exceptions_of,
     is_cluster,
 )
+from herenow.presence import same_store
 
 GOOD_URLS = [
     "redis://",
@@ -192,3 +195,29 @@ def test_what_a_hung_server_costs_by_a_client_handed_in() -> None:
         assert client_timeout(connect(url).client) == 0.25
         assert client_timeout(connect_async(url).client) == 0.25
     assert client_timeout(connect_async("redis+cluster://db", timeout=0.5).client) == 0.5
+
+
+@pytest.mark.parametrize(
+    "url, of_its_own",
+    [
+        ("redis://temporary-cache:6379/0", False),
+        ("redis://temporary:temporary@db/0?client_name=temporary", False),
+        ("redis+sentinel://h1/temporary=1", False),
+        ("unix:///run/temporary=1/store.sock", False),
+        ("embedded:///var/lib/temporary", False),
+        ("embedded:///var/lib/site?temporary=0", False),
+        ("embedded://?temporary=no", False),
+        ("embedded://?temporary=1", True),
+        ("embedded:///?temporary=Yes", True),
+        ("embedded://?%74emporary=on", True),
+    ],
+)
+def test_a_store_is_of_its_own_by_its_option_and_nothing_else(url: str, of_its_own: bool) -> None:
+    assert (same_store(url) is None) is of_its_own
+    presence = herenow.Presence(url)
+    if of_its_own:
+        with pytest.raises(ValueError, match="the URL of a store that others can open"):
+            aio.asynchronous(presence)
+    else:
+        assert same_store(url) == same_store(url)
+        aio.asynchronous(presence)

@@ -12,7 +12,7 @@ from datetime import date, datetime
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
-from herenow import names, settling
+from herenow import connection, names, settling
 from herenow.aio_background import AsyncFlushing, AsyncOpenSession
 from herenow.aio_execution import AsyncEngine, Observe
 from herenow.aio_watchers import AsyncEvents, AsyncWatchers
@@ -421,7 +421,7 @@ def asynchronous(presence: Presence) -> AsyncPresence:
     Raises ValueError where that was made from a client, or has a store that is nobody else's.
     """
     store, given = presence._made_of  # noqa: SLF001 - its sister
-    if not isinstance(store, str) or "temporary" in store:
+    if not isinstance(store, str) or connection.is_temporary(store):
         raise ValueError(
             "this needs an AsyncPresence, or a Presence made from the URL of a store that others can open"
         )

@@ -68,7 +68,7 @@ def same_store(store: object, *how: object) -> object:
     None for a store that is nobody else's.
     """
     if isinstance(store, str):
-        return None if "temporary" in store else (store, *how)
+        return None if connection.is_temporary(store) else (store, *how)
     return (id(store), *how)  # whoever shares its breaker keeps the client
 
 

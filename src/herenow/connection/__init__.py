@@ -15,7 +15,7 @@ from herenow.connection.given import (
     masters_of,
 )
 from herenow.connection.lines import Node, node_of
-from herenow.connection.urls import check_url
+from herenow.connection.urls import check_url, is_temporary
 
 __all__ = [
     "Connection",
@@ -27,6 +27,7 @@ __all__ = [
     "connect_async",
     "exceptions_of",
     "is_cluster",
+    "is_temporary",
     "masters_of",
     "node_of",
 ]

@@ -50,6 +50,11 @@ def check_url(url: str) -> None:
     parse(url)
 
 
+def is_temporary(url: str) -> bool:
+    """Whether each opening of a URL makes a store of its own: ``embedded://?temporary=1``."""
+    return bool(parse(url).options.get("temporary"))
+
+
 def parse(url: str) -> Target:
     """Take a URL apart; raises as ``check_url`` does."""
     kind, tls, rest = _scheme(url)
