@@ -12,10 +12,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from bench import bulk, logs, reads, requests, sightings, streams, watching
+from bench import bulk, logs, reads, requests, service, sightings, streams, watching
 from bench.stage import ROWS, Measured, Row, Stage, on_stage
 
-MODULES = (sightings, reads, bulk, logs, requests, watching, streams)
+MODULES = (sightings, reads, bulk, logs, requests, service, watching, streams)
 """Whose rows these are, in the order of the table."""
 
 

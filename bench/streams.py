@@ -384,8 +384,9 @@ def bare_application() -> Any:
 def _serve_bare() -> None:
     import uvicorn
 
-    config = uvicorn.Config(bare_application(), port=0, log_level="warning", ws="none")
-    listening = config.bind_socket()
+    config = uvicorn.Config(bare_application(), log_level="warning", ws="none")
+    listening = socket.socket(proto=socket.IPPROTO_TCP)  # or asyncio leaves Nagle's delay on
+    listening.bind(("127.0.0.1", 0))
     listening.listen(4096)
     print(listening.getsockname()[1], flush=True)
     uvicorn.Server(config).run(sockets=[listening])

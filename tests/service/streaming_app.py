@@ -6,6 +6,7 @@ it that runs it in a task of its own. Prints its port, and serves
 """
 
 import json
+import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -79,8 +80,9 @@ def application(url: str, settings: StreamSettings, *, behind: bool = False) -> 
 if __name__ == "__main__":
     how = json.loads(sys.argv[2])
     app = application(sys.argv[1], behind=how.pop("behind", False), settings=StreamSettings(**how))
-    config = uvicorn.Config(app, port=0, log_level="warning", lifespan="on", ws="none")
-    listening = config.bind_socket()
+    config = uvicorn.Config(app, log_level="warning", lifespan="on", ws="none")
+    listening = socket.socket(proto=socket.IPPROTO_TCP)  # or asyncio leaves Nagle's delay on
+    listening.bind(("127.0.0.1", 0))
     listening.listen(4096)
     sys.stdout.write(f"{listening.getsockname()[1]}\n")
     sys.stdout.flush()

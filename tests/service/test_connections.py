@@ -11,7 +11,8 @@ import httpx
 import pytest
 
 from tests.servers import Server, poll
-from tests.service.conftest import API_KEY, Process, Serve
+from tests.service.conftest import API_KEY, Process, Serve, bearer
+from tests.waiting import in_time
 
 GET = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n"
 STREAM = f"GET /v1/events HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {API_KEY}\r\n\r\n"
@@ -70,6 +71,21 @@ def test_a_head_that_comes_slowly_is_refused(serve: Serve, dial: Dial) -> None:
     assert b"event: reset" in seen  # and it was not ended
     assert b"408" not in seen
     assert httpx.get(f"{address}/healthz").status_code == 200
+
+
+def test_a_kept_connection_is_answered_at_once(serve: Serve) -> None:
+    """No answer waits for the acknowledgement of its own head: 40 ms, by the client's kernel."""
+    site = f"{serve()}/v1/rooms/site"
+    with httpx.Client(headers=bearer(API_KEY)) as kept:
+
+        def fifty() -> float:
+            began = time.monotonic()
+            for _ in range(25):
+                assert kept.get(site).status_code == 200
+                assert kept.put(f"{site}/users/alice", json={}).is_success
+            return time.monotonic() - began
+
+        in_time(1.5, fifty)
 
 
 def test_what_is_no_request_is_a_problem(serve: Serve, dial: Dial) -> None:

@@ -106,6 +106,27 @@ def test_a_store_that_is_down_is_a_503_and_comes_back(server: Server, serve: Ser
     assert httpx.put(f"{address}{USERS}/alice", json={}, headers=headers).is_success
 
 
+def test_a_store_that_hangs_costs_no_request_more_than_the_settings_say(
+    frail: Server, serve: Serve
+) -> None:
+    """A quarter of a second by default; the time of whoever sits at a terminal is not the service's."""
+    address = serve(HERENOW_URL=frail.unix_url, HERENOW_TIMEOUT="")
+    site, headers = f"{address}/v1/rooms/site", bearer(API_KEY)
+    poll(lambda: httpx.get(site, headers=headers).status_code == 200, "the store")
+    frail.pause()
+    try:
+        took = []
+        for _ in range(6):
+            began = time.monotonic()
+            assert httpx.get(site, headers=headers, timeout=60).status_code == 503
+            took.append(time.monotonic() - began)
+    finally:
+        frail.resume()
+    assert max(took) < 3, took
+    assert sum(took) < 4, took  # the breaker opens after three
+    poll(lambda: httpx.get(site, headers=headers).status_code == 200, "the store")
+
+
 def test_pages_of_listed_origins_may_ask(serve: Serve) -> None:
     address = serve(HERENOW_CORS="https://forum.example")
     ask = {

@@ -89,9 +89,16 @@ user_argument: Final = click.argument("user", callback=checked(names.clean_user)
 
 
 def settings_for(
-    url: str | None, prefix: str | None = None, *, needed: bool = True, **given: object
+    url: str | None,
+    prefix: str | None = None,
+    *,
+    needed: bool = True,
+    terminal: bool = True,
+    **given: object,
 ) -> "Settings":
     """Read the settings that hold for a command; their ``url`` names a store where one is ``needed``.
+
+    ``terminal`` False: nobody sits there and waits, so the store has no more time than in a site.
 
     Where none is named it is the embedded one of this directory (of the Flask project that it is, where
     that has one), and stderr says so.
@@ -99,7 +106,8 @@ def settings_for(
     from herenow.settings import read_settings
 
     given |= {"url": url, "prefix": prefix}
-    settings = read_settings(given, {}, {"HERENOW_TIMEOUT": _TIMEOUT, **_set(os.environ)})
+    waits = {"HERENOW_TIMEOUT": _TIMEOUT} if terminal else {}
+    settings = read_settings(given, {}, waits | _set(os.environ))
     return settings if settings.url or not needed else replace(settings, url=_embedded())
 
 

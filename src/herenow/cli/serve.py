@@ -1,14 +1,18 @@
 """``herenow serve``: the service, for pages and programs that are not Python."""
 
 import ipaddress
+import socket
 import sys
 from dataclasses import replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from herenow.cli.options import prefix_option, settings_for, url_option
 from herenow.cli.program import YES
+
+if TYPE_CHECKING:
+    import uvicorn
 
 _STOP_WITHIN: Final = 2
 _MOST_OF_A_HEAD: Final = 65_536
@@ -51,7 +55,7 @@ def serve(
     from herenow.service.connections import taking
     from herenow.settings import make_presence
 
-    settings = settings_for(url, prefix, buffered=False, resolution=0)
+    settings = settings_for(url, prefix, terminal=False, buffered=False, resolution=0)
     if settings.secret is None and settings.api_key is None:
         if not _is_loopback(host):
             raise ValueError(
@@ -76,13 +80,24 @@ def serve(
         server_header=False,
         timeout_graceful_shutdown=_STOP_WITHIN,
     )
-    listening = config.bind_socket()
-    listening.listen(config.backlog)  # who is told the address may come at once
+    listening = _listen(config)
     name, number = listening.getsockname()[:2]
     shown = f"[{name}]" if ":" in name else name
     print(f"herenow serves at http://{shown}:{number}/ (Ctrl-C ends it)", flush=True)
     uvicorn.Server(config).run(sockets=[listening])
     return YES
+
+
+def _listen(config: "uvicorn.Config") -> socket.socket:
+    """Take the address: who is told of it may come at once.
+
+    uvicorn's socket does not know its protocol; asyncio turns Nagle's delay off for those that do.
+    """
+    bound = config.bind_socket()
+    family, kind = bound.family, bound.type
+    listening = socket.socket(family, kind, socket.IPPROTO_TCP, bound.detach())
+    listening.listen(config.backlog)
+    return listening
 
 
 def _is_loopback(host: str) -> bool:
