@@ -6,9 +6,10 @@ The user of the table is alice, its room is site.
 import asyncio
 import contextlib
 import json
+import string
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx
@@ -18,7 +19,7 @@ from fastapi import FastAPI
 import herenow
 from herenow.service import Service
 from herenow.service.endpoints import ENDPOINTS
-from herenow.tokens import Token, _signer, read_token, sign_token
+from herenow.tokens import BadTokenError, Scope, Token, _signer, read_token, sign_token
 from tests.service.conftest import API_KEY, SECRET, bearer, token
 
 CREDENTIALS: dict[str, Callable[[], Any]] = {
@@ -298,7 +299,53 @@ async def test_a_token_in_the_query_opens_no_route_but_a_stream(api: httpx.Async
     assert (await api.get("/v1/rooms", params={"token": token()})).status_code == 401
 
 
+@pytest.mark.parametrize("scope", ["mark", "admin"])
+@pytest.mark.parametrize("path", ["/v1/rooms/site/events", "/v1/events"])
+async def test_a_cookie_never_writes(
+    api: httpx.AsyncClient, service: Service, scope: Scope, path: str
+) -> None:
+    """Nor by a GET: a stream that would be its user's presence."""
+    api.headers.pop("Authorization")
+    answer = await api.post("/v1/login", headers=bearer(token("alice", scope=scope)))
+    cookie = {"Cookie": answer.headers["set-cookie"].partition(";")[0]}
+    assert await _status_of_stream(api, path, cookie, "session=tab") == 403
+    assert (await service.presence.lookup(["alice"]))["alice"].last_seen is None
+    assert await _status_of_stream(api, path, cookie) == 200
+
+
 # ------------------------------------------------------------ tokens
+
+
+def _forms(signed: str) -> Iterator[str]:
+    """What base64 decodes to the same signature, and what else could be taken for the token."""
+    letters = string.ascii_uppercase + string.ascii_lowercase + string.digits + "-_"
+    place = letters.index(signed[-1])
+    yield from (signed[:-1] + letters[place ^ other] for other in (1, 2, 3))
+    for more in ("~", "=", "==", " ", "\n", "é", "\ud800", "\x00", ".", "!!!!"):
+        yield signed + more
+        yield signed[:-5] + more + signed[-5:]
+        yield more + signed
+    yield signed.replace("-", "+").replace("_", "/") + "~" * 1000
+
+
+@pytest.mark.parametrize("user", ["alice", "b" * 200])
+def test_a_token_has_one_form(user: str) -> None:
+    """Else each other one would be a token of its own to the rate limit."""
+    signed = token(user)
+    assert read_token(signed, secret=SECRET).user == user
+    for form in _forms(signed):
+        with pytest.raises(BadTokenError):
+            read_token(form, secret=SECRET)
+
+
+@pytest.mark.parametrize("text", ["\ud800", "é" * 20, "\x00", "", "." * 100, "a" * 10_000])
+async def test_what_is_no_token_is_a_401_wherever_it_comes(
+    api: httpx.AsyncClient, text: str
+) -> None:
+    body = json.dumps({"token": text}).encode()
+    headers = {"Content-Type": "application/json"}
+    answer = await api.post("/v1/beacon", content=body, headers=headers)
+    assert answer.status_code == 401
 
 
 def test_a_token_says_what_was_signed() -> None:

@@ -88,6 +88,16 @@ def test_a_token_that_asks_too_often_is_told_when_to_come_back(serve: Serve) -> 
     assert httpx.get(f"{address}/v1/rooms", headers=hers).status_code == 200
 
 
+def test_another_form_of_a_token_has_no_limit_of_its_own(serve: Serve) -> None:
+    address = serve(HERENOW_RATE_LIMIT="2/minute")
+    signed = token("alice")
+    codes = [
+        httpx.get(f"{address}/v1/rooms", headers=bearer(signed + "~" * n)).status_code
+        for n in range(4)
+    ]
+    assert 200 not in codes[1:]
+
+
 def test_a_store_that_is_down_is_a_503_and_comes_back(server: Server, serve: Serve) -> None:
     address = serve(HERENOW_TIMEOUT="0.2")
     headers = bearer(API_KEY)

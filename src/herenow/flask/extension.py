@@ -27,6 +27,7 @@ from herenow.calm import Calm, Off, Trouble
 from herenow.errors import StoreUnavailable
 from herenow.flask import showing, visits
 from herenow.flask.command import online_command
+from herenow.flask.private import keep_private, make_private
 from herenow.names import Kind
 from herenow.people import Names
 from herenow.presence import Presence
@@ -172,6 +173,8 @@ class HereNow(Calm):
         if settings.enabled and self.identify is not None:
             # the first of all hooks: one that answers ends the row, and the visitor is there all the same
             app.before_request_funcs.setdefault(None, []).insert(0, visits.meeting(site))
+        if settings.secret is not None:  # else there are no tokens
+            keep_private(app)
         showing.add_to_templates(self, app)
         app.cli.add_command(online_command(self))
         if settings.online_url is not None:
@@ -236,8 +239,10 @@ class HereNow(Calm):
         """Sign a token by which a page asks herenow's service as the visitor of this request.
 
         It holds for ``rooms``, else for `site` and the rooms of this request, for ``expires`` seconds.
-        She may see who is there, and mark herself; whoever is nobody may only see. Asks no store. Raises
-        ValueError where HERENOW_SECRET is not set, which the service must share.
+        She may see who is there, and mark herself; whoever is nobody may only see. The answer to this
+        request is sent with ``Cache-Control: private, no-store``: the token is hers alone. Asks no store.
+        Raises ValueError where HERENOW_SECRET is not set, which the service must share, and RuntimeError
+        in the middle of an answer that is streamed and may be cached.
         """
         from herenow.tokens import sign_token
 
@@ -252,6 +257,7 @@ class HereNow(Calm):
         who: dict[str, Any] = {}
         if visitor is not None:
             who = {"user": visitor.user, "kind": visitor.kind}
+        make_private()
         return sign_token(**who, rooms=rooms, expires=expires, secret=site.secret)
 
     # which app

@@ -9,7 +9,7 @@ a secret and a key the service is open to its own machine, and closed to everybo
 import hmac
 import ipaddress
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -33,6 +33,11 @@ class Access:
     key: str = ""
     until: float | None = None
     """When the token ends, in Unix seconds; None for what is no token."""
+
+    def reading(self) -> "Access":
+        """The same for reading alone, as nobody in particular: what a cookie opens."""
+        scope: Scope = "read" if self.scope == "mark" else self.scope
+        return replace(self, scope=scope, user=None)
 
     def sees_hidden(self) -> bool:
         """Whether it is told of hidden members, where it may look at all."""
@@ -86,7 +91,9 @@ class Gate:
 
         ``scope`` is ASGI's; ``query`` and ``cookie`` a token that came that way, where the route lets it.
         """
-        given = bearer(scope) or query or cookie
+        given = bearer(scope) or query
+        if given is None and cookie is not None:
+            return self.believe(cookie).reading()
         if given is None:
             if self.open and is_local(scope):
                 return OPEN
@@ -101,7 +108,7 @@ class Gate:
     def believe(self, given: str) -> Access:
         """Tell what a credential opens; a 401 for a bad one."""
         key = self._api_key
-        if key is not None and hmac.compare_digest(given.encode(), key.encode()):
+        if key is not None and hmac.compare_digest(_bytes(given), _bytes(key)):
             return Access("admin", key="api")
         if self._secret is None:
             raise unauthorized("the credential is not valid", invalid=True)
@@ -109,7 +116,13 @@ class Gate:
             token = read_token(given, secret=self._secret)
         except BadTokenError as error:
             raise unauthorized(str(error), invalid=True) from None
-        return Access(token.scope, token.user, token.kind, token.rooms, given[-43:], token.until)
+        return Access(
+            token.scope, token.user, token.kind, token.rooms, token.signature, token.until
+        )
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode(errors="surrogatepass")
 
 
 def bearer(scope: Any) -> str | None:
