@@ -21,7 +21,10 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
 
+from flask import Flask, render_template_string
+
 from bench.stage import Measured, Stage, row
+from herenow.flask import HereNow
 
 REQUESTS: Final = 10_000
 IN_A_ROW: Final = 250
@@ -132,6 +135,27 @@ def compare(stage: Stage, path: str) -> Measured:
 @row("CPU of a page with a template and a query, on / off", "×", must=1.03, aim=1.02)
 def page(stage: Stage) -> Measured:
     return compare(stage, "/")
+
+
+@row("bytes to the store a page that shows a count", "bytes", must=1200, aim=1000)
+def bytes_a_page(stage: Stage) -> Measured:
+    """Serve pages that show how many are online, each to somebody never seen, and ask the store."""
+    site = Flask(__name__)
+    HereNow(site, url=stage.url, prefix="a-page:")
+    site.add_url_rule("/", "page", lambda: render_template_string("{{ online_count() }}"))
+    visitor, times = site.test_client(), 200
+
+    def ask() -> None:
+        address = f"10.{random.randrange(256)}.{random.randrange(256)}.{random.randrange(256)}"
+        visitor.get("/", headers={"User-Agent": AGENT}, environ_base={"REMOTE_ADDR": address})
+
+    for _ in range(3):  # the connection, the scripts, the key of the day
+        ask()
+    received = int(stage.client.info("stats")["total_net_input_bytes"])
+    for _ in range(times):
+        ask()
+    received = int(stage.client.info("stats")["total_net_input_bytes"]) - received
+    return Measured(received / times, f"{received:,} of {times} pages")
 
 
 @row("CPU of hello-world, on / off", "×", must=1.10, aim=1.05)

@@ -16,6 +16,7 @@ from herenow.execution import (
     as_whole_command,
     health_of,
     lacking,
+    late,
 )
 from herenow.models import Health
 from herenow.operations import Operation, Outcome, Plan
@@ -105,10 +106,10 @@ class AsyncEngine(Asking):
         try:
             with Call(self, operations[0].keys[0]) as call:
                 replies = await self._pipeline(as_commands(operations))
-                missing = lacking(replies, self.store)
-                if missing:
-                    again = await self._pipeline([as_whole_command(operations[i]) for i in missing])
-                    for i, reply in zip(missing, again, strict=True):
+                again = late(operations, lacking(replies, self.store))
+                if again:
+                    sent = await self._pipeline([as_whole_command(operations[i]) for i in again])
+                    for i, reply in zip(again, sent, strict=True):
                         replies[i] = reply
                 return list(map(call.read, operations, replies))
         except (StoreError, ValueError) as error:

@@ -9,13 +9,16 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from time import monotonic, perf_counter
 from types import TracebackType
-from typing import Any, ClassVar, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 from herenow.breaker import Prober
 from herenow.errors import StoreError, StoreTimeout, StoreUnavailable
 from herenow.models import Health
 from herenow.operations import Operation, Outcome, Plan
 from herenow.store import Connected, Store
+
+if TYPE_CHECKING:
+    from herenow.lua import Script
 
 T = TypeVar("T")
 
@@ -33,13 +36,48 @@ def as_whole_command(operation: Operation[Any]) -> tuple[Any, ...]:
 
 
 def as_commands(operations: Sequence[Operation[Any]]) -> list[tuple[Any, ...]]:
-    """One round trip's commands, in order.
+    """One round trip's commands, in order: each names its script, which the store is taken to have.
 
-    What another script comes after is sent whole: were it missing in the store, the other would run
-    before it.
+    But a script after which another one writes to the same room is brought along: were it missing in
+    the store, the other would write before it. Reads that came too early are sent again (see `late`).
     """
-    last = operations[-1].script
-    return [as_command(one) if one.script is last else as_whole_command(one) for one in operations]
+    brought: set[Script] = set()
+    writers: dict[
+        bytes, Script | None
+    ] = {}  # the one that writes to a room from here on; None: several
+    for one in reversed(operations):
+        script, room = one.script, _room(one)
+        alone = writers.get(room, script) is script
+        if not alone:
+            brought.add(script)
+        if not script.reads:
+            writers[room] = script if alone else None
+    return [
+        as_whole_command(one) if one.script in brought else as_command(one) for one in operations
+    ]
+
+
+def late(operations: Sequence[Operation[Any]], missing: Sequence[int]) -> list[int]:
+    """What is to be sent again where the scripts of the ``missing`` were not in the store.
+
+    These, in order, and what read in a room before one of them wrote there. No write is sent twice.
+    """
+    lacked, unwritten = {*missing}, set[bytes]()
+    again: list[int] = []
+    for i in range(min(lacked, default=len(operations)), len(operations)):
+        one = operations[i]
+        if i in lacked:
+            again.append(i)
+            if not one.script.reads:
+                unwritten.add(_room(one))
+        elif one.script.reads and _room(one) in unwritten:
+            again.append(i)
+    return again
+
+
+def _room(operation: Operation[Any]) -> bytes:
+    """What tells the room of an operation: its keys' hash tag."""
+    return operation.keys[0].partition(b"}")[0]
 
 
 def advance(
@@ -168,10 +206,10 @@ class Engine(Asking):
                 return [self.call(operations[0])]
             with Call(self, operations[0].keys[0]) as call:
                 replies = self._pipeline(as_commands(operations))
-                missing = lacking(replies, self.store)
-                if missing:
-                    again = self._pipeline([as_whole_command(operations[i]) for i in missing])
-                    for i, reply in zip(missing, again, strict=True):
+                again = late(operations, lacking(replies, self.store))
+                if again:
+                    sent = self._pipeline([as_whole_command(operations[i]) for i in again])
+                    for i, reply in zip(again, sent, strict=True):
                         replies[i] = reply
                 return list(map(call.read, operations, replies))
         except (StoreError, ValueError) as error:

@@ -13,6 +13,27 @@ from importlib.resources import files
 PRELUDE = ""
 """Put before every script. Empty; the tests put a check of the declared keys there."""
 
+READING = frozenset(
+    [
+        "active",
+        "count",
+        "events",
+        "explain",
+        "list",
+        "lookup",
+        "page",
+        "peak",
+        "read_to",
+        "recent",
+        "rooms",
+        "samples",
+        "snapshot",
+        "uniques",
+        "watched",
+    ]
+)
+"""The scripts that only read: to run one twice changes nothing."""
+
 _FOLDER = files(__name__)  # here, not at the first use: it imports, and a fork may come into that
 _INCLUDE = re.compile(r"^--#include (\S+)$", re.MULTILINE)
 
@@ -24,6 +45,7 @@ class Script:
     name: str
     text: str
     sha: str
+    reads: bool
 
 
 @cache
@@ -35,4 +57,5 @@ def load(name: str) -> Script:
         return _INCLUDE.sub(lambda found: read(found[1]), text)
 
     text = PRELUDE + read(f"{name}.lua")
-    return Script(name, text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
+    sha = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
+    return Script(name, text, sha, name in READING)
