@@ -140,15 +140,15 @@ def bearer(scope: Any) -> str | None:
 def is_local(scope: Any) -> bool:
     """Whether this machine itself asks, under its own name, and nobody through it as a proxy."""
     client = scope.get("client")
-    if client is not None and not _is_loopback(client[0]):
+    if client is not None and not is_loopback(client[0]):
         return False
     headers = dict(scope["headers"])
     if any(name in headers for name in _FORWARDED):
         return False
     origin = headers.get(b"origin")
-    if origin is not None and not _is_loopback(urlsplit(origin.decode("latin-1")).hostname or ""):
+    if origin is not None and not is_loopback(urlsplit(origin.decode("latin-1")).hostname or ""):
         return False  # a page of some site, in this machine's browser
-    return _is_loopback(_host(headers.get(b"host", b"").decode("latin-1")))
+    return is_loopback(_host(headers.get(b"host", b"").decode("latin-1")))
 
 
 def _host(value: str) -> str:
@@ -157,7 +157,8 @@ def _host(value: str) -> str:
     return value.partition(":")[0]
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether a host, by its name or address, is this machine."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

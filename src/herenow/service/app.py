@@ -6,6 +6,7 @@ problem (`problems`), whoever makes it.
 """
 
 import asyncio
+import json
 import logging
 import warnings
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
@@ -25,8 +26,9 @@ from herenow.aio import AsyncPresence, asynchronous, observe
 from herenow.errors import StoreError, TooManySessions
 from herenow.presence import Presence
 from herenow.service import parameters, problems
-from herenow.service.access import COOKIE, Access, Gate
+from herenow.service.access import COOKIE, Access, Gate, is_loopback
 from herenow.service.calls import Call, Endpoint
+from herenow.service.documents import Document
 from herenow.service.endpoints import ENDPOINTS
 from herenow.service.guard import TAKEN, Guard
 from herenow.service.metrics import Metrics
@@ -62,6 +64,9 @@ class Service(Starlette):
         self.streams = Streams(presence, streams, tell=self.metrics.stream)
         self.metrics.streams_of(self.streams)
         self.openapi = describe(ENDPOINTS)
+        written = json.dumps(self.openapi, ensure_ascii=False, separators=(",", ":"))
+        headers = {**problems.HEADERS, "Content-Type": "application/json"}
+        self.described = Document(written.encode(), headers)
         super().__init__(
             routes=[
                 Route(path, _Handler(self, verbs).answer, methods=list(verbs))
@@ -87,10 +92,16 @@ class Service(Starlette):
         )
         self.router.redirect_slashes = False  # a room's name may end in a slash
 
-    async def limit(self, access: Access) -> None:
+    def limit(self, access: Access) -> None:
         """Count a call of a token; a 429 for one too many. The key and this machine have no limit."""
         if access.key not in ("api", "open"):
-            await self.rates.token(access.key)
+            self.rates.token(access.key)
+
+    def limit_address(self, request: Request, *, probe: bool = False) -> None:
+        """Count a request of an address; a 429 for one too many. This machine may probe without end."""
+        peer = None if request.client is None else request.client.host
+        if not (probe and peer is not None and is_loopback(peer)):
+            self.rates.address(peer)
 
     async def aclose(self) -> None:
         """End the open streams, and close the connection to the store."""
@@ -171,10 +182,9 @@ class _Handler:
     async def answer(self, request: Request) -> Response:
         service = self._service
         endpoint = self._verbs["GET" if request.method == "HEAD" else request.method]
+        service.limit_address(request, probe=endpoint.probe)
         if endpoint.stream and request.method == "HEAD":
             return Response(media_type="text/event-stream")  # a stream is opened for readers alone
-        if endpoint.scope is not None or endpoint.body is not None:
-            await service.rates.address(None if request.client is None else request.client.host)
         access = _NOBODY
         if endpoint.scope is not None:
             access = service.gate.admit(
@@ -182,7 +192,7 @@ class _Handler:
                 query=request.scope[TAKEN] if endpoint.stream else None,
                 cookie=request.cookies.get(COOKIE) if request.method in _SAFE else None,
             )
-            await service.limit(access)
+            service.limit(access)
         values = await _values(endpoint, request)
         endpoint.check(access, values)
         try:
@@ -253,7 +263,11 @@ def _store_problem(request: Request, error: Any) -> Response:
     return problems.respond(problems.of_store(error))
 
 
-def _http_problem(_: Request, error: Any) -> Response:
+def _http_problem(request: Request, error: Any) -> Response:
+    try:  # no route has counted it
+        request.app.limit_address(request)
+    except ProblemError as problem:
+        return problems.respond(problem)
     detail = {404: "there is no such path", 405: "this path has other verbs"}
     told = detail.get(error.status_code, str(error.detail))
     return problems.respond(ProblemError(error.status_code, told, error.headers))

@@ -11,25 +11,30 @@ from functools import cache
 from importlib.resources import files
 from typing import Final
 
+from herenow.service.documents import Document
+
 _PARTS: Final = re.compile(r"<(script|style)>(.*?)</\1>", re.DOTALL)
 
 
 @cache
-def page() -> tuple[bytes, dict[str, str]]:
-    """Read the page, and the headers that let it run its own script and nothing else."""
+def page() -> Document:
+    """Read the page; its headers let it run its own script and nothing else."""
     text = files("herenow").joinpath("static", "dashboard.html").read_text(encoding="utf-8")
     hashes = {name: _hash(part) for name, part in _PARTS.findall(text)}
     policy = (
         f"default-src 'none'; script-src {hashes['script']}; style-src {hashes['style']}; "
         "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     )
-    return text.encode(), {
-        "Content-Type": "text/html; charset=utf-8",
-        "Content-Security-Policy": policy,
-        "Referrer-Policy": "no-referrer",
-        "X-Content-Type-Options": "nosniff",
-        "Cache-Control": "no-cache",
-    }
+    return Document(
+        text.encode(),
+        {
+            "Content-Type": "text/html; charset=utf-8",
+            "Content-Security-Policy": policy,
+            "Referrer-Policy": "no-referrer",
+            "X-Content-Type-Options": "nosniff",
+            "Cache-Control": "no-cache",
+        },
+    )
 
 
 def _hash(part: str) -> str:

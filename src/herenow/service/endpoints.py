@@ -179,7 +179,7 @@ async def beacon(call: Call) -> Any:
     """Mark the token's user, or end her session, for a page that can't set headers any more."""
     values = call.values
     access = call.service.gate.believe(values["token"])
-    await call.service.limit(access)
+    call.service.limit(access)
     access.need("mark")
     access.need_rooms(in_room(values))
     if access.user is None:
@@ -243,15 +243,14 @@ def _root(call: Call) -> str:
     return call.request.scope.get("root_path", "") or "/"
 
 
-async def dashboard(_: Call) -> Any:
+async def dashboard(call: Call) -> Any:
     """The page that shows all this."""
-    content, headers = page()
-    return Response(content, headers=headers)
+    return page().respond(call.request)
 
 
 async def described(call: Call) -> Any:
     """The description of all this."""
-    return call.service.openapi
+    return call.service.described.respond(call.request)
 
 
 _ROOM: Final = "/v1/rooms/{room}"
@@ -304,8 +303,9 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     Endpoint("GET", "/metrics", metrics, "What Prometheus scrapes", "admin",
              answers={200: "text/plain"}, every_room=True),
     Endpoint("GET", "/", dashboard, "The dashboard", None, answers={200: "text/html"}),
-    Endpoint("GET", "/healthz", alive, "That the process answers", None, answers={200: "Alive"}),
+    Endpoint("GET", "/healthz", alive, "That the process answers", None, answers={200: "Alive"},
+             probe=True),
     Endpoint("GET", "/readyz", ready, "Whether the store answers", None,
-             answers={200: "Alive", 503: "Alive"}),
+             answers={200: "Alive", 503: "Alive"}, probe=True),
     Endpoint("GET", "/openapi.json", described, "This description", None),
 )  # fmt: skip
