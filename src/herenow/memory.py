@@ -18,6 +18,8 @@ _log: Final = logging.getLogger("herenow")
 _LIST_EVERY: Final = 3600.0
 _MOST_ROOMS: Final = 100_000
 _OTHERS: Final = 2
+_SWEEPS: Final = 4
+"""Sweeps after a write of many users, at most: they take away as many as it may have brought."""
 _DAY: Final = 86_400
 _SLACK: Final = 2 * 3_600_000
 
@@ -135,6 +137,16 @@ class Memory:
         }
         if changed:
             yield [_enlist(scope, count, others=0) for scope, count in changed.values()]
+        behind = {scope.room: scope for scope, one in written if one.behind}
+        for _ in range(_SWEEPS):
+            if not behind:
+                break
+            swept = yield [upkeep.sweep(scope) for scope in behind.values()]
+            behind = {
+                room: scope
+                for (room, scope), one in zip(behind.items(), swept, strict=True)
+                if isinstance(one, Written) and one.behind
+            }
         for room in {scope.room: scope for scope, one in written if one.history}.values():
             due = [one.history for scope, one in written if scope.room == room.room and one.history]
             yield from history.after(room, due)

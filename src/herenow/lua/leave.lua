@@ -44,7 +44,8 @@ for i = 9, #ARGV, 3 do
   end
 end
 settle()
-sweep(math.max(10, math.min(SWEPT_AT_MOST, #users)))
+at_once = #users
+sweep(math.max(10, math.min(SWEPT_AT_MOST, at_once)))
 local records, left = load(users), 0
 for i = 9, #ARGV, 3 do
   local record, ended = records[index[ARGV[i]]], nil
@@ -52,5 +53,4 @@ for i = 9, #ARGV, 3 do
   if ended then left = left + 1 end
 end
 save(records)
-trim()
 return close(left)

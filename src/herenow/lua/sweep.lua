@@ -32,7 +32,8 @@ for _, kind in ipairs(KINDS) do
     add(ONLINE[kind], values)
   end
 end
-trim()
+at_once = SWEPT_AT_MOST + 1
+if swept == SWEPT_AT_MOST then behind = 2 end
 local reply = close(swept)
 local next_due = -1
 for _, kind in ipairs(KINDS) do

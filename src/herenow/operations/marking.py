@@ -48,7 +48,8 @@ class Written(NamedTuple):
     members in it, or sessions, None where that is not told; ``listed`` what the list of rooms
     should say now, None where it is right;
     ``window_before`` the window that a named one has just replaced; ``pending`` that a named one is
-    not stored yet; ``history`` what is to be done for it, None for nothing; ``rest`` the indexes of the
+    not stored yet; ``behind`` that more was over than it took away, so that a sweep should follow;
+    ``history`` what is to be done for it, None for nothing; ``rest`` the indexes of the
     sightings that were refused, or a sweep's next due.
     """
 
@@ -58,6 +59,7 @@ class Written(NamedTuple):
     listed: int | None
     window_before: int | None
     pending: bool
+    behind: bool
     history: Due | None
     rest: tuple[int, ...]
 
@@ -73,13 +75,16 @@ def read_written(reply: Any) -> Written:
         mixed == 1,
         None if listed < 0 else listed,
         None if before < 0 else before,
-        pending == 1,
+        pending & 1 == 1,
+        pending & 2 == 2,  # noqa: PLR2004 - a bit
         _read_due(due),
         tuple(rest),
     )
 
 
-_CAME: Final = tuple(Written(came, None, None, None, None, False, None, ()) for came in (0, 1))
+_CAME: Final = tuple(
+    Written(came, None, None, None, None, False, False, None, ()) for came in (0, 1)
+)
 
 
 class Mark(NamedTuple):

@@ -2,6 +2,7 @@
 --
 -- mark() reads and writes just what a touch would where she is online or comes online as a member, no session of
 -- hers says anything, and no more are due to leave than a touch sweeps. Elsewhere it changes nothing.
+-- Those who are seen again look in one second of sixteen whether the room is behind with what is over.
 --
 -- Needs META, MEMBERS, LAST_SEEN, EVENTS, UNIQUES (of the members of DAY), USER, DAY; in a mixed room also
 -- OTHERS (the sets of the hidden, guests, bots), LAST_HIDDEN, SESSIONS. ARGV: 1 the clock | 2 window.
@@ -26,6 +27,11 @@ local function mark()
   local seen = call('ZSCORE', MEMBERS, USER)
   if seen then
     if tonumber(seen) <= cut or mixed and call('HEXISTS', SESSIONS, USER) == 1 then return end
+    if now % 16000 < 1000 then
+      if call('ZCOUNT', MEMBERS, '-inf', cut) > most_due then return end
+      local oldest = call('ZRANGE', LAST_SEEN, 0, 0, 'WITHSCORES')[2]
+      if oldest and tonumber(oldest) <= now - (call('HGET', META, 'retention') or 0) then return end
+    end
     if minute and tonumber(seen) < tonumber(room[5]) then count_today() end
     call('ZADD', MEMBERS, now, USER)
     return same and 0 or {0, tonumber(room[1]), mixed and 1 or 0, -1, -1, 0, 0}
@@ -67,7 +73,11 @@ local function mark()
     listed = total
     call('HSET', META, 'listed', total)
   end
-  if seq % 50 == 0 then call('XTRIM', EVENTS, 'MINID', '~', seq - 10000) end
+  if seq % 50 == 0 then
+    call('XTRIM', EVENTS, 'MINID', '~', seq - 10000)
+--#include parts/old_events.lua
+    trim_events(60)
+  end
   call('XADD', EVENTS, string.format('%.0f-0', seq), 'at', now, 'told', 1, 'events', 'jm\t' .. USER)
 --#include parts/ring.lua
   ring(seq)

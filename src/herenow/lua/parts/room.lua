@@ -26,8 +26,8 @@ local ONLINE = {m = KEYS[2], h = KEYS[3], g = KEYS[4], b = KEYS[5]}
 local LAST = {m = KEYS[6], h = KEYS[7]}
 local PEAKS = {m = 'peak:member', h = 'peak:hidden', g = 'peak:guest', b = 'peak:bot'}
 local EVENTS_KEPT = 10000
-local EVENT_AGE = 86400000
 local SWEPT_AT_MOST = 250
+local TRIMMED_AT_LEAST = 20
 
 local function int(number)
   return string.format('%.0f', number)
@@ -49,6 +49,8 @@ local grown = {}         -- keys that were added to: they may be new, and want a
 local counted            -- somebody joined or changed kind: compare the peaks
 local hole = 0           -- 1: a number that no event has, so that whoever watches starts over
 local pending            -- 1: a longer window waits until those expired by the old one are swept
+local behind             -- 2: more may be over than such a write takes away, so that a sweep should follow
+local at_once            -- how many users this call may add, or see again
 local swept_out          -- who was swept, in the order in which they expired: lists of the user, kind and score
 local card               -- how many are in each key; of those that only grow here, at least one more or less
 local peaks, peaked      -- the most ever; which of them are new, and when
@@ -136,27 +138,21 @@ local function sweep(most)
   return n - before
 end
 
--- Forget what the retention is over for, and leaves longer ago than the window.
--- Answer whether all of it was.
-local function trim()
+-- Forget up to `most` of those in each that the retention is over for, and leaves longer ago than the window.
+-- Answer whether that was all.
+local function trim(most)
   local all = true
   for key, bound in pairs({[LAST.m] = now - retention, [LAST.h] = now - retention, [LEFT] = cut}) do
     if card[key] > 0 then
-      local over = call('ZRANGEBYSCORE', key, '-inf', int(bound), 'LIMIT', 0, SWEPT_AT_MOST)
+      local over = call('ZRANGEBYSCORE', key, '-inf', int(bound), 'LIMIT', 0, most)
       remove('ZREM', key, over)
-      all = all and #over < SWEPT_AT_MOST
+      all = all and #over < most
     end
   end
   return all
 end
 
-local function trim_events()
-  for _ = 1, 100 do
-    local first = call('XRANGE', EVENTS, '-', '+', 'COUNT', 1)[1]
-    if not first or tonumber(first[2][2]) > now - EVENT_AGE then return end
-    call('XDEL', EVENTS, first[1])
-  end
-end
+--#include parts/old_events.lua
 
 -- Store a named window or retention. A longer window revives nobody who has expired, and no leave: what
 -- is over by the old one goes first. By a shorter one some expire at a moment that is past, before that of
@@ -166,7 +162,7 @@ local function settle()
   if ARGV[3] == '1' and stored[1] ~= ARGV[2] then
     if stored[1] and tonumber(ARGV[2]) > window then
       swept = sweep(SWEPT_AT_MOST)
-      if not trim() or swept == SWEPT_AT_MOST then pending = 1 end
+      if not trim(SWEPT_AT_MOST) or swept == SWEPT_AT_MOST then pending = 1 end
     end
     if pending == 0 then
       if stored[1] and tonumber(ARGV[2]) < window then hole = 1 end
@@ -212,6 +208,8 @@ end
 
 -- Write the minutes that are over, and nothing else: the end of a script that changes the sets and tells nobody.
 local function keep_minutes()
+  trim(TRIMMED_AT_LEAST)
+  trim_events(TRIMMED_AT_LEAST)
   if not stored[1] then return end
   write_minutes(set)
   write_fields()
@@ -219,7 +217,7 @@ local function keep_minutes()
 end
 
 -- Write the events, the peaks, the history, the settings and the TTLs; answer what every writing script answers:
--- {result, window, mixed, what the list of rooms should say or -1, window before or -1, pending,
+-- {result, window, mixed, what the list of rooms should say or -1, window before or -1, pending + behind,
 -- what is to be done for the history (see parts/sampling.lua)}
 local function close(result)
   local listed = -1
@@ -235,6 +233,7 @@ local function close(result)
       call('XADD', EVENTS, 'MINID', '~', int(seq - EVENTS_KEPT), int(seq) .. '-0',
         'at', int(now), 'told', number, 'events', table.concat(told, '\n'))
       grown[EVENTS] = true
+      if seq % 16 < number then trim_events(TRIMMED_AT_LEAST) end
     end
     if held then held_bell = seq else ring(int(seq)) end
   end
@@ -260,10 +259,12 @@ local function close(result)
     end
   end
   local mixed = card[ONLINE.h] + card[ONLINE.g] + card[ONLINE.b] + card[LAST.h] + card[SESSIONS] > 0
+  -- a few more than this call may have brought, or hourly many
+  local most = due and SWEPT_AT_MOST or math.max(TRIMMED_AT_LEAST, math.min(SWEPT_AT_MOST, 2 * at_once))
+  if not trim(most) and at_once > SWEPT_AT_MOST then behind = 2 end
   if due then
-    trim()
-    trim_events()
     set('renewed', seconds)
+    trim_events(100)
     if stored[4] and not mixed then
       call('HDEL', META, 'mixed')
       stored[4] = false
@@ -274,10 +275,10 @@ local function close(result)
   if held then
     write_top(set)
     if due then held_due = true end
-    return {result, window, mixed and 1 or 0, listed, was, pending, 0}
+    return {result, window, mixed and 1 or 0, listed, was, pending + behind, 0}
   end
   local history = write_history(set)
   write_fields()
   renew(due)
-  return {result, window, mixed and 1 or 0, listed, was, pending, history}
+  return {result, window, mixed and 1 or 0, listed, was, pending + behind, history}
 end

@@ -2,8 +2,10 @@
 lane.add, lane.came, lane.sessions, lane.joined = {m = {}, g = {}, b = {}}, {}, {}, 0
 early, swept_seen = {}, nil
 settle()
-local most = math.max(10, math.min(SWEPT_AT_MOST, #ARGV - 9))
+at_once = #ARGV - 9
+local most = math.max(10, math.min(SWEPT_AT_MOST, at_once))
 local swept_clean = sweep(most) < most
+if not swept_clean and at_once > SWEPT_AT_MOST then behind = 2 end
 local told_by_sweep = #told
 local joined, refused = 0, {}
 
