@@ -51,12 +51,13 @@ def _calm(
     ``asks`` is whether it reads: then whoever asks is marked first, and an answer shows that the store
     is there (a mark may never reach it).
     """
+    name = method.__name__  # as the Presence at hand has it
 
     @wraps(method)
     def call(here: "Calm", /, *args: P.args, **kwargs: P.kwargs) -> T | D:
         trouble = here._trouble()  # noqa: SLF001 - a method of it
         try:
-            answer = method(here._get(reading=asks), *args, **kwargs)  # noqa: SLF001
+            answer: T = getattr(here._get(reading=asks), name)(*args, **kwargs)  # noqa: SLF001
         except StoreError as error:
             trouble.note(error)
             return otherwise()
@@ -176,18 +177,26 @@ class Calm:
 
 
 class Off(Presence):
-    """The Presence of a site where herenow is turned off: no store, so none that answers."""
+    """The Presence of a site where herenow is turned off: no store, so none that answers.
+
+    Whatever a Presence can be asked raises StoreUnavailable, but for what asks no store.
+    """
 
     def __init__(self) -> None:
         super().__init__("redis://off.invalid")
         self._since = datetime.now(UTC)
 
-    def _off(self, *_: object, **__: object) -> Any:
-        raise StoreUnavailable("herenow is turned off: HERENOW_ENABLED is false")
-
-    mark_online = mark_online_many = _off
-    rooms = room_counts = forget = leave_rooms = mark_unnamed = day_key = _call = _run = _off
-
     def health(self) -> Health:
         """Say that there is none."""
         return Health(False, self._since, None, 0)
+
+
+def _off(*_: object, **__: object) -> Any:
+    raise StoreUnavailable("herenow is turned off: HERENOW_ENABLED is false")
+
+
+_ASKS_NOTHING: Final = {"beat_seconds", "close", "flush", "leaves", "name", "name_later", "room"}
+
+for _name, _member in vars(Presence).items():
+    if not (_name.startswith("_") or _name in _ASKS_NOTHING or _name in vars(Off)):
+        setattr(Off, _name, property(_off) if isinstance(_member, property) else _off)

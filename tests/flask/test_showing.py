@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from flask import Flask, render_template_string
+from flask.templating import Environment
 
 from herenow.flask import HereNow
 from herenow.people import Person, last_seen
@@ -36,6 +37,34 @@ def shown(site: Site, asked: list[list[str]]) -> tuple[Flask, HereNow]:
     here.mark_online("guest-x", kind="guest")
     here.mark_online("bot-y", kind="bot")
     return app, here
+
+
+class Trimmed(Environment):
+    """An environment of a site's own."""
+
+
+def test_what_is_set_up_for_templates_after_herenow_counts(site: Site) -> None:
+    app, here = site(identify=None, buffered=False)
+    app.jinja_options = {"trim_blocks": True}
+    app.jinja_options["extensions"] = ["jinja2.ext.do"]
+    app.jinja_environment = Trimmed
+    app.config["TEMPLATES_AUTO_RELOAD"] = True
+    app.jinja_env.globals["people"] = "their own"
+    app.jinja_env.filters["shout"] = str.upper
+    here.mark_online("alice")
+    said = "{% do [] %}\n{{ online_count() }} {{ people }} {{ 'x'|shout }} {{ 'bob'|last_seen }}"
+    assert rendered(app, said) == "1 their own X not lately"
+    assert app.jinja_env.auto_reload
+    assert isinstance(app.jinja_env, Trimmed)
+
+
+def test_what_was_set_up_for_templates_before_herenow_stays(url: str) -> None:
+    app = Flask("before")
+    app.jinja_env.globals["people"] = "their own"
+    here = HereNow(app, url=url, identify=None, buffered=False)
+    here.mark_online("alice")
+    assert rendered(app, "{{ online_count() }} {{ people }}") == "1 their own"
+    here.presence.close()
 
 
 def page(app: Flask, accept: str | None = None, query: str = "") -> Any:

@@ -1,14 +1,18 @@
 """Metrics: Prometheus's own parser reads them, and they count what was done."""
 
+import asyncio
 import json
 
 import httpx
+import pytest
 from prometheus_client.openmetrics.parser import (
     text_string_to_metric_families as read_openmetrics,
 )
 from prometheus_client.parser import text_string_to_metric_families as read
 
-from herenow.service.metrics import MOST_ROOMS
+import herenow
+from herenow.aio import observe
+from herenow.service.metrics import MOST_ROOMS, Metrics
 from tests.servers import Server
 from tests.service.conftest import API_KEY, Serve, bearer
 
@@ -45,6 +49,34 @@ def test_they_count_what_was_done(serve: Serve) -> None:
     assert found.keys() <= scrape(address, "application/openmetrics-text").keys() | {
         one for one in found if one[0].endswith("_created")
     }
+
+
+@pytest.mark.parametrize("buffered", [False, True])
+def test_every_way_of_marking_is_counted(server: Server, buffered: bool) -> None:
+    async def marked() -> tuple[bytes, int]:
+        metrics = Metrics()
+        async with herenow.AsyncPresence(
+            server.unix_url, resolution=0, buffered=buffered, timeout=5
+        ) as presence:
+            observe(presence, metrics.observe)
+            for user in ("alice", "bob", "alice"):  # a whole touch, and then the shortest script
+                await presence.mark_online(user)
+                await presence.flush()
+            await presence.mark_online("gus", "guest")
+            await presence.flush()
+            await presence.mark_online("carol")  # there are others than members now
+            await presence.mark_online("dave", session="tab", info={"page": "/"})
+            await presence.mark_online_many(["erin", herenow.Sighting("bob", age=2)])
+            await presence.flush()
+            await presence.mark_beside("alice", "thread")
+            await presence.flush()
+            joined = await presence.unique_users(1) + await presence.unique_users(1, "guest")
+            return (await metrics.expose(presence, "text/plain"))[0], joined
+
+    text, joined = asyncio.run(marked())
+    found = {one.name: one.value for family in read(text.decode()) for one in family.samples}
+    assert found["herenow_sightings_total"] == 9
+    assert found["herenow_joins_total"] == joined + 1 == 7
 
 
 def test_no_label_names_a_user_and_rooms_are_bounded(serve: Serve) -> None:

@@ -6,7 +6,7 @@ In templates: ``online_count()``, ``online_users()``, ``people(ids)``, ``person(
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from flask import Flask, Response, has_request_context, request
@@ -18,6 +18,8 @@ from herenow.people import UNKNOWN, People, Person, last_seen
 
 if TYPE_CHECKING:
     from datetime import datetime
+
+    from flask.templating import Environment
 
     from herenow.flask.extension import HereNow
     from herenow.models import UserPresence
@@ -60,7 +62,10 @@ class Unknown(ChainableUndefined):
 
 
 def add_to_templates(here: "HereNow", app: Flask) -> None:
-    """Let an app's templates ask; what the app calls by the same name stays its own."""
+    """Let an app's templates ask; what the app calls by the same name stays its own.
+
+    The environment of its templates is not made for that: what is set up until then counts.
+    """
 
     def online_count(kind: Kind | None = None, room: object = None) -> "int | Unknown":
         counts = (here if room is None else here.room(room)).counts()
@@ -93,9 +98,21 @@ def add_to_templates(here: "HereNow", app: Flask) -> None:
         "people": people,
         "person": person,
     }
-    for name, function in offered.items():
-        app.jinja_env.globals.setdefault(name, function)
-    app.jinja_env.filters.setdefault("last_seen", last_seen_of)
+    _offer(app, offered, {"last_seen": last_seen_of})
+
+
+def _offer(app: Flask, functions: Mapping[str, Any], filters: Mapping[str, Any]) -> None:
+    make = app.create_jinja_environment
+
+    def add_to(environment: "Environment") -> "Environment":
+        for offered, theirs in ((functions, environment.globals), (filters, environment.filters)):
+            theirs.update({name: one for name, one in offered.items() if name not in theirs})
+        return environment
+
+    if "jinja_env" in vars(app):
+        add_to(app.jinja_env)
+    else:
+        app.create_jinja_environment = lambda: add_to(make())  # type: ignore[method-assign]
 
 
 def _known() -> dict[str, Person]:

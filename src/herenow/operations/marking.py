@@ -258,7 +258,9 @@ def _encode(mark: Mark, age: int) -> str:
 
 
 def told(operation: Operation[Any]) -> int:
-    """How many sightings an operation tells: 0 for what is no touch."""
+    """How many sightings an operation tells: 0 for what marks nobody."""
+    if operation.script.name == "mark":
+        return 1
     if operation.script.name != "touch":
         return 0
     number = len(operation.args) - _OWN_ARGUMENTS

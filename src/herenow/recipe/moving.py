@@ -16,6 +16,7 @@ from herenow.operations.marking import Mark
 from herenow.recipe.reading import Activity, Clock, Reader, read_clock
 
 EXAMPLES: Final = 10
+_NEVER: Final = -1.0
 _KNOWN_WITHIN: Final = 0.5
 """Seconds: a string tells whole seconds, so what is newer in it is newer by one."""
 
@@ -24,7 +25,7 @@ _KNOWN_WITHIN: Final = 0.5
 class Moved:
     """What was done: users read, told, known already, too long gone; refused with why, unreadable.
 
-    Each is counted once a pass; of the refused some are named.
+    Each is counted once, and again when there is something new of them; of the refused some are named.
     """
 
     read: int = 0
@@ -55,14 +56,16 @@ class Mover:
         self._remembered = retention if kind is None else min(retention, reader.layout.window)
         self._kind = kind
         self._minute: int | None = None
-        self._seen: dict[bytes, float] = {}
+        self._seen: dict[bytes, float | None] = {}
 
     def everybody(self) -> Iterable[Moved]:
         """Bring over everybody whom the site remembers: the first pass; a step some hundreds of users."""
         self._minute = int(self._reader.clock().now()) // 60
-        refused: set[bytes] = set()
+        recent = (self._minute - 1) * 60  # who will come again, in the passes that follow
         for batch in self._reader.activities():
-            self._move(batch, refused)
+            new = [one for one in batch if self._is_new(one)]
+            self._move(new)
+            self._seen.update((user, at) for user, at in new if at is None or at >= recent)
             yield self.moved
         self.moved.passes += 1
 
@@ -71,24 +74,22 @@ class Mover:
         now = int(self._reader.clock().now()) // 60
         first = now - 1 if self._minute is None else min(self._minute, now) - 1
         first = max(first, now - self._reader.layout.minutes)
-        refused: set[bytes] = set()
-        seen: dict[bytes, float] = {}
+        seen: dict[bytes, float | None] = {}
         for minute in range(first, now + 2):  # a web server's clock may be ahead
             for users in self._reader.users_of(minute):
                 wanted = [user for user in users if user not in seen]
                 for batch in self._reader.activities_of(wanted):
-                    new = [
-                        one
-                        for one in batch
-                        if one.seen is None or self._seen.get(one.user) != one.seen
-                    ]
-                    self._move(new, refused)
-                    seen.update((user, at) for user, at in batch if at is not None)
+                    self._move([one for one in batch if self._is_new(one)])
+                    seen.update(batch)
+                    self._seen.update(batch)
                     yield self.moved
         self._minute, self._seen = now, seen
         self.moved.passes += 1
 
-    def _move(self, batch: Sequence[Activity], refused: set[bytes]) -> None:
+    def _is_new(self, one: Activity) -> bool:
+        return self._seen.get(one.user, _NEVER) != one.seen
+
+    def _move(self, batch: Sequence[Activity]) -> None:
         moved, clock = self.moved, self._reader.clock()
         moved.read += len(batch)
         wanted: dict[str, float] = {}
@@ -102,9 +103,7 @@ class Mover:
             try:
                 wanted[names.clean_user(_text(raw))] = seen
             except ValueError as error:
-                if raw not in refused:
-                    refused.add(raw)
-                    self._refuse(raw, error)
+                self._refuse(raw, error)
         new = self._news(wanted, clock) if wanted else {}
         if new:
             now = clock.now()

@@ -19,6 +19,7 @@ from herenow.service.streaming import Streams
 
 MOST_ROOMS: Final = 50
 """How many rooms have a label of their own: the busiest."""
+_MARKING: Final = {"mark", "touch"}
 _BUCKETS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 
 
@@ -76,7 +77,7 @@ class Metrics:
             if not isinstance(outcome, Written):
                 continue
             name = operation.script.name
-            if name == "touch":
+            if name in _MARKING:
                 self._sightings.inc(marking.told(operation))
                 self._joins.inc(outcome.result)
             elif name == "leave":
