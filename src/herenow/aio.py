@@ -89,17 +89,18 @@ class AsyncPresence:
         info: Mapping[str, Any] | None = None,
         replaces: object | None = None,
     ) -> bool | None:
+        if type(user) is not str:
+            user = names.clean_user(user)
         if (
             info is None
             and replaces is None
-            and type(user) is str
             and type(session) is str
             and self._core.repeats(self._scope, user, session, kind, away)
         ):
             return None if self._flusher else False
-        plain = type(user) is str and (kind, session, away, info, replaces) == _NOTHING
-        if plain and self._flusher is not None:
-            self._core.put(self._scope, [marking.Mark(names.clean_user(user))])
+        plain = (kind, session, away, info, replaces) == _NOTHING
+        if self._flusher is not None and (plain or (session, away, info) == ("", None, None)):
+            self._core.put(self._scope, [marking.simple(user, kind, replaces)])
             self._flusher.wake()
             return None
         if plain and self._core.memory.settled(self._scope):
@@ -167,6 +168,7 @@ class AsyncPresence:
         try:
             yield held
         finally:
+            held.over = True
             beat.cancel()
             await asyncio.gather(beat, return_exceptions=True)
             try:
@@ -180,6 +182,10 @@ class AsyncPresence:
         """End many sessions at once, for the service; those that the store did not take."""
         await self.flush()
         return await self._engine.run(self._core.end_sessions(ended))
+
+    @property
+    def beat_due(self) -> float:
+        return self._core.beat_due(self._scope)
 
     @property
     def beat_seconds(self) -> float:

@@ -12,7 +12,7 @@ from time import monotonic
 from typing import Any, Final, TypeVar
 
 from herenow.aio_execution import AsyncEngine
-from herenow.background import BUSY
+from herenow.background import BUSY, told_once
 from herenow.core import Core
 from herenow.errors import StoreError, StoreTimeout
 from herenow.names import Kind
@@ -134,6 +134,8 @@ class AsyncOpenSession:
         self._kind = kind
         self._away = away
         self._info = info
+        self._trouble: str | None = None
+        self.over = False
 
     async def update(
         self, *, away: bool | None = None, info: Mapping[str, Any] | None = None
@@ -144,13 +146,16 @@ class AsyncOpenSession:
         self._info = self._info if info is None else info
 
     async def beat(self) -> None:
-        """Mark the session until cancelled."""
+        """Mark the session until it is over; a client may take the cancellation for its own."""
         while True:
-            await asyncio.sleep(self._presence.beat_seconds)
+            await asyncio.sleep(self._presence.beat_due)
+            if self.over:
+                return
             try:
                 await self.mark()
-            except StoreError as error:
-                _log.debug("a session waits for the store: %s", error)
+                self._trouble = None
+            except Exception as error:  # noqa: BLE001 - the next beat may go well
+                self._trouble = told_once(self.user, error, self._trouble)
 
     async def mark(self) -> None:
         """Mark the session, with all that it says."""

@@ -111,6 +111,7 @@ class OpenSession:
         self._kind = kind
         self._away = away
         self._info = info
+        self._trouble: str | None = None
 
     def update(self, *, away: bool | None = None, info: Mapping[str, Any] | None = None) -> None:
         """Say that the user is away or back, or what the session shows now."""
@@ -120,14 +121,30 @@ class OpenSession:
 
     def beat(self, stop: threading.Event) -> None:
         """Mark the session until told to stop."""
-        while not stop.wait(self._presence.beat_seconds):
+        while not stop.wait(self._presence.beat_due):
             try:
                 self.mark()
-            except StoreError as error:
-                _log.debug("a session waits for the store: %s", error)
+                self._trouble = None
+            except Exception as error:  # noqa: BLE001 - the next beat may go well
+                self._trouble = told_once(self.user, error, self._trouble)
 
     def mark(self) -> None:
         """Mark the session, with all that it says."""
         mark = self._presence.mark_online
         if mark(self.user, None, self.name, self._away, self._info) and self._kind:
             mark(self.user, self._kind, self.name)
+
+
+def told_once(user: object, error: Exception, before: str | None) -> str | None:
+    """Log why a held session is not kept fresh, unless that was logged at the beat before.
+
+    What to give as ``before`` at the next. A store that is unavailable has its own line in the log.
+    """
+    if isinstance(error, StoreError):
+        _log.debug("a session waits for the store: %s", error)
+        return before
+    if str(error) != before:
+        # a rule that only the store knows says it all; anything else is not foreseen
+        unforeseen = None if isinstance(error, ValueError) else error
+        _log.warning("a session of %r is not kept fresh: %s", user, error, exc_info=unforeseen)
+    return str(error)

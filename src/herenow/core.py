@@ -6,12 +6,11 @@ name. Both facades are thin over it.
 
 import logging
 import secrets
-import time
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from functools import lru_cache, partial
 from typing import Any, Final, TypeAlias, TypeVar
 
-from herenow import names, settling
+from herenow import clocks, names, settling
 from herenow.buffer import Buffer, Entry, Unnamed, Waiting, by_room
 from herenow.errors import StoreError, StoreTimeout, StoreUnavailable
 from herenow.memory import Memory, Write
@@ -46,6 +45,7 @@ _SCOPES_KEPT: Final = 10_000
 _ENDED_AT_ONCE: Final = 250
 _FLUSH_AT_MOST: Final = 0.5
 _FLUSH_OF_NEW_ROOM: Final = 0.05
+_BEAT_OF_NEW_ROOM: Final = 0.25
 _MOST_A_ROUND: Final = 5_000
 """Buffered marks a round trip: within a store's time-out, however many wait."""
 
@@ -67,6 +67,8 @@ class Core:
         if clock is not None and not callable(clock):
             raise ValueError("clock is a function that gives Unix seconds, or None for the store's")
         self.clock = clock
+        # a moment on this process's clock, in seconds, to tell ages by
+        self.now: Callable[[], float] = clocks.steady if clock is None else partial(_told, clock)
         self._prefix = names.clean_prefix(prefix)
         self._window_named = window is not None
         self._window = names.milliseconds(DEFAULT_WINDOW if window is None else window, "a window")
@@ -122,12 +124,6 @@ class Core:
             return self.site
         return self.scope(room, milliseconds, kept)
 
-    def now(self) -> float:
-        """A moment on this process's clock, in seconds, to tell ages by."""
-        if self.clock is None:
-            return time.monotonic()
-        return names.clock_milliseconds(self.clock()) / 1000
-
     # marks
 
     def repeats(self, scope: Scope, user: str, session: str, kind: object, away: object) -> bool:
@@ -142,8 +138,7 @@ class Core:
         said = self.throttle.last(scope.room, user, kind)
         if said is None:
             return False
-        now = time.monotonic() if self.clock is None else self.now()
-        return 0 <= now - said < self._resolution_of(scope)
+        return 0 <= self.now() - said < self._resolution_of(scope)
 
     def _resolution_of(self, scope: Scope) -> float:
         # a room whose window is not known yet might have a very short one
@@ -212,8 +207,15 @@ class Core:
             self.buffer.put(scope, seen, self.now())
 
     def repeats_until(self, scope: Scope) -> float:
-        """Until when a mark of now has not to be made again, on `time.monotonic`; 0: it has."""
-        return 0.0 if self.clock is not None else time.monotonic() + self._resolution_of(scope)
+        """Until when a mark of now has not to be made again, on `clocks.steady`; 0: it has."""
+        return 0.0 if self.clock is not None else clocks.steady() + self._resolution_of(scope)
+
+    def beat_due(self, scope: Scope) -> float:
+        """How many seconds after a mark of a held session the next is due."""
+        third = self.memory.window(scope) / 3000
+        if self.buffer is None or self.memory.known_window(scope) is not None:
+            return third
+        return min(third, _BEAT_OF_NEW_ROOM)  # the stored window may be a short one
 
     def flush_after(self) -> float:
         """How many seconds what is buffered may wait: half a second, less where a window is short."""
@@ -491,6 +493,10 @@ class Core:
             found += sum(answer(outcome) for outcome in outcomes)
         self.throttle.clear_user(name)
         return found
+
+
+def _told(clock: Callable[[], float]) -> float:
+    return names.clock_milliseconds(clock()) / 1000
 
 
 def _outcomes_of(trouble: StoreError, then: Sequence[Operation[Any]]) -> list[Outcome]:

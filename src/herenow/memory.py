@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+from herenow import clocks
 from herenow.errors import StoreTimeout, StoreUnavailable
 from herenow.operations import Argument, Operation, Outcome, Plan, history, rooms, upkeep
 from herenow.operations.marking import Written
@@ -71,7 +72,7 @@ class Memory:
 
     def _due(self, room: str) -> bool:
         listed = self._listed.get(room)
-        return listed is None or time.monotonic() - listed > _LIST_EVERY
+        return listed is None or clocks.steady() - listed > _LIST_EVERY
 
     def _learn(self, scope: Scope, written: Written, *, named: bool) -> None:
         window = scope.window if written.window is None else written.window
@@ -113,7 +114,7 @@ class Memory:
                 return [refused] * len(writes) + read
             for room, outcome in zip(due, outcomes, strict=True):
                 stale.update({one.room: one for one in outcome})
-                self._listed[room] = time.monotonic()
+                self._listed[room] = clocks.steady()
         named = [self.naming(scope) for scope, _ in writes]
         sent = [make(name) for (_, make), name in zip(writes, named, strict=True)]
         outcomes = yield [*sent, *then]

@@ -145,15 +145,16 @@ class Presence:
         guest becomes a member). A repeat that says nothing new within the resolution costs no round
         trip. Buffered: None, and never waits. ValueError for a 33rd session.
         """
+        if type(user) is not str:
+            user = names.clean_user(user)
         if (
             info is None
             and replaces is None
-            and type(user) is str
             and type(session) is str
             and self._core.repeats(self._scope, user, session, kind, away)
         ):
             return None if self._flusher else False
-        plain = type(user) is str and (kind, session, away, info, replaces) == _NOTHING
+        plain = (kind, session, away, info, replaces) == _NOTHING
         if self._flusher is not None and (plain or (session, away, info) == ("", None, None)):
             self._core.put(self._scope, [marking.simple(user, kind, replaces)])
             self._flusher.wake()
@@ -206,7 +207,7 @@ class Presence:
     def mark_unnamed(self, seen: Unnamed) -> tuple[float, int]:
         """Record somebody seen now, whose mark ``seen`` makes when it is sent: her name costs no request.
 
-        Until when she need not be marked again, in seconds of `time.monotonic` (0: she must), as long as
+        Until when she need not be marked again, in seconds of `clocks.steady` (0: she must), as long as
         `leaves` is what is given with it. Not buffered, it is made and sent at once. For adapters.
         """
         leaves = self._core.throttle.cleared
@@ -258,6 +259,14 @@ class Presence:
     def beat_seconds(self) -> float:
         """How often a session of this room is to be seen, in seconds: a third of the window."""
         return self._core.memory.window(self._scope) / 3000
+
+    @property
+    def beat_due(self) -> float:
+        """How many seconds after its last mark a held session is to be marked again.
+
+        A third of the window, or soon where marks are buffered and none has told what that is.
+        """
+        return self._core.beat_due(self._scope)
 
     # who is online
 

@@ -21,6 +21,7 @@ from secrets import token_bytes
 from typing import Final
 
 from herenow import names
+from herenow.clocks import steady
 from herenow.errors import StoreError
 from herenow.names import Kind
 
@@ -286,7 +287,7 @@ class Bound:
         self._what = what
         self._new: set[str] = set()
         self._old: set[str] = set()
-        self._turned = time.monotonic()
+        self._turned = steady()
         self._told = False
 
     def holds(self, name: str) -> bool:
@@ -297,7 +298,7 @@ class Bound:
         """Whether a name may be marked."""
         if name in self._new:
             return True
-        now = time.monotonic()
+        now = steady()
         if now - self._turned >= window:
             self._old = self._new if now - self._turned < 2 * window else set()
             self._new, self._turned, self._told = set(), now, False

@@ -48,6 +48,7 @@ ASKS_NOTHING = {
     "leaves",
     "room",
     "beat_seconds",
+    "beat_due",
     "health",
     "flush",
     "client",

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 import herenow
-from tests.conftest import SERVER
+from tests.conftest import SERVER, Clock
+from tests.core.sides import SIDES, opened
 from tests.servers import Server, binary, start_server
 from tests.waiting import once_back, poll
 
@@ -123,6 +124,65 @@ def test_it_works_in_a_room_buffered_and_under_a_window_stored_by_another(
                 assert doc.is_online("alice")
                 time.sleep(0.05)
         assert not doc.is_online("alice")
+
+
+@pytest.mark.parametrize("buffered", [False, True], ids=["at once", "buffered"])
+@pytest.mark.parametrize("name", SIDES)
+def test_it_is_kept_fresh_in_a_room_whose_short_window_nobody_here_knows(
+    server: Server, name: str, buffered: bool
+) -> None:
+    with (
+        herenow.Presence(server.unix_url, timeout=5) as owner,
+        opened(name, server.unix_url, timeout=5, buffered=buffered) as side,
+    ):
+        doc = owner.room("doc", window=2)
+        doc.mark_online("owner")
+        with side.room("doc").session("alice"):
+            for _ in range(8):
+                side.wait(asyncio.sleep(0.5)) if name == "async" else time.sleep(0.5)
+                assert doc.is_online("alice")
+        assert not doc.is_online("alice")
+
+
+@pytest.mark.parametrize("trouble", ["sessions", "clock"])
+@pytest.mark.parametrize("name", SIDES)
+def test_a_beat_that_is_refused_is_told_once_and_tried_again(
+    server: Server, clock: Clock, caplog: pytest.LogCaptureFixture, name: str, trouble: str
+) -> None:
+    broken = threading.Event()
+
+    def moment() -> float:
+        if broken.is_set():
+            raise RuntimeError("no clock today")
+        return clock.now
+
+    def told() -> list[str]:
+        return [one.getMessage() for one in caplog.records if "not kept fresh" in one.getMessage()]
+
+    with (
+        herenow.Presence(server.unix_url, window=1, clock=clock, timeout=5) as other,
+        opened(name, server.unix_url, window=1, resolution=0, clock=moment, timeout=5) as side,
+        side.session("alice", session="mine"),
+    ):
+        clock.now += 2  # she has expired, the beats were late
+        other.mark_online_many(herenow.Sighting("alice", session=f"tab-{i}") for i in range(32))
+        if trouble == "clock":
+            other.mark_offline("alice", "tab-1")
+            broken.set()
+        deadline = time.monotonic() + 60
+        while not told():
+            assert time.monotonic() < deadline
+            side.wait(asyncio.sleep(0.1)) if name == "async" else time.sleep(0.1)
+        side.wait(asyncio.sleep(1)) if name == "async" else time.sleep(1)
+        assert len(told()) == 1
+        assert "alice" in told()[0]
+        if trouble == "clock":
+            broken.clear()
+        else:
+            other.mark_offline("alice", "tab-1")
+        while "mine" not in {one.name for one in other.lookup(["alice"])["alice"].sessions}:
+            assert time.monotonic() < deadline
+            side.wait(asyncio.sleep(0.1)) if name == "async" else time.sleep(0.1)
 
 
 def test_a_store_that_is_away_meanwhile_is_tried_again(frail: Server) -> None:

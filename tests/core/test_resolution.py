@@ -3,6 +3,7 @@
 import sys
 import threading
 import time
+import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -15,6 +16,7 @@ from herenow.operations.marking import Mark
 from herenow.throttle import Throttle
 from tests.conftest import SERVER, Clock
 from tests.core.relay import Relay
+from tests.core.sides import SIDES, opened
 from tests.servers import Server, binary, start_server
 from tests.waiting import poll
 
@@ -48,6 +50,37 @@ def counting(relay: Relay, clock: Clock) -> Iterator[Counting]:
     made = Counting(relay, clock=clock)
     with made.presence:
         yield made
+
+
+IDS = ["alice", 7, uuid.UUID(int=7), type("Name", (str,), {})("bob")]
+WAYS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "a kind": {"kind": "guest"},
+    "a session": {"session": "tab"},
+    "all": {"kind": "bot", "session": "tab", "away": True, "info": {"page": "/"}},
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("buffered", [False, True], ids=["at once", "buffered"])
+@pytest.mark.parametrize("name", SIDES)
+def test_a_repeat_is_dropped_whatever_the_type_of_the_id(
+    server: Server, clock: Clock, name: str, buffered: bool, way: str
+) -> None:
+    with opened(name, server.unix_url, buffered=buffered, clock=clock, timeout=5) as side:
+        side.mark_online_many(["warm", herenow.Sighting("guest", "guest")])  # the window is known
+        for user in IDS:
+            side.mark_online(user, **WAYS[way])
+        side.flush()
+        before = server.control.info("commandstats")
+        for _ in range(3):
+            for user in IDS:
+                assert not side.mark_online(user, **WAYS[way])
+        assert not side.presence._core.buffer
+        side.flush()
+        after = server.control.info("commandstats")
+        for command in ("cmdstat_eval", "cmdstat_evalsha"):
+            assert after.get(command, {}).get("calls") == before.get(command, {}).get("calls")
 
 
 def test_a_repeat_costs_no_round_trip(counting: Counting) -> None:

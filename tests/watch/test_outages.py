@@ -185,7 +185,7 @@ def test_rooms_without_a_history_and_empty_ones_get_none(name: str, lasting: Ser
 
 def test_a_process_that_slept_saw_no_outage(monkeypatch: pytest.MonkeyPatch) -> None:
     clock, slept = Clock(1000.0), [0.0]
-    monkeypatch.setattr(contact, "_awake", lambda: clock.now + slept[0])
+    monkeypatch.setattr(contact, "steady", lambda: clock.now + slept[0])
     monkeypatch.setattr(contact, "_monotonic", lambda: clock.now)
     one = Contact(clock)
     assert one.met(5_000_000) is None

@@ -11,13 +11,13 @@ its environ, not in `g`, which requests share when an app context is pushed arou
 import logging
 import time
 from collections.abc import Callable
-from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
 from flask import Request, Response, g, has_request_context, request
 from flask import globals as flask_globals
 
 from herenow.buffer import Unnamed
+from herenow.clocks import steady
 from herenow.errors import StoreError
 from herenow.names import clean_room
 from herenow.operations.marking import Mark
@@ -231,7 +231,7 @@ def meeting(site: "Site") -> Callable[[], None]:
                 agent = agent[:_MOST_AGENT]
             # nine of ten requests end here: a look-up and two comparisons, on few lines of the cache
             until, leaves = met.get((address, agent), _NEVER)
-            if (monotonic() < until and leaves == presence.leaves) or not _counts(site, request):
+            if (steady() < until and leaves == presence.leaves) or not _counts(site, request):
                 return
             try:
                 marked = presence.mark_unnamed(Unnamed(make, address, agent))

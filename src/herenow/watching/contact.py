@@ -10,18 +10,14 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from herenow.clocks import steady
+
 NOTICED_WITHIN: Final = 15.0
 """Seconds in which a line that is dead is given up: two silences, and what it takes to connect."""
 SUSPENDED: Final = 30.0
 """Seconds without a try, where one is made every few: this process did not run."""
 
 _monotonic: Final = time.monotonic
-_BOOTTIME: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-
-
-def _awake() -> float:
-    """Seconds, those in which the machine slept included."""
-    return time.clock_gettime(_BOOTTIME)
 
 
 class Contact:
@@ -37,7 +33,7 @@ class Contact:
 
     def missed(self, heard: float = 0.0) -> None:
         """Note that it did not answer; ``heard``: when something else of it was heard, if ever."""
-        awake = _awake()
+        awake = steady()
         if self._since is None:
             silent = _monotonic() - max(self._heard, heard)
             self._since = self._clock() - min(silent, NOTICED_WITHIN)
@@ -55,5 +51,5 @@ class Contact:
             return None
         since, self._since = self._since, None
         clock = self._clock()
-        until = self._missed if _awake() - self._tried > SUSPENDED else clock
+        until = self._missed if steady() - self._tried > SUSPENDED else clock
         return now - round((clock - since) * 1000), now - round((clock - until) * 1000)

@@ -90,7 +90,7 @@ class Attendance:
         return True
 
     def _next(self) -> None:
-        seconds = min(there.beat_seconds for there, _ in self.held)
+        seconds = min(there.beat_due for there, _ in self.held)
         self.due = monotonic() + (seconds if self.marked else min(seconds, _AGAIN))
 
     @property
