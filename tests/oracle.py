@@ -10,6 +10,12 @@ from typing import Any
 KINDS = ("member", "hidden", "guest", "bot")
 
 
+def people(counts: dict[str, int]) -> dict[str, int]:
+    """All but bots, and those of them whom everybody may see."""
+    shown = counts["member"] + counts["guest"]
+    return {"people": shown + counts["hidden"], "shown": shown}
+
+
 @dataclass
 class Tab:
     """One session."""
@@ -29,6 +35,7 @@ class User:
     shown: int | None = None
     real: int | None = None
     left: int | None = None
+    left_hidden: int | None = None
 
 
 class Oracle:
@@ -85,7 +92,7 @@ class Oracle:
 
     def counts(self, at: int) -> dict[str, int]:
         found = {kind: self.count(at, kind) for kind in KINDS}
-        return found | {"people": sum(found.values()) - found["bot"]}
+        return found | people(found)
 
     def sight(self, name: str, kind: str, at: int) -> None:
         self.seen_on.setdefault((at // 86_400_000, kind), set()).add(name)
@@ -107,7 +114,7 @@ class Oracle:
                 found[kind] += moment - seen < self.until_now
             for when, by, kind in late:
                 found[kind] += by if when <= moment else 0
-            return found | {"people": sum(found.values()) - found["bot"]}
+            return found | people(found)
 
         for moment in sorted({when for when, by, _ in late if by > 0 and when < now}):
             begun = now // 60_000 if self.opened is None else self.opened  # of before is no history
@@ -142,10 +149,10 @@ class Oracle:
         replaces: str | None = None,
     ) -> bool | None:
         user, at = self.users.setdefault(name, User()), now - (age or 0)
-        left = None if user.left is None or now - user.left >= self.window else user.left
-        if age is not None and left is not None and at <= left:
+        told = [one for one in (user.left, user.left_hidden) if one is not None]
+        if age is not None and any(at <= one for one in told if now - one < self.window):
             return False
-        real = None if user.real is not None and user.real <= now - self.retention else user.real
+        real = user.real if self.left_as_hidden(now, user) else None
         usual = "hidden" if real is not None else "member"
         if now - at >= self.window:
             newest = max(user.shown or 0, real or 0)
@@ -188,13 +195,21 @@ class Oracle:
                 over = before[1] + self.until_now if before else at
                 self.late.append((max(at, over), 1, user.kind))
         else:
-            user.seen = at if age is None else max(user.seen, at)
+            seen, user.seen = user.seen, at if age is None else max(user.seen, at)
             if newest and kind and kind != user.kind:
-                user.shown = (
-                    (at if user.kind == "member" else user.shown) if kind == "hidden" else None
-                )
-                user.kind = kind
+                was, user.kind = user.kind, kind
                 self.changed = True
+                if kind == "hidden":
+                    user.shown = seen if was == "member" else user.shown
+                    user.left = max(user.left or at, at)
+                else:
+                    user.shown = None
+                if was == "hidden":
+                    tabs = {session: tabs[session], **tabs} if tabs else {}
+                    for tab in tabs.values():
+                        tab.seen = at
+                    if at < now:
+                        self.late += [(at, 1, kind), (at, -1, "hidden")]
         self.sight(name, user.kind or "", at)
         user.tabs = tabs
         if set(tabs) == {""} and not tabs[""].away and not tabs[""].info:
@@ -202,11 +217,17 @@ class Oracle:
         return came
 
     def leave_all(self, now: int, user: User, at: int) -> bool:
-        user.left = at if at == now else max(user.left or at, at)
+        if user.kind == "hidden" or (user.kind is None and self.left_as_hidden(now, user)):
+            user.left_hidden = at if at == now else max(user.left_hidden or at, at)
+        else:
+            user.left = at if at == now else max(user.left or at, at)
         was = user.kind is not None
         if was:
             self.go(user)
         return was
+
+    def left_as_hidden(self, now: int, user: User) -> bool:
+        return user.real is not None and user.real > now - self.retention
 
     def leave(self, now: int, name: str, session: str | None = None) -> bool:
         user = self.users.setdefault(name, User())
@@ -225,9 +246,13 @@ class Oracle:
     def trim(self, now: int) -> None:
         for user in self.users.values():
             shown, real, left = user.shown, user.real, user.left
+            hidden = user.left_hidden
             user.shown = None if shown is not None and now - shown >= self.retention else shown
             user.real = None if real is not None and now - real >= self.retention else real
             user.left = None if left is not None and now - left >= self.window else left
+            user.left_hidden = (
+                None if hidden is not None and now - hidden >= self.window else hidden
+            )
 
     def sweep(self, now: int) -> None:
         self.trim(now)
@@ -302,3 +327,60 @@ class Oracle:
             if newest is not None and now - newest < window:
                 found.append((newest, name.encode(), name))
         return [name for _, _, name in sorted(found, reverse=True)]
+
+
+class Outsiders:
+    """What somebody sees who does not ask for the hidden: as if whoever hides had left.
+
+    A write to a room as it is becomes the writes (method and arguments) to one in which nobody ever
+    hid: who hides leaves at that moment, of what they do while they are hidden nothing is done, and who
+    shows themselves comes at that moment, with all their sessions.
+    """
+
+    def __init__(self, room: Oracle) -> None:
+        self.room = room
+
+    def mark(self, now: int, **said: Any) -> list[tuple[str, dict[str, Any]]]:
+        """Mark somebody in the room; what is done where nobody hides."""
+        name, replaces = said["name"], said.get("replaces")
+        seen = dict(said)
+        leaves = []
+        if replaces is not None:
+            if self.hides(now, replaces):
+                seen["replaces"] = None
+            else:
+                leaves = [("leave", {"name": replaces})]
+        hid, was = self.hides(now, name), self.kind(now, name)
+        if self.room.mark(now, **said) is None:
+            return []
+        if self.hides(now, name):
+            return [*leaves, *([("leave", {"name": name})] if was and not hid else [])]
+        if not hid or (not self.kind(now, name) and said.get("kind") in (None, "hidden")):
+            return [("mark", seen)] if not hid or seen != said else []
+        user = self.room.users[name]
+        if not was:
+            return [("mark", {**seen, "kind": user.kind or said["kind"]})]
+        tabs = user.tabs or {said["session"]: Tab(user.seen)}
+        first = {**seen, "kind": user.kind}
+        marks = []
+        for session, tab in tabs.items():
+            said_there = {"session": session, "away": tab.away or None, "info": tab.info or None}
+            marks.append(("mark", {**first, **said_there}))
+            first = {**first, "replaces": None}
+        return marks
+
+    def leave(self, now: int, name: str, session: str | None) -> list[tuple[str, dict[str, Any]]]:
+        """Have somebody leave; what is done where nobody hides."""
+        hid = self.hides(now, name)
+        self.room.leave(now, name, session)
+        return [] if hid else [("leave", {"name": name, "session": session})]
+
+    def kind(self, now: int, name: str) -> str | None:
+        user = self.room.users.get(name, User())
+        return user.kind if user.kind and now - user.seen < self.room.window else None
+
+    def hides(self, now: int, name: str) -> bool:
+        user = self.room.users.get(name, User())
+        if user.kind:
+            return user.kind == "hidden"
+        return self.room.left_as_hidden(now, user)

@@ -266,9 +266,9 @@ class AsyncPresence:
         self,
         kind: names.Kind | None = None,
         *,
-        include_hidden: bool = False,  # noqa: ARG002
+        include_hidden: bool = False,
     ) -> Peak:
-        return await self._call(online.peak(self._scope, kind))
+        return await self._call(online.peak(self._scope, kind, include_hidden=include_hidden))
 
     async def history(
         self,
@@ -276,9 +276,11 @@ class AsyncPresence:
         end: datetime,
         step: names.Step = "minute",
         *,
-        include_hidden: bool = False,  # noqa: ARG002
+        include_hidden: bool = False,
     ) -> list[Sample]:
-        return await self._run(history.read(self._scope, start, end, step))
+        return await self._run(
+            history.read(self._scope, start, end, step, include_hidden=include_hidden)
+        )
 
     async def unique_users(
         self, days: int = 1, kind: names.Kind = "member", *, include_hidden: bool = False
@@ -338,9 +340,9 @@ class AsyncPresence:
         rooms: Iterable[object],
         kind: names.Kind | None = None,
         *,
-        include_hidden: bool = False,  # noqa: ARG002
+        include_hidden: bool = False,
     ) -> dict[str, Peak]:
-        plan = self._core.room_peaks(rooms, kind)
+        plan = self._core.room_peaks(rooms, kind, include_hidden=include_hidden)
         await self.flush()
         return await self._engine.run(plan)
 

@@ -454,10 +454,16 @@ class Core:
         outcomes = (yield [online.counts(scope) for scope in scopes]) if scopes else []
         return {scope.room: answer(one) for scope, one in zip(scopes, outcomes, strict=True)}
 
-    def room_peaks(self, wanted: Iterable[object], kind: object) -> Plan[dict[str, Peak]]:
+    def room_peaks(
+        self, wanted: Iterable[object], kind: object, *, include_hidden: bool
+    ) -> Plan[dict[str, Peak]]:
         """Read the records of several rooms: one round trip a node."""
         scopes = [self.room(name) for name in names.clean_many(wanted, "rooms is a list of rooms")]
-        outcomes = (yield [online.peak(scope, kind) for scope in scopes]) if scopes else []
+        outcomes = (
+            (yield [online.peak(one, kind, include_hidden=include_hidden) for one in scopes])
+            if scopes
+            else []
+        )
         return {scope.room: answer(one) for scope, one in zip(scopes, outcomes, strict=True)}
 
     def rooms(self, limit: object, *, include_hidden: bool) -> Plan[list[Room]]:

@@ -358,12 +358,12 @@ class Presence:
             online.active_users(self._scope, window, limit, include_hidden=include_hidden)
         )
 
-    def peak(self, kind: names.Kind | None = None, *, include_hidden: bool = False) -> Peak:  # noqa: ARG002
+    def peak(self, kind: names.Kind | None = None, *, include_hidden: bool = False) -> Peak:
         """The most ever online at once, exactly, and when: of a kind, or of all but bots. O(1).
 
-        A number of people, as `counts` has it: the hidden are among them either way.
+        Of all but bots the hidden are among them only with ``include_hidden``.
         """
-        return self._call(online.peak(self._scope, kind))
+        return self._call(online.peak(self._scope, kind, include_hidden=include_hidden))
 
     def history(
         self,
@@ -371,7 +371,7 @@ class Presence:
         end: datetime,
         step: names.Step = "minute",
         *,
-        include_hidden: bool = False,  # noqa: ARG002
+        include_hidden: bool = False,
     ) -> list[Sample]:
         """The most online in each minute, hour or day from ``start`` to before ``end``.
 
@@ -382,9 +382,10 @@ class Presence:
         Exact for sightings that reach the store in the order of their moments. One that is told late (an
         ``age``, or buffered) counts from its own moment on, but not before the last join that the store
         knew of, nor in minutes that were closed, nor before the history began. Of minutes that come
-        twice, as the store's clock is set back, the larger number counts. The hidden are counted, apart.
+        twice, as the store's clock is set back, the larger number counts. The hidden are counted, apart
+        (``people`` has them too); to outsiders the history begins when the first who was not hidden came.
         """
-        return self._run(history.read(self._scope, start, end, step))
+        return self._run(history.read(self._scope, start, end, step, include_hidden=include_hidden))
 
     def unique_users(
         self, days: int = 1, kind: names.Kind = "member", *, include_hidden: bool = False
@@ -472,10 +473,10 @@ class Presence:
         rooms: Iterable[object],
         kind: names.Kind | None = None,
         *,
-        include_hidden: bool = False,  # noqa: ARG002
+        include_hidden: bool = False,
     ) -> dict[str, Peak]:
         """The records of several rooms, as `peak` gives one. One round trip a node."""
-        plan = self._core.room_peaks(rooms, kind)
+        plan = self._core.room_peaks(rooms, kind, include_hidden=include_hidden)
         self.flush()
         return self._engine.run(plan)
 

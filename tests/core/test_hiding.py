@@ -5,6 +5,7 @@ hidden. Whatever an outsider may ask, the rooms answer the same.
 """
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -21,8 +22,8 @@ RAW = "return redis.call('XRANGE', KEYS[1], '-', '+')"
 class Rooms:
     """The two rooms, and all that an outsider can ask of them."""
 
-    def __init__(self, presence: herenow.Presence, server: Server) -> None:
-        self.server = server
+    def __init__(self, presence: herenow.Presence, server: Server, clock: Clock) -> None:
+        self.server, self.clock = server, clock
         self.gone, self.hides = presence.room("gone"), presence.room("hides")
         self.both("bob")
 
@@ -33,7 +34,9 @@ class Rooms:
     def told(self, room: herenow.Presence, *, hidden: bool = False) -> list[herenow.Event]:
         key = room_keys("herenow:", room.name)[9]
         entries = self.server.control.eval(RAW, 1, key)
-        stored = [one for entry in entries for one in read_entry(entry, "")]
+        since = 1000 * (self.clock.now - 86_400)  # older ones are deleted now or then
+        fresh = [entry for entry in entries if int(entry[1][1]) > since]
+        stored = [one for entry in fresh for one in read_entry(entry, "")]
         if hidden:
             return [one.event for one in stored]
         return [replace(one, id="") for one in map(as_outsider, stored) if one is not None]
@@ -73,8 +76,8 @@ class Rooms:
 
 
 @pytest.fixture
-def rooms(clocked: herenow.Presence, server: Server) -> Rooms:
-    return Rooms(clocked, server)
+def rooms(clocked: herenow.Presence, server: Server, clock: Clock) -> Rooms:
+    return Rooms(clocked, server, clock)
 
 
 FIRST: list[dict[str, Any]] = [
@@ -92,7 +95,6 @@ def test_hiding_is_leaving_to_all_but_those_who_ask(
     rooms.both("alice", **first)
     rooms.assert_alike()
     clock.now += 1
-    rooms.both("alice")
     rooms.gone.mark_offline("alice")
     rooms.hides.mark_online("alice", kind="hidden")
     rooms.assert_alike()
@@ -111,7 +113,6 @@ def test_whatever_she_does_while_hidden_nobody_sees(
 ) -> None:
     rooms.both("alice", **first)
     clock.now += 1
-    rooms.both("alice")
     rooms.gone.mark_offline("alice")
     rooms.hides.mark_online("alice", kind="hidden", session="tab")
     for wait in (1, 100, 100, 100, 300, 86_400):  # past the window, and much later
@@ -138,7 +139,6 @@ def test_showing_herself_again_is_a_join(
 ) -> None:
     rooms.both("alice", kind=kind, session=tab)
     clock.now += 1
-    rooms.both("alice", session=tab)
     rooms.gone.mark_offline("alice")
     rooms.hides.mark_online("alice", kind="hidden", session=tab)
     clock.now += 1
@@ -185,7 +185,9 @@ def test_who_times_out_and_comes_back_hidden_has_timed_out(rooms: Rooms, clock: 
     rooms.assert_alike()
 
 
-def test_her_last_seen_stays_frozen_and_her_real_one_is_known(rooms: Rooms, clock: Clock) -> None:
+def test_her_last_seen_is_that_before_she_hid_and_her_real_one_is_known(
+    rooms: Rooms, clock: Clock
+) -> None:
     room = rooms.hides
     room.mark_online("alice")
     clock.now += 1
@@ -197,7 +199,8 @@ def test_her_last_seen_stays_frozen_and_her_real_one_is_known(rooms: Rooms, cloc
     real = room.get_user_last_activity("alice", include_hidden=True)
     assert real
     assert frozen
-    assert (real - frozen).total_seconds() == 100
+    assert frozen.timestamp() == clock.now - 101
+    assert (real - frozen).total_seconds() == 101
     room.mark_offline("alice")
     assert room.get_user_last_activity("alice") == frozen
     assert room.get_user_last_activity("alice", include_hidden=True) == real
@@ -220,3 +223,49 @@ def test_a_room_with_nobody_but_the_hidden_is_listed_to_those_who_ask(
     clocked.room("open").mark_online("bob")
     assert [room.name for room in clocked.rooms()] == ["open"]
     assert {room.name for room in clocked.rooms(include_hidden=True)} == {"open", "secret"}
+
+
+def test_a_leave_that_hides_is_later_than_the_last_seen(rooms: Rooms, clock: Clock) -> None:
+    rooms.both("alice")
+    clock.now += 10
+    rooms.hides.mark_online("alice", kind="hidden")
+    last_seen = rooms.hides.lookup(["alice"])["alice"].last_seen
+    [leave] = [one for one in rooms.told(rooms.hides) if one.type == "leave"]
+    assert last_seen
+    assert (leave.at - last_seen).total_seconds() == 10
+
+
+def test_sessions_of_the_hidden_time_begin_at_the_showing(rooms: Rooms, clock: Clock) -> None:
+    room = rooms.hides
+    room.mark_online("alice", kind="hidden", session="tab", info={"page": "/"})
+    room.mark_online("alice", session="phone", away=True)
+    clock.now += 10
+    room.mark_online("alice", kind="member", session="desk")
+    [shown] = room.lookup(["alice"]).values()
+    assert {one.name for one in shown.sessions} == {"tab", "phone", "desk"}
+    assert {one.last_seen.timestamp() for one in shown.sessions} == {clock.now}
+    told = [(one.type, one.session, one.away, one.info) for one in rooms.told(room)][1:]
+    assert told == [("join", "desk", False, {}), ("update", "tab", False, {"page": "/"}),
+                    ("update", "phone", False, {})]  # fmt: skip
+
+
+def test_a_history_begins_when_somebody_comes_who_shows(
+    clocked: herenow.Presence, clock: Clock
+) -> None:
+    start, end = clock.now - 3600, clock.now + 3600
+    span = datetime.fromtimestamp(start, UTC), datetime.fromtimestamp(end, UTC)
+    clocked.mark_online("alice", kind="hidden")
+    clock.now += 600
+    clocked.sweep()
+    clocked.mark_offline("alice")
+    assert clocked.history(*span) == []
+    assert len(clocked.history(*span, include_hidden=True)) == 11
+    assert clocked.peak() == herenow.Peak(0, None)
+    assert clocked.peak(include_hidden=True).count == 1
+    clocked.mark_online("alice", kind="member")
+    clocked.mark_online("carl", kind="hidden")
+    clocked.mark_online("bob")
+    [sample] = clocked.history(*span)
+    assert sample.counts.member == 2
+    assert clocked.peak().count == 2
+    assert clocked.peak(include_hidden=True).count == 3

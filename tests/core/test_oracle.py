@@ -233,9 +233,11 @@ class Machine(RuleBasedStateMachine):
     def same_peaks(self) -> None:
         if not hasattr(self, "oracle"):
             return
-        for kind in (None, *KINDS):
-            count, at = self.oracle.peaks.get(kind or "people", (0, None))
-            peak = self.presence.peak(kind)
+        for kind in ("people", "shown", *KINDS):
+            count, at = self.oracle.peaks.get(kind, (0, None))
+            peak = self.presence.peak(
+                None if kind in ("people", "shown") else kind, include_hidden=kind == "people"
+            )
             assert peak.count == count
             assert (peak.at and round(peak.at.timestamp() * 1000)) == at
 
@@ -252,7 +254,7 @@ class Machine(RuleBasedStateMachine):
             for minute in range((oracle.minute or 0) + 1, this + 1)
         }
         nothing = dict.fromkeys((*KINDS, "people"), 0)
-        found = self.presence.history(when(0), when(now + 1))
+        found = self.presence.history(when(0), when(now + 1), include_hidden=True)
         assert [one.at for one in found] == [when(m * 60_000) for m in range(first, this + 1)]
         for one in found:
             minute = round(one.at.timestamp()) // 60
@@ -261,7 +263,7 @@ class Machine(RuleBasedStateMachine):
             assert most == {what: max(one[what] for one in told) for what in nothing}, minute
         back = max(oracle.minutes, default=0) > this  # minutes to come are told with their hour
         for step, size in () if back else (("hour", 60), ("day", 1440)):
-            wider = self.presence.history(when(0), when(now + 1), step)
+            wider = self.presence.history(when(0), when(now + 1), step, include_hidden=True)
             assert [one.people for one in wider] == [
                 max(one.people for one in found if round(one.at.timestamp()) // 60 // size == at)
                 for at in range(first // size, this // size + 1)

@@ -218,7 +218,7 @@ def replay(
         last=moment(done.last) if done.last >= 0 else None,
         begins=moment(done.begins) if done.begins >= 0 else None,
         series=done.series(),
-        exact_peak=engine.call(online.peak(scope, None)),
+        exact_peak=engine.call(online.peak(scope, None, include_hidden=True)),
         uniques=people,
         uniques_per_day=each,
         bots=bots,

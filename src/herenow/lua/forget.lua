@@ -10,6 +10,7 @@
 local found = 0
 for i = 2, 9 do
   found = found + call(i == 8 and 'HDEL' or 'ZREM', KEYS[i], ARGV[9])
+  if i == 9 then found = found + call('ZREM', LEFT, '\t' .. ARGV[9]) end
 end
 local start = '-'
 while true do

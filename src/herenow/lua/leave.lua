@@ -49,6 +49,7 @@ sweep(math.max(10, math.min(SWEPT_AT_MOST, at_once)))
 local records, left = load(users), 0
 for i = 9, #ARGV, 3 do
   local record, ended = records[index[ARGV[i]]], nil
+  open_to_all = open_to_all or not hides(record)
   if ARGV[i + 1] == 'all' then ended = leave(record, now) else ended = end_session(record, ARGV[i + 2]) end
   if ended then left = left + 1 end
 end

@@ -1,15 +1,17 @@
 -- What history has of late: the minutes that are not filed yet, the open one, and those since then that nobody
 -- has closed, for nobody wrote.
 --
--- KEYS: 1 meta | 2-5 online:member, hidden, guest, bot | 6 samples. ARGV: see parts/look.lua
--- Reply: {now, when history begins in ms or -1 for none, for how many ms it is kept, minute, maxima, ...}
+-- KEYS: 1 meta | 2-5 online:member, hidden, guest, bot | 6 samples. ARGV: see parts/look.lua,
+--   5 '1' to see the hidden
+-- Reply: {now, when history begins (to whoever asks) in ms or -1 for none, for how many ms it is kept, minute, maxima, ...}
 --#include parts/look.lua
 local KINDS = {'m', 'h', 'g', 'b'}
 local ONLINE = {m = KEYS[2], h = KEYS[3], g = KEYS[4], b = KEYS[5]}
 local card
 --#include parts/minutes.lua
-local kept, since, minute, top = unpack(call('HMGET', KEYS[1], 'history', 'since', 'minute', 'top'))
-if not minute then return {now, -1, 0} end
+local kept, since, minute, top, shown = unpack(call('HMGET', KEYS[1], 'history', 'since', 'minute', 'top', 'since:shown'))
+if ARGV[5] ~= '1' and shown then since = shown end
+if not minute or since == '' then return {now, -1, 0} end
 local reply = call('HGETALL', KEYS[6])
 table.insert(reply, 1, kept)
 table.insert(reply, 1, since)

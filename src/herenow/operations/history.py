@@ -68,7 +68,7 @@ class _Recent(NamedTuple):
     minutes: list[tuple[int, _Maxima]]
 
 
-def _recent(scope: Scope) -> Operation[_Recent]:
+def _recent(scope: Scope, *, include_hidden: bool) -> Operation[_Recent]:
     def read(reply: Any) -> _Recent:
         now, since, kept, *flat = reply
         minutes = [
@@ -78,7 +78,9 @@ def _recent(scope: Scope) -> Operation[_Recent]:
         return _Recent(now, None if int(since) < 0 else int(since), int(kept), minutes)
 
     which = (*scope.keys[: keys.ONLINE["bot"] + 1], scope.keys[keys.SAMPLES])
-    return Operation(lua.load("recent"), which, scope.looking(), read)
+    return Operation(
+        lua.load("recent"), which, (*scope.looking(), "1" if include_hidden else ""), read
+    )
 
 
 def _filed(scope: Scope, hours: Sequence[int], step: int) -> Operation[list[Any]]:
@@ -86,13 +88,15 @@ def _filed(scope: Scope, hours: Sequence[int], step: int) -> Operation[list[Any]
     return Operation(lua.load("samples"), which, ("minute" if step == 1 else "hour",), list)
 
 
-def read(scope: Scope, start: object, end: object, step: object) -> Plan[list[Sample]]:
+def read(
+    scope: Scope, start: object, end: object, step: object, *, include_hidden: bool
+) -> Plan[list[Sample]]:
     """Read the samples from ``start`` to before ``end``: one round trip, and one more for filed hours."""
     minutes = names.clean_step(step)
     first, last = names.clean_moment(start, "a start"), names.clean_moment(end, "an end")
     if last < first:
         raise ValueError("a history ends after it starts")
-    [outcome] = yield [_recent(scope)]
+    [outcome] = yield [_recent(scope, include_hidden=include_hidden)]
     recent: _Recent = answer(outcome)
     if recent.since is None:
         return []

@@ -184,12 +184,13 @@ def _active(
     return Operation(lua.load("active"), scope.keys, args, read)
 
 
-def peak(scope: Scope, kind: object) -> Operation[Peak]:
-    """The most ever online, of a kind or (None) of all but bots."""
+def peak(scope: Scope, kind: object, *, include_hidden: bool) -> Operation[Peak]:
+    """The most ever online, of a kind or (None) of all but bots: of the hidden only where asked for."""
 
     def read(reply: Any) -> Peak:
         number, at = reply
-        return Peak(0, None) if number is None else Peak(int(number), moment(int(at)))
+        return Peak(0, None) if at is None else Peak(int(number), moment(int(at)))
 
-    which = "people" if kind is None else names.clean_kind(kind)
+    everybody = "people" if include_hidden else "shown"
+    which = everybody if kind is None else names.clean_kind(kind)
     return Operation(lua.load("peak"), (scope.keys[keys.META],), (which,), read)

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple, TypeVar, cast
 
 from herenow import lua, names
-from herenow.models import Event, Explanation, Session, UserPresence
+from herenow.models import Explanation, Session, UserPresence
 from herenow.operations import Operation, text, texts
 from herenow.operations.events import as_outsider, read_entry
 from herenow.operations.scope import KIND_OF, Scope, moment
@@ -157,8 +157,10 @@ def explain(scope: Scope, user: object, *, include_hidden: bool) -> Operation[Ex
 
 def _explain(scope: Scope, user: str, reply: Any, *, include_hidden: bool) -> Explanation:
     now, window, retention, *scores, packed, entries = reply
-    places = dict(zip("mhgbMHl", scores, strict=True))
-    left = places.pop("l")
+    *found, left, left_hidden = scores
+    places = dict(zip("mhgbMH", found, strict=True))
+    if include_hidden:
+        left = max((one for one in (left, left_hidden) if one is not None), key=int, default=None)
     order = "mhgbHM" if include_hidden else "mgbM"
     place = next((one for one in order if places[one] is not None), "-")
     presence = _presence(user, place, places.get(place), _look(now, window, retention), packed)
@@ -172,8 +174,6 @@ def _explain(scope: Scope, user: str, reply: Any, *, include_hidden: bool) -> Ex
         events = [one.event for one in stored]
     else:
         events = [shown for one in stored if (shown := as_outsider(one)) is not None]
-        if any("hidden" in (one.event.kind, one.was) for one in stored):
-            left = _left_for_outsiders(events)
     if left is not None and now - int(left) >= window:
         left = None  # over, trimmed or not
     left_at = None if left is None else moment(int(left))
@@ -188,12 +188,6 @@ def _explain(scope: Scope, user: str, reply: Any, *, include_hidden: bool) -> Ex
         left_at,
         tuple(events[:_EVENTS_SHOWN]),
     )
-
-
-def _left_for_outsiders(events: Sequence[Event]) -> int | None:
-    # who hides has left, as far as they know
-    told = (one.at for one in events if (one.type, one.reason) == ("leave", "left"))
-    return round(at.timestamp() * 1000) if (at := next(told, None)) else None
 
 
 def _reason(

@@ -41,7 +41,9 @@ async def rooms(call: Call) -> Any:
         counted = await call.presence.room_counts(sorted(mine))
         found = sorted(counted.items(), key=lambda one: -_shown(one[1], hidden=call.numbers))
         found = [one for one in found if _shown(one[1], hidden=call.numbers)][:limit]
-    peaks = await call.presence.room_peaks([name for name, _ in found], call.record)
+    peaks = await call.presence.room_peaks(
+        [name for name, _ in found], call.record, include_hidden=call.numbers
+    )
     told = [
         shapes.room_json(name, counts, peaks[name], hidden=call.numbers) for name, counts in found
     ]
@@ -54,7 +56,8 @@ def _shown(counts: Counts, *, hidden: bool) -> int:
 
 async def room(call: Call) -> Any:
     """One room."""
-    counts, peak = await asyncio.gather(call.room.counts(), call.room.peak(call.record))
+    record = call.room.peak(call.record, include_hidden=call.numbers)
+    counts, peak = await asyncio.gather(call.room.counts(), record)
     return shapes.room_json(call.values["room"], counts, peak, hidden=call.numbers)
 
 
@@ -106,7 +109,10 @@ async def history(call: Call) -> Any:
     longest = timedelta(minutes=names.STEPS[step] * MAX_SAMPLES)
     if end - start > longest:
         start = end - longest
-    samples = await call.room.history(start, end, step) if start < end else []
+    hidden = call.numbers
+    samples = (
+        await call.room.history(start, end, step, include_hidden=hidden) if start < end else []
+    )
     told = [shapes.sample_json(one, hidden=call.numbers) for one in samples]
     return {"room": call.values["room"], "step": step, "samples": told}
 

@@ -35,7 +35,8 @@ function lane.take(batch)
     end
   end
   local hidden = card[LAST.h] > 0 and call('ZMSCORE', LAST.h, unpack(users)) or {}
-  local left = batch.aged and card[LEFT] > 0 and call('ZMSCORE', LEFT, unpack(users)) or {}
+  local left = batch.aged and scores_of(LEFT, users) or {}
+  local hidden_left = batch.aged and scores_of(LEFT, as_hidden(users)) or {}
   local packed = card[SESSIONS] > 0 and call('HMGET', SESSIONS, unpack(users)) or {}
   local ages, kinds, sessions, aways, infos = batch.age, batch.kind, batch.session, batch.away, batch.info
   local moment, came, kept = int(now), lane.came, lane.sessions
@@ -45,7 +46,7 @@ function lane.take(batch)
     local at = aged and now - ages[i] or now
     local becomes = was[i] or kind == '' and 'm' or kind
     local values, says = lane.add[becomes], session ~= '' or away ~= '' or info ~= ''
-    local simple = values and at > cut and times[user] == 1 and not hidden[i] and not (aged and left[i])
+    local simple = values and at > cut and times[user] == 1 and not hidden[i] and not (aged and (left[i] or hidden_left[i]))
     local line
     if simple and was[i] then
       simple = (kind == '' or kind == becomes) and seen[i] > cut and not (aged and seen[i] > at)

@@ -37,7 +37,7 @@ local function mark()
     return same and 0 or {0, tonumber(room[1]), mixed and 1 or 0, -1, -1, 0, 0}
   end
 
-  local due, members, others, bots = call('ZCOUNT', MEMBERS, '-inf', cut), call('ZCARD', MEMBERS), 0, 0
+  local due, members, others, bots, hidden = call('ZCOUNT', MEMBERS, '-inf', cut), call('ZCARD', MEMBERS), 0, 0, 0
   if due > most_due or members == 0 or call('XLEN', EVENTS) == 0 then return end
   members = members - due
   if mixed then
@@ -48,11 +48,12 @@ local function mark()
       local online = call('ZCARD', key) - over
       due = due + over
       if i < 3 then others = others + online else bots = online end
+      if i == 1 then hidden = online end
     end
     if due > most_due then return end
   end
-  local stored = call('HMGET', META, 'seq', 'listed', 'peak:people', 'peak:member', 'top')
-  if not stored[1] then return end
+  local stored = call('HMGET', META, 'seq', 'listed', 'peak:people', 'peak:member', 'top', 'peak:shown')
+  if not stored[1] or hidden > 0 and not stored[6] then return end
 
   if minute then count_today() end
   call('ZREM', LAST_SEEN, USER)
@@ -68,6 +69,9 @@ local function mark()
     call('HSET', META, 'seq', seq, 'joined', now)
   end
   if people > tonumber(stored[3] or 0) then call('HSET', META, 'peak:people', people, 'peak:people:at', now) end
+  if stored[6] and people - hidden > tonumber(stored[6]) then
+    call('HSET', META, 'peak:shown', people - hidden, 'peak:shown:at', now)
+  end
   if members > tonumber(stored[4] or 0) then call('HSET', META, 'peak:member', members, 'peak:member:at', now) end
   if math.abs(total - before) * 8 >= math.max(before, 1) and total ~= before then
     listed = total

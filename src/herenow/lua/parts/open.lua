@@ -8,7 +8,7 @@ for i = 2, 9 do
 end
 call('HLEN', KEYS[11])
 for i = 12, #KEYS do call('STRLEN', KEYS[i]) end
-peaks = {people = tonumber(stored[7]) or 0}
+peaks = {people = tonumber(stored[7]) or 0, shown = tonumber(stored[20] or nil)}
 for i, kind in ipairs(KINDS) do peaks[kind] = tonumber(stored[7 + i]) or 0 end
 kept = tonumber(stored[12]) or tonumber(ARGV[6])
 minute = tonumber(stored[13])

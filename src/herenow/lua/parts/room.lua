@@ -3,7 +3,7 @@
 -- KEYS, always all ten of a room, and those of its history:
 --   1 meta hash | 2 online:member 3 online:hidden 4 online:guest 5 online:bot  zset: user -> last seen, ms
 --   6 last:member 7 last:hidden  zset: user -> last seen | 8 sessions  hash: user -> packed sessions
---   9 left  zset: user -> when she was said to leave | 10 events  stream
+--   9 left  zset: user -> when she was said to leave; \t user -> the same of who was hidden then | 10 events  stream
 --   11 samples  hash: minute -> maxima, not yet filed under their hours
 --   12... uniques:<day>:member, hidden, guest, bot  HyperLogLogs; only where the caller takes history to be on
 -- ARGV, always first:
@@ -24,7 +24,7 @@ local META, SESSIONS, LEFT, EVENTS = KEYS[1], KEYS[8], KEYS[9], KEYS[10]
 local KINDS = {'m', 'h', 'g', 'b'}
 local ONLINE = {m = KEYS[2], h = KEYS[3], g = KEYS[4], b = KEYS[5]}
 local LAST = {m = KEYS[6], h = KEYS[7]}
-local PEAKS = {m = 'peak:member', h = 'peak:hidden', g = 'peak:guest', b = 'peak:bot'}
+local PEAKS = {shown = 'peak:shown', m = 'peak:member', h = 'peak:hidden', g = 'peak:guest', b = 'peak:bot'}
 local EVENTS_KEPT = 10000
 local SWEPT_AT_MOST = 250
 local TRIMMED_AT_LEAST = 20
@@ -35,7 +35,7 @@ end
 
 local FIELDS = {'window', 'retention', 'seq', 'mixed', 'renewed', 'listed',
   'peak:people', PEAKS.m, PEAKS.h, PEAKS.g, PEAKS.b, 'history', 'minute', 'top', 'joined', 'counted', 'unfiled',
-  'since'}
+  'since', 'since:shown', 'peak:shown'}
 local clock = call('TIME')
 local store_now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local now, cut
@@ -46,6 +46,7 @@ local named              -- window, retention and history to store, when they ar
 local told               -- event records of this call
 local told_too           -- how many more there are where one of them holds several, a line each
 local grown = {}         -- keys that were added to: they may be new, and want a TTL
+local open_to_all        -- this call concerns somebody who is not hidden: an outsider may learn that it was made
 local counted            -- somebody joined or changed kind: compare the peaks
 local hole = 0           -- 1: a number that no event has, so that whoever watches starts over
 local pending            -- 1: a longer window waits until those expired by the old one are swept
@@ -65,8 +66,13 @@ local held               -- what a timeline will write of these after its last s
 
 -- How many were online at a moment: compare the peaks, and the maxima of its minute.
 local function record(counts, at)
+  if counts.h > 0 and not peaks.shown then  -- that of people was theirs until now
+    local field = 'peak:people:at'
+    peaks.shown, peaked.shown = peaks.people, peaked.people or held and held[field] or call('HGET', META, field) or ''
+  end
   for what, number in pairs(peaks) do
-    if counts[what] > number then peaks[what], peaked[what] = counts[what], at end
+    local there = what == 'shown' and counts.m + counts.g or counts[what]
+    if there > number then peaks[what], peaked[what] = there, at end
   end
   if minute then sampled(math.floor(at / MINUTE), counts) end
 end
@@ -249,7 +255,7 @@ local function close(result)
     for what, at in pairs(peaked) do
       local field = PEAKS[what] or 'peak:people'
       set(field, peaks[what])
-      set(field .. ':at', int(at))
+      if at ~= '' then set(field .. ':at', int(at)) end
     end
     local total, before = counts.people + counts.b, tonumber(stored[6]) or 0
     -- hourly in any case: who was to tell the list may have died

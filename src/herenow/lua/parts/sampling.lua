@@ -8,6 +8,9 @@
 -- The same holds for the day's uniques: they are given where the caller knows the day, else the reply names who
 -- is still to be counted (uniques_add.lua). A minute in which nobody was online is not stored.
 --
+-- `since` in meta is when the history began, and `since:shown`, where that differs, when it did to outsiders: with
+-- the first write that was not of the hidden alone; '' where there was none yet.
+--
 -- `silent` in meta has the last spans of whole minutes in which nobody wrote, from-to: see outage.lua.
 local SPANS_KEPT = 20
 local DAY = 86400000
@@ -144,6 +147,12 @@ local function write_top(set)
       set('counted', int(counted_from))
     end
     if began or stored[18] and tonumber(stored[18]) > now then set('since', int(began or now)) end
+    local shown = stored[19]
+    if began and not open_to_all then
+      set('since:shown', '')
+    elseif shown and open_to_all and (began or shown == '' or tonumber(shown) > now) then
+      set('since:shown', int(now))
+    end
   elseif stored[13] then
     call('HDEL', META, 'minute', 'top')
   end

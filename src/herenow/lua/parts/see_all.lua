@@ -14,6 +14,7 @@ if ARGV[9] == 'plain' and swept_clean
   -- Members alone, and whoever is in the set is online: where the first one is, one ZADD tells whether
   -- all of them were; where she is not, most are new.
   local moment, users, values = int(now), {unpack(ARGV, 10)}, {}
+  open_to_all = true
   local all_today = all_counted('m')
   for i = 1, #users do
     values[2 * i - 1], values[2 * i] = moment, users[i]
@@ -53,6 +54,7 @@ else
     end
   end
   local rest = lane.take(batch)
+  open_to_all = #rest < #batch.user
   for _, i in ipairs(rest) do
     know(batch.user[i])
     know(batch.replaces[i] or '')
@@ -60,7 +62,9 @@ else
   local records = load(users)
   for _, i in ipairs(rest) do
     local sighting = sighting_of(batch, i)
-    local came = see(records[index[sighting.user]], sighting, records[index[sighting.replaces]])
+    local record, replaced = records[index[sighting.user]], records[index[sighting.replaces]]
+    local came = see(record, sighting, replaced)
+    open_to_all = open_to_all or not hides(record) or replaced ~= nil and not hides(replaced)
     if came then joined = joined + came else refused[#refused + 1] = i - 1 end
   end
   if #refused > 0 and ARGV[9] ~= 'lenient' then

@@ -47,6 +47,28 @@ local function say(type, record, at, saw, was)
   end
 end
 
+-- Who shows themselves comes, to outsiders, with all their sessions at this moment, one after the other, this one
+-- first: when each was seen before, nobody learns. Answer what is to be told of the others.
+local function show_sessions(saw, at)
+  local list, updates, away = {saw.session}, {}, nil
+  saw.session.ms = at
+  saw.away = is_away(list)
+  away = saw.away
+  for _, one in ipairs(saw.list) do
+    if one ~= saw.session then
+      one.ms = at
+      list[#list + 1] = one
+      local was_away = away
+      away = is_away(list)
+      if one.away ~= '' or one.info ~= '' or away ~= was_away then
+        updates[#updates + 1] = {session = one, away = away, list = list}
+      end
+    end
+  end
+  saw.list = list
+  return updates
+end
+
 -- A sighting older than the window brings nobody back: it is remembered, if nothing newer is.
 local function remember(record, sighting)
   local newest = math.max(record.member_last or 0, record.hidden_last or 0)
@@ -62,7 +84,7 @@ end
 
 -- Answer 1 when this made her online, 0 when not, nil when it is refused.
 local function see(record, sighting, replaced)
-  if sighting.aged and record.left and sighting.at <= record.left then return 0 end
+  if sighting.aged and sighting.at <= math.max(record.left or 0, record.hidden_left or 0) then return 0 end
   expire(record)
   if sighting.at <= cut then
     remember(record, sighting)
@@ -83,19 +105,28 @@ local function see(record, sighting, replaced)
     record.seen = at
     say('j', record, at, saw, '')
   else
-    local was = ''
+    local was, seen, updates = '', record.seen, {}
     record.seen = sighting.aged and math.max(record.seen, at) or at
     if newest and sighting.kind ~= '' and sighting.kind ~= record.kind then
       was = record.kind
-      -- to outsiders who hides has left: what they may know of her stays at this moment
+      -- to outsiders who hides has left: they were last seen before that
       if sighting.kind == 'h' then
-        record.member_last = was == 'm' and at or record.member_last
+        record.member_last = was == 'm' and seen or record.member_last
+        record.left = math.max(record.left or at, at)
       else
         record.member_last = nil
+        if was == 'h' then
+          if saw.list then updates = show_sessions(saw, at) end
+          if at < now then
+            early[#early + 1] = {from = at, kind = sighting.kind, by = 1}
+            early[#early + 1] = {from = at, kind = 'h', by = -1}
+          end
+        end
       end
       record.kind = sighting.kind
     end
     if was ~= '' or saw.changed then say('u', record, at, saw, was) end
+    for _, one in ipairs(updates) do say('u', record, at, one, '') end
     counted = counted or was ~= ''
   end
   local before = record.before

@@ -1,7 +1,7 @@
 -- Users as records: loaded in bulk, changed in memory, saved in bulk.
 --
 -- A record: user, kind and seen while in an online set (expired or not), member_last and hidden_last
--- (the scores of last:*), left, sessions (packed). The fields of `before` are what the store holds.
+-- (the scores of last:*), left and hidden_left (when they left being hidden), sessions (packed). The fields of `before` are what the store holds.
 -- `change_...` and `leave` work on the record and on the events told; only save() writes.
 
 local function scores_of(key, users)
@@ -9,16 +9,23 @@ local function scores_of(key, users)
   return call('ZMSCORE', key, unpack(users))
 end
 
+-- Under which names `left` has the leaves of who was hidden: no user's, for they hold no tab.
+local function as_hidden(users)
+  local names = {}
+  for i = 1, card[LEFT] > 0 and #users or 0 do names[i] = '\t' .. users[i] end
+  return names
+end
+
 local function load(users)
   if #users == 0 then return {} end
   local records, online = {}, {}
   for _, kind in ipairs(KINDS) do online[kind] = scores_of(ONLINE[kind], users) end
   local member_last, hidden_last = scores_of(LAST.m, users), scores_of(LAST.h, users)
-  local left = scores_of(LEFT, users)
+  local left, hidden_left = scores_of(LEFT, users), scores_of(LEFT, as_hidden(users))
   local sessions = card[SESSIONS] > 0 and call('HMGET', SESSIONS, unpack(users)) or {}
   for i, user in ipairs(users) do
     local before = {member_last = tonumber(member_last[i] or nil), hidden_last = tonumber(hidden_last[i] or nil),
-      left = tonumber(left[i] or nil), sessions = sessions[i] or nil}
+      left = tonumber(left[i] or nil), hidden_left = tonumber(hidden_left[i] or nil), sessions = sessions[i] or nil}
     for _, kind in ipairs(KINDS) do
       if online[kind][i] then before.kind, before.seen = kind, tonumber(online[kind][i]) end
     end
@@ -27,6 +34,7 @@ local function load(users)
     -- what is over counts no more, trimmed or not
     if record.hidden_last and record.hidden_last <= now - retention then record.hidden_last = nil end
     if record.left and record.left <= cut then record.left = nil end
+    if record.hidden_left and record.hidden_left <= cut then record.hidden_left = nil end
     records[i] = record
   end
   return records
@@ -67,6 +75,7 @@ local function save(records)
     score(LAST.m, user, before.member_last, record.member_last)
     score(LAST.h, user, before.hidden_last, record.hidden_last)
     score(LEFT, user, before.left, record.left)
+    score(LEFT, '\t' .. user, before.hidden_left, record.hidden_left)
     if record.sessions ~= before.sessions then
       if record.sessions then
         put(SESSIONS, user, record.sessions)
@@ -94,6 +103,11 @@ local function sessions_of(record)
   return {}
 end
 
+-- Whether outsiders learn nothing of what they do: they are hidden, or were when they went.
+local function hides(record)
+  return record.kind == 'h' or not record.kind and record.hidden_last ~= nil
+end
+
 local function go_offline(record)
   if record.kind == 'm' then record.member_last = record.seen end
   if record.kind == 'h' then record.hidden_last = record.seen end
@@ -111,7 +125,8 @@ end
 -- Leave at the moment `at`; answer whether that made her offline. Of somebody offline it counts too.
 local function leave(record, at)
   expire(record)
-  record.left = at == now and at or math.max(record.left or at, at)
+  local field = hides(record) and 'hidden_left' or 'left'
+  record[field] = at == now and at or math.max(record[field] or at, at)
   if not record.kind then return false end
   tell('l', record.kind, record.user, at)
   go_offline(record)

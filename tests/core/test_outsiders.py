@@ -1,0 +1,265 @@
+"""Hidden against left, by random histories: two stores of one clock, and nothing may tell them apart.
+
+In ``hides`` some members hide; in ``left`` they leave at those moments, and come back when they show
+themselves (`tests.oracle.Outsiders` says what that means). After each step all that may be asked without
+``include_hidden`` is compared; by HERENOW_TEST_LONG=1 in hundreds of histories.
+"""
+
+import copy
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import hypothesis.strategies as st
+from hypothesis import HealthCheck, settings
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    rule,
+    run_state_machine_as_test,
+)
+
+import herenow
+from herenow.keys import room_keys
+from herenow.names import Kind
+from herenow.operations.events import as_outsider, read_entry
+from tests.conftest import PHASES, Clock
+from tests.core.test_oracle import LONG, RETENTION, START, aways, infos, sessions
+from tests.oracle import Oracle, Outsiders
+from tests.servers import Server
+
+USERS = ("a", "b", "c")
+OPEN: tuple[Kind, ...] = ("member", "guest", "bot")
+STEPS = 30
+
+log = logging.getLogger(__name__)
+
+users = st.sampled_from(USERS)
+kinds = st.sampled_from([None, None, "hidden", "hidden", "member", "guest", "bot"])
+ages = st.none()
+marks = st.fixed_dictionaries(
+    {"name": users, "kind": kinds, "session": sessions, "away": aways, "info": infos, "age": ages}
+)
+
+
+def shown(counts: herenow.Counts) -> herenow.Counts:
+    return replace(counts, hidden=0)
+
+
+def asked(there: herenow.Presence, now: float) -> dict[str, Any]:
+    """All that an outsider may ask of a room, but for what tells who has swept."""
+    snapshot = there.snapshot(2)
+    found: dict[str, Any] = {
+        "lookup": there.lookup(USERS),
+        "count": [there.count_online_users(kind=kind) for kind in (*OPEN, "hidden")],
+        "counts": shown(there.counts()),
+        "snapshot": (shown(snapshot.counts), snapshot.users, snapshot.next_page),
+        "room_counts": {name: shown(one) for name, one in there.room_counts(["site"]).items()},
+        "rooms": [(one.name, shown(one.counts)) for one in there.rooms()],
+        "peak": [there.peak(kind) for kind in (*OPEN, None)],
+        "peaks": there.room_peaks(["site"]),
+        "uniques": [there.unique_users(days) for days in (1, 7)],
+        "uniques of kinds": [there.unique_users(kind=kind) for kind in ("guest", "bot")],
+    }
+    for window in (None, 1, 100):
+        found[f"list {window}"] = [there.get_online_users(window, kind) for kind in OPEN]
+        found[f"pages {window}"] = [pages(there, window, kind) for kind in OPEN]
+    for seconds in (1, 400, RETENTION / 1000):
+        found[f"active {seconds}"] = (
+            there.count_active_users(seconds),
+            there.get_active_users(seconds),
+        )
+    for user in USERS:
+        why = there.explain(user)
+        events = in_order([replace(one, id="") for one in why.events])
+        found[f"online {user}"] = there.is_online(user), there.get_user_last_activity(user)
+        found[f"why {user}"] = why.presence, why.left_at, events
+        found[f"reason {user}"] = why.reason
+    end = datetime.fromtimestamp(now + 1, UTC)
+    for step in ("minute", "hour", "day"):
+        samples = there.history(datetime.fromtimestamp(0, UTC), end, step)
+        found[f"history {step}"] = [(one.at, shown(one.counts), one.gap) for one in samples]
+    return found
+
+
+def pages(there: herenow.Presence, window: float | None, kind: Any) -> list[herenow.Page]:
+    found: list[herenow.Page] = []
+    while not found or found[-1].cursor is not None:
+        cursor = found[-1].cursor if found else None
+        found.append(there.page_online_users(1, cursor, window, kind))
+    return found
+
+
+class Machine(RuleBasedStateMachine):
+    """The two rooms, written through two Presences of one clock."""
+
+    clean: Callable[[], None]
+    open: Callable[[str, Clock], herenow.Presence]
+    events: Callable[[str], Any]
+    compared = 0
+
+    @initialize()
+    def begin(self) -> None:
+        type(self).clean()
+        self.clock = Clock(START / 1000)
+        self.hides, self.left = (type(self).open(one, self.clock) for one in ("hides:", "left:"))
+        self.outsiders = Outsiders(Oracle(300_000, RETENTION))
+
+    @property
+    def now(self) -> int:
+        return round(self.clock.now * 1000)
+
+    # what happens
+
+    @rule(said=marks, replaces=st.none() | st.none() | users)
+    def mark(self, said: dict[str, Any], replaces: str | None) -> None:
+        said = {**said, "replaces": None if replaces == said["name"] else replaces}
+        if said["kind"] == "hidden" or said["replaces"]:
+            said["age"] = None  # a leave is of now
+        if said["age"] and said["age"] > 300_000 and said["kind"] in ("guest", "bot"):
+            said["kind"] = None
+        self.do(said)
+        self.compare()
+
+    @rule(many=st.lists(marks.map(lambda one: {**one, "replaces": None}), min_size=2, max_size=5))
+    def mark_many(self, many: list[dict[str, Any]]) -> None:
+        many = [{**one, "kind": None if one["age"] else one["kind"]} for one in many]
+        now, told = self.now, copy.deepcopy(self.outsiders)
+        told.room.begin(now)
+        done = [(one, told.mark(now, **one)) for one in many]
+        if any(as_left not in ([], [("mark", one)]) for one, as_left in done):
+            for one in many:  # who hides or shows themselves does so alone
+                self.do(one)
+        else:
+            self.outsiders = told
+            self.hides.mark_online_many([sighting(**one) for one in many])
+            self.left.mark_online_many([sighting(**one) for one, as_left in done if as_left])
+        self.compare()
+
+    def do(self, said: dict[str, Any]) -> None:
+        self.outsiders.room.begin(self.now)
+        self.apply(self.hides, "mark", said)
+        for method, arguments in self.outsiders.mark(self.now, **said):
+            self.apply(self.left, method, arguments)
+
+    @rule(name=users, session=st.none() | sessions)
+    def leave(self, name: str, session: str | None) -> None:
+        self.outsiders.room.begin(self.now)
+        self.hides.mark_offline(name, session)
+        for method, arguments in self.outsiders.leave(self.now, name, session):
+            self.apply(self.left, method, arguments)
+        self.compare()
+
+    @rule(name=users)
+    def hide(self, name: str) -> None:
+        self.mark(
+            {
+                "name": name,
+                "kind": "hidden",
+                "session": "",
+                "away": None,
+                "info": None,
+                "age": None,
+            },
+            None,
+        )
+
+    @staticmethod
+    def apply(there: herenow.Presence, method: str, said: dict[str, Any]) -> None:
+        if method == "leave":
+            there.mark_offline(said["name"], said.get("session"))
+        elif said["age"] is None:
+            there.mark_online(
+                said["name"],
+                said["kind"],
+                said["session"],
+                said["away"],
+                said["info"],
+                said["replaces"],
+            )
+        else:
+            there.mark_online_many([sighting(**said)])
+
+    @rule(ms=st.sampled_from([1, 1000, 30_000, 150_000, 299_999, 300_000, 700_000]))
+    def later(self, ms: int) -> None:
+        self.clock.now = (self.now + ms) / 1000
+        self.compare()
+
+    # what must hold
+
+    def compare(self) -> None:
+        hides, left = asked(self.hides, self.clock.now), asked(self.left, self.clock.now)
+        for question, answer in left.items():
+            swept = question.startswith(
+                ("why", "reason")
+            )  # a leave by timeout is told, or is to be
+            assert swept or hides[question] == answer, (question, hides[question], answer)
+            type(self).compared += 1
+        self.hides.sweep()
+        self.left.sweep()
+        self.outsiders.room.begin(self.now)
+        self.outsiders.room.sweep(self.now)
+        hides, left = asked(self.hides, self.clock.now), asked(self.left, self.clock.now)
+        for question, answer in left.items():
+            assert hides[question] == answer, (question, hides[question], answer)
+            type(self).compared += 1
+        assert self.told("hides:") == self.told("left:")
+        type(self).compared += 1
+
+    def told(self, prefix: str) -> list[herenow.Event]:
+        since = self.now - 86_400_000  # older ones are deleted now or then
+        fresh = [entry for entry in type(self).events(prefix) if int(entry[1][1]) > since]
+        stored = [one for entry in fresh for one in read_entry(entry, "")]
+        shown = [replace(one, id="") for one in map(as_outsider, stored) if one is not None]
+        return in_order(shown)
+
+
+def in_order(events: list[herenow.Event]) -> list[herenow.Event]:
+    """Those of different users in one batch have no order."""
+    return sorted(events, key=lambda one: (one.at, one.user))
+
+
+def sighting(
+    name: str, kind: Any, session: str, away: bool | None, info: Any, age: int | None, replaces: Any
+) -> herenow.Sighting:
+    return herenow.Sighting(name, kind, session, away, info, (age or 0) / 1000, replaces)
+
+
+RAW = "return redis.call('XRANGE', KEYS[1], '-', '+')"
+
+
+def test_who_hides_and_who_left_look_alike(server: Server) -> None:
+    client = server.client()
+
+    class Bound(Machine):
+        @staticmethod
+        def clean() -> None:
+            server.control.flushall()
+
+        @staticmethod
+        def open(prefix: str, clock: Clock) -> herenow.Presence:
+            return herenow.Presence(
+                client, retention=RETENTION / 1000, resolution=0, clock=clock, prefix=prefix
+            )
+
+        @staticmethod
+        def events(prefix: str) -> Any:
+            return server.control.eval(RAW, 1, room_keys(prefix, "site")[9])
+
+    run_state_machine_as_test(
+        Bound,
+        settings=settings(
+            max_examples=400 if LONG else 4,
+            stateful_step_count=STEPS,
+            deadline=None,
+            phases=PHASES,
+            suppress_health_check=list(HealthCheck),
+            print_blob=True,
+            database=None,
+        ),
+    )
+    client.close()
+    log.info("%d comparisons", Bound.compared)
+    assert Bound.compared > (100_000 if LONG else 1_000)
