@@ -77,7 +77,7 @@ class Calm:
 
     def __init__(
         self,
-        get: Callable[[bool], Presence],
+        get: Callable[[bool, str | None], Presence],
         trouble: Callable[[], Trouble],
         names: Names | None = None,
         room: str | None = None,
@@ -88,7 +88,7 @@ class Calm:
         self.__room = room
 
     def _get(self, *, reading: bool) -> Presence:
-        presence = self.__get(reading)
+        presence = self.__get(reading, self.__room)
         return presence if self.__room is None else presence.room(self.__room)
 
     def _trouble(self) -> Trouble:

@@ -108,11 +108,12 @@ class HereNow(Calm):
     nobody. It is asked after the view, so that whatever loads the user in a hook has done so, and before
     that at the first question: whoever was a guest then and logs in takes her place. Without it: the
     user of Flask-Login as a member, a bot by its user agent, anybody else as a guest. ``identify=None``
-    marks nobody: you do, in a hook of your
-    own. ``names(ids)`` gives a dict from ids (as str) to names, once a list that is shown;
-    ``rooms(request)`` the rooms to be marked beside ``site``. ``presence`` is one made elsewhere; else it
-    is made from ``settings`` (the fields of `herenow.settings.Settings` as keywords), the app's config
-    and the environment. In an app's context that app's presence answers; outside of any, the only app's.
+    marks nobody: you do, in a hook of your own. ``names(ids)`` gives a dict from ids (as str) to names,
+    once a list that is shown; ``rooms(request)`` the rooms to be marked beside ``site``, at the first
+    question about one, or at the end: not where the page's status is 400 or more. ``presence`` is one
+    made elsewhere; else it is made from ``settings`` (the fields of `herenow.settings.Settings` as
+    keywords), the app's config and the environment. In an app's context that app's presence
+    answers; outside of any, the only app's.
 
     Raises a ValueError that names the setting for one that is wrong, or for no store at all.
     """
@@ -214,7 +215,7 @@ class HereNow(Calm):
     @property
     def presence(self) -> Presence:
         """The app's `Presence`, which raises `StoreError` when the store fails."""
-        return self._reached(reading=True)
+        return self._reached(reading=True, room="")  # whichever it will be asked about
 
     @property
     def visitor(self) -> Visitor | None:
@@ -262,10 +263,10 @@ class HereNow(Calm):
 
     # which app
 
-    def _reached(self, reading: bool) -> Presence:
+    def _reached(self, reading: bool, room: str | None) -> Presence:
         visit = self._visit() if reading and not visits.is_over() else None
         if visit is not None:
-            visit.mark()
+            visit.mark(asked_of_room=room is not None)
         return self._site().presence
 
     def _visit(self) -> visits.Visit | None:

@@ -1,14 +1,16 @@
 """What happens with a request: who makes it is found out, once, and marked.
 
-At the first question to the store, so that whoever asks who is online finds herself there, and at the
-end at the latest: after the view, before any other hook on the response, whatever the order in which
-extensions were set up. On a site without Flask-Login everybody is a stranger by default, and is marked
-at the start: nothing that comes could change it. By default nothing here touches the session (that would
-add ``Vary: Cookie``): it is looked at past the proxy that notes it. What belongs to one request lies in
-its environ, not in `g`, which requests share when an app context is pushed around them.
+At the first question to the store, so that whoever asks who is online finds herself there (in rooms at
+the first question about one), and at the end at the latest: after the view, before any other hook on the
+response, whatever the order in which extensions were set up. On a site without Flask-Login everybody is
+a stranger by default, and is marked at the start: nothing that comes could change it. By default nothing
+here touches the session (that would add ``Vary: Cookie``): it is looked at past the proxy that notes it.
+What belongs to one request lies in its environ, not in `g`, which requests share when an app context is
+pushed around them.
 """
 
 import logging
+import sys
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
@@ -140,8 +142,12 @@ class Visit:
 
     # marks
 
-    def mark(self, *, status: int | None = None) -> None:
-        """Mark who makes the request, and the rooms she is in; ``status`` is there at the end."""
+    def mark(self, *, status: int | None = None, asked_of_room: bool = False) -> None:
+        """Mark who makes the request, and the rooms she is in; ``status`` is there at the end.
+
+        A page that is not found is in no room, whatever its address says. So rooms wait for the status,
+        unless a page that does well until now asks about one: then she finds herself there.
+        """
         site = self._site
         if not self._counts or self._marking or not site.marks:
             return
@@ -151,7 +157,10 @@ class Visit:
             if status is not None and self._before is not None:
                 self._tell_of_logout()
             if visitor is not None and self._admitted(visitor):
-                self._mark_all(visitor, status)
+                fine = (
+                    asked_of_room and self._is_fine() if status is None else status < _BAD_REQUEST
+                )
+                self._mark_all(visitor, in_rooms=fine)
         except ValueError as error:  # a strange id or room, perhaps a visitor's: her page is served
             _log.error("a visitor is not marked: %s", error)
         except StoreError as error:
@@ -159,7 +168,11 @@ class Visit:
         finally:
             self._marking = False
 
-    def _mark_all(self, visitor: Visitor, status: int | None) -> None:
+    def _is_fine(self) -> bool:
+        """Whether nothing has gone wrong yet; a handler of errors runs while one is handled."""
+        return self._request.routing_exception is None and sys.exception() is None
+
+    def _mark_all(self, visitor: Visitor, *, in_rooms: bool) -> None:
         site = self._site
         first = self._marked is None or self._marked.user != visitor.user
         replaced = self._replaced(visitor)
@@ -167,7 +180,7 @@ class Visit:
             site.presence.mark_online(visitor.user, visitor.kind, replaces=replaced)
             if site.has_rooms and replaced is not None and visitor.kind != "guest":
                 site.presence.leave_rooms(replaced)  # logged in
-        if site.has_rooms and self._rooms is None and (status is None or status < _BAD_REQUEST):
+        if site.has_rooms and self._rooms is None and in_rooms:
             self._rooms = site.rooms_of(self._request)
             first = True
         if first:
