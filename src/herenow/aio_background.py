@@ -102,7 +102,7 @@ class AsyncFlushing:
 
     async def close(self) -> None:
         """Send all that waits, and stop the task."""
-        self._engine.store.breaker.hasten()
+        self._engine.store.hasten()
         try:
             await self.send_all()
         finally:

@@ -1,11 +1,13 @@
 """Running operations on asyncio; see `execution`."""
 
+import asyncio
 import weakref
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from time import monotonic, perf_counter
 from typing import Any, TypeAlias, TypeVar
 
+from herenow.breaker import Breaker
 from herenow.errors import StoreError
 from herenow.execution import (
     Asking,
@@ -20,6 +22,7 @@ from herenow.execution import (
 )
 from herenow.models import Health
 from herenow.operations import Operation, Outcome, Plan
+from herenow.store import answered
 
 T = TypeVar("T")
 Observe: TypeAlias = Callable[[Sequence[Operation[Any]], Sequence[Outcome], float], None]
@@ -33,21 +36,19 @@ class AsyncEngine(Asking):
     """Told of every round trip, where somebody measures."""
     _loop: Any = None
 
-    async def probe(self) -> None:
+    async def probe(self, breaker: Breaker) -> None:
         """Try whether the store answers, and tell the breaker; raises nothing but a cancellation."""
         began = monotonic()
         try:
             client = await self._open()
-            await client.execute_command(*self.store.probe_command())
+            await client.execute_command(*self.store.probe_command(breaker))
         except BaseException as error:
-            if not isinstance(self.store.failed(error, began), Exception):
+            if not isinstance(self.store.failed(error, began, breaker), Exception):
                 raise
         else:
-            self.store.answered()
+            answered(breaker)
 
     async def _open(self) -> Any:
-        import asyncio
-
         loop = asyncio.get_running_loop()
         if self._loop is not loop:  # a client of ours belongs to its loop
             self._loop = loop
@@ -78,12 +79,12 @@ class AsyncEngine(Asking):
         return outcome  # type: ignore[no-any-return]
 
     async def _one(self, operation: Operation[T]) -> T:
-        with Call(self, operation.keys[0], watched=True):
+        with Call(self, operation.keys[0], watched=True) as call:
             client = await self._open()
             try:
                 reply = await client.execute_command(*as_command(operation))
             except Exception as error:
-                if not self.store.lacks_script(error):
+                if not (self.store.lacks_script(error) or await self._moves(call, error)):
                     raise
                 reply = await client.execute_command(*as_whole_command(operation))
         return operation.read(reply)
@@ -104,16 +105,59 @@ class AsyncEngine(Asking):
 
     async def _several(self, operations: Sequence[Operation[Any]]) -> list[Outcome]:
         try:
-            with Call(self, operations[0].keys[0]) as call:
-                replies = await self._pipeline(as_commands(operations))
-                again = late(operations, lacking(replies, self.store))
-                if again:
-                    sent = await self._pipeline([as_whole_command(operations[i]) for i in again])
-                    for i, reply in zip(again, sent, strict=True):
-                        replies[i] = reply
-                return list(map(call.read, operations, replies))
+            if self.store.cluster:
+                await self._know()
+                return await self._on_nodes(operations)
+            return await self._together(operations)
         except (StoreError, ValueError) as error:
             return [error] * len(operations)
+
+    async def _know(self) -> None:
+        """Open the client, and have one of a cluster know which node is to be asked for what."""
+        with Call(self):
+            client = await self._open()
+            if self.store.cluster:
+                await client.initialize()
+
+    async def _on_nodes(self, operations: Sequence[Operation[Any]]) -> list[Outcome]:
+        parts = self.parts(operations)
+        each = await asyncio.gather(
+            *(self._on_node([operations[i] for i in part]) for part in parts)
+        )
+        outcomes: list[Outcome] = [None] * len(operations)
+        for part, several in zip(parts, each, strict=True):
+            for i, outcome in zip(part, several, strict=True):
+                outcomes[i] = outcome
+        return outcomes
+
+    async def _on_node(self, operations: Sequence[Operation[Any]]) -> list[Outcome]:
+        try:
+            return await self._together(operations)
+        except (StoreError, ValueError) as error:
+            return [error] * len(operations)
+
+    async def _together(self, operations: Sequence[Operation[Any]]) -> list[Outcome]:
+        with Call(self, operations[0].keys[0]) as call:
+            try:
+                replies = await self._pipeline(as_commands(operations))
+            except Exception as error:
+                if not await self._moves(call, error):
+                    raise
+                replies = await self._pipeline(list(map(as_whole_command, operations)))
+            again = late(operations, lacking(replies, self.store))
+            if again:
+                sent = await self._pipeline([as_whole_command(operations[i]) for i in again])
+                for i, reply in zip(again, sent, strict=True):
+                    replies[i] = reply
+            return list(map(call.read, operations, replies))
+
+    async def _moves(self, call: Call, error: Exception) -> bool:
+        """See `Call.moves`; the nodes are asked first who serves what now."""
+        store = self.store
+        if store.cluster and store.lost(error):
+            with suppress(Exception):
+                await (await self._open()).nodes_manager.initialize()
+        return call.moves(error)
 
     async def _pipeline(self, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
         client = await self._open()
@@ -121,7 +165,11 @@ class AsyncEngine(Asking):
         async with pipeline:
             for command in commands:
                 pipeline.execute_command(*command)
-            return list(await pipeline.execute(raise_on_error=False))
+            replies = list(await pipeline.execute(raise_on_error=False))
+        lost = [one for one in replies if isinstance(one, Exception) and self.store.lost(one)]
+        if self.store.cluster and len(lost) == len(replies):
+            raise lost[0]
+        return replies
 
     async def run(self, plan: Plan[T]) -> T:
         """Run a plan to its end."""
@@ -136,13 +184,19 @@ class AsyncEngine(Asking):
 
     async def health(self, dropped: int) -> Health:
         """Measure one PING, unless the breaker is open; never raises for the store."""
-        latency: float | None = None
-        with suppress(StoreError), Call(self):
-            client = await self._open()
-            started = perf_counter()
-            await client.ping()
-            latency = perf_counter() - started
-        return health_of(self.store, latency, dropped)
+        taken: list[float] = []
+        nodes: list[Any] = [None]
+        with suppress(StoreError):
+            if self.store.cluster or self.store.opened is None:
+                await self._know()
+            nodes = self.store.masters()
+            for node in nodes:
+                with suppress(StoreError), Call(self, node=node and node.name):
+                    client = await self._open()
+                    started = perf_counter()
+                    await client.ping(**({} if node is None else {"target_nodes": node}))
+                    taken.append(perf_counter() - started)
+        return health_of(self.store, nodes, taken, dropped)
 
     @property
     def client(self) -> Any:
@@ -154,8 +208,6 @@ class AsyncEngine(Asking):
 
     async def aclose(self) -> None:
         """Close the connection; a later operation opens it again."""
-        import asyncio
-
         self.rest()
         if self._loop is not asyncio.get_running_loop():
             self.store.abandon()
@@ -167,11 +219,11 @@ class AsyncEngine(Asking):
 class _AsyncProber:
     """A task that tries while the breaker is open; see `Prober`."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
-        import asyncio
-
+    def __init__(self, engine: AsyncEngine, breaker: Breaker) -> None:
         self._loop = asyncio.get_running_loop()
-        self._task = self._loop.create_task(_probe(weakref.ref(engine)), name="herenow-probe")
+        self._task = self._loop.create_task(
+            _probe(weakref.ref(engine), breaker), name="herenow-probe"
+        )
 
     @property
     def alive(self) -> bool:
@@ -184,18 +236,16 @@ class _AsyncProber:
             self._loop.call_soon_threadsafe(self._task.cancel)
 
 
-async def _probe(known: "weakref.ref[AsyncEngine]") -> None:
-    import asyncio
-
+async def _probe(known: "weakref.ref[AsyncEngine]", breaker: Breaker) -> None:
     wait = 0.0
     while True:
         await asyncio.sleep(wait)
         engine = known()
-        if engine is None or engine.store.breaker.closed:
+        if engine is None or breaker.closed:
             return
-        if engine.store.breaker.take(monotonic()):
-            await engine.probe()
-        wait = engine.store.breaker.due_in(monotonic())
+        if breaker.take(monotonic()):
+            await engine.probe(breaker)
+        wait = breaker.due_in(monotonic())
         del engine
 
 

@@ -81,7 +81,7 @@ class Flushing:
     def close(self) -> None:
         """Send all that waits, and stop the thread."""
         self._flusher.close()
-        self._engine.store.breaker.hasten()
+        self._engine.store.hasten()
         try:
             self.send_all()
         finally:

@@ -1,8 +1,9 @@
 """The circuit breaker: when calls stop waiting for a store that does not answer, and start again.
 
-`Breaker` is the state of one store in one process, and pure: it is told when calls began and how they
-ended, on a clock that it is given, and says who may try. `Prober` is a thread that tries meanwhile. What
-a try is, `store` knows. This module talks to nothing but the log: one line a change of state.
+`Breaker` is the state of one store in one process, or of one node of a cluster, and pure: it is told when
+calls began and how they ended, on a clock that it is given, and says who may try. `Prober` is a thread
+that tries meanwhile. What a try is, `store` knows. This module talks to nothing but the log: one warning
+when an outage begins and one when it is over, both of which name the store.
 
 The theory:
 
@@ -49,15 +50,22 @@ LONG: Final = 2.0
 LOST: Final = 60.0
 """Seconds after which a try that has not ended is one no more."""
 
-_OPEN: Final = "the breaker is open, no call waits for the store any more: %s"
+_OPEN: Final = "the breaker is open, no call waits for the store any more"
 State = Literal["closed", "open", "half-open"]
 
 
 class Breaker:
-    """One store as one process finds it. ``now`` and ``began`` are seconds on a monotonic clock."""
+    """One store as one process finds it. ``now`` and ``began`` are seconds on a monotonic clock.
 
-    def __init__(self, dice: Callable[[], float] = _dice.random) -> None:
+    ``name`` is what the log calls the store, or the node.
+    """
+
+    def __init__(self, name: str = "the store", dice: Callable[[], float] = _dice.random) -> None:
         self._dice = dice
+        self.name = name
+        self.key: Any = (
+            None  # what was asked for when it was last not answered: a node is tried by it
+        )
         self.closed = True
         self.ok = True  # whether the last call was answered
         self.since = datetime.now(UTC)  # when that became so
@@ -134,14 +142,9 @@ class Breaker:
             was_open, self.closed = not self.closed, True
             self._failures, self._delay, self._try = 0, FIRST, None
             self.ok, self.since = True, datetime.now(UTC)
-        if was_open:
-            if self.seeker is not None:
-                self.seeker.stop()
-            self._tell(
-                logging.INFO, "the store answers again, after %.1f s: the breaker is closed", gone
-            )
-        else:
-            self._tell(logging.INFO, "the store answers again, after %.1f s", gone)
+        if was_open and self.seeker is not None:
+            self.seeker.stop()
+        self._log(logging.WARNING, f"the store answers again, after {gone:.1f} s")
 
     def failed(self, began: float, now: float, why: str) -> None:
         """A call was not answered."""
@@ -161,14 +164,13 @@ class Breaker:
                 self._failed, self._cost = now, now - began
                 self._delay = min(2 * self._delay, MOST)
                 self._wait(now)
-        if first and not opened:
-            self._tell(logging.WARNING, "the store does not answer: %s", why)
+        if first:
+            self._log(logging.WARNING, why)
         if opened:
-            self._tell(logging.WARNING, _OPEN, why)
+            self._log(logging.INFO, _OPEN)
 
-    def _tell(self, level: int, what: str, of: object) -> None:
-        # which of several stores it is: a URL may hold a password
-        _log.log(level, what, of, extra={"herenow_breaker": id(self)})
+    def _log(self, level: int, what: str) -> None:
+        _log.log(level, "herenow: %s: %s", self.name, what, extra={"herenow_breaker": id(self)})
 
     def interrupted(self, began: float) -> None:
         """A call ended without telling anything: cancelled, or the caller's own error."""
@@ -197,8 +199,12 @@ class Breaker:
     def notice(self, now: float) -> None:
         """Open where a call has been under way too long: others need not find out for themselves."""
         longest = now - min(list(self._under_way.values()), default=now)
-        if longest > LONG and self._opens(now, longest):
-            self._tell(logging.WARNING, _OPEN, self.why)
+        if longest > LONG and self.closed:
+            first = self.ok
+            if self._opens(now, longest):
+                if first:
+                    self._log(logging.WARNING, self.why)
+                self._log(logging.INFO, _OPEN)
 
     def _opens(self, now: float, longest: float) -> bool:
         with self._lock:
@@ -215,11 +221,7 @@ class Breaker:
 class Probed(Protocol):
     """Whoever can try whether the store answers."""
 
-    @property
-    def breaker(self) -> Breaker:
-        """The breaker of its store."""
-
-    def probe(self) -> None:
+    def probe(self, breaker: Breaker) -> None:
         """Try, and tell the breaker how it went; raises nothing."""
 
 
@@ -234,11 +236,11 @@ class Asking(Protocol):
 class Prober:
     """A daemon thread that tries while the breaker is open; it does not keep alive whom it tries for."""
 
-    def __init__(self, engine: Asking) -> None:
+    def __init__(self, engine: Asking, breaker: Breaker) -> None:
         self._ended = threading.Event()
         self._thread = threading.Thread(
             target=_probe,
-            args=(weakref.ref(engine.store), self._ended),
+            args=(weakref.ref(engine.store), breaker, self._ended),
             name="herenow-probe",
             daemon=True,
         )
@@ -254,15 +256,15 @@ class Prober:
         self._ended.set()
 
 
-def _probe(known: "weakref.ref[Probed]", ended: threading.Event) -> None:
+def _probe(known: "weakref.ref[Probed]", breaker: Breaker, ended: threading.Event) -> None:
     wait = 0.0
     while not ended.wait(wait):
         store = known()
-        if store is None or store.breaker.closed:
+        if store is None or breaker.closed:
             return
-        if store.breaker.take(monotonic()):
-            store.probe()
-        wait = store.breaker.due_in(monotonic())
+        if breaker.take(monotonic()):
+            store.probe(breaker)
+        wait = breaker.due_in(monotonic())
         del store
 
 
@@ -270,7 +272,7 @@ _breakers: Final["weakref.WeakValueDictionary[object, Breaker]"] = weakref.WeakV
 _sharing: Final = threading.Lock()
 
 
-def shared(key: object) -> Breaker:
-    """The one breaker of this process for a store, as long as anybody keeps it."""
+def shared_breaker(key: object, name: str = "the store") -> Breaker:
+    """The one breaker of this process for a store, or a node, as long as anybody keeps it."""
     with _sharing:
-        return _breakers.setdefault(key, Breaker())
+        return _breakers.get(key) or _breakers.setdefault(key, Breaker(name))

@@ -5,17 +5,17 @@ restarted, failed over), and send batches as one pipeline. They know nothing of 
 client and its errors to `store`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from time import monotonic, perf_counter
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
-from herenow.breaker import Prober
+from herenow.breaker import Breaker, Prober
 from herenow.errors import StoreError, StoreTimeout, StoreUnavailable
 from herenow.models import Health
 from herenow.operations import Operation, Outcome, Plan
-from herenow.store import Connected, Store
+from herenow.store import Opener, Store, answered, refusal
 
 if TYPE_CHECKING:
     from herenow.lua import Script
@@ -91,62 +91,90 @@ def advance(
 
 
 class Asking:
-    """What both engines are: a store, and how calls of it begin and end by its breaker."""
+    """What both engines are: a store, and how calls of it begin and end by its breakers."""
 
     prober: ClassVar[type]
-    """What tries in the background while the breaker is open."""
+    """What tries in the background while a breaker is open."""
 
-    def __init__(self, connect: Callable[[], Connected], shared: object = None) -> None:
+    def __init__(self, connect: Opener, shared: object = None) -> None:
         self.store = Store(connect, shared)
 
     def refuse(self) -> None:
         """Raise StoreUnavailable where the breaker is open, and nobody should try now."""
-        if not self.store.breaker.admits(monotonic()):
-            self.seek()
-            raise self.store.refusal
+        breaker = self.store.breaker
+        if not breaker.admits(monotonic()):
+            self.seek(breaker)
+            raise refusal(breaker)
 
-    def failed(self, error: BaseException, began: float, key: object = None) -> BaseException:
-        """Translate what ended a call, and tell the breaker."""
-        translated = self.store.failed(error, began, key)
-        if not self.store.breaker.closed:
-            self.seek()
+    def failed(self, error: BaseException, began: float) -> BaseException:
+        """Translate what ended a wait for the store, and tell its breaker; it tells nothing of a node."""
+        if self.store.cluster:
+            return error
+        return self.call_failed(error, began, self.store.breaker)
+
+    def call_failed(
+        self, error: BaseException, began: float, breaker: Breaker, key: object = None
+    ) -> BaseException:
+        """Translate what ended a call, and tell its breaker."""
+        translated = self.store.failed(error, began, breaker, key)
+        if not breaker.closed:
+            self.seek(breaker)
         return translated
 
-    def seek(self) -> None:
+    def seek(self, breaker: Breaker) -> None:
         """Have somebody try in the background."""
-        breaker = self.store.breaker
         if breaker.seeker is None or not breaker.seeker.alive:
             try:
-                breaker.seeker = type(self).prober(self)
+                breaker.seeker = type(self).prober(self, breaker)
             except RuntimeError:  # no more threads at the very end: a call tries instead
                 breaker.seeker = None
 
     def rest(self) -> None:
         """Have nobody try any more."""
-        if self.store.breaker.seeker is not None:
-            self.store.breaker.seeker.stop()
+        for breaker in self.store.breakers:
+            if breaker.seeker is not None:
+                breaker.seeker.stop()
+
+    def parts(self, operations: Sequence[Operation[Any]]) -> list[list[int]]:
+        """Which of them go together, by where they stand: those of one node, healthy nodes first."""
+        parts: dict[Breaker, list[int]] = {}
+        for i, one in enumerate(operations):
+            parts.setdefault(self.store.breaker_of(one.keys[0]), []).append(i)
+        return [parts[breaker] for breaker in sorted(parts, key=lambda one: not one.ok)]
 
 
 class Call:
     """One round trip: it asks the breaker, tells it, and raises our errors instead of the client's."""
 
-    __slots__ = ("_engine", "_key", "_lost", "_watched", "began")
+    __slots__ = ("_breaker", "_engine", "_key", "_lost", "_watched", "began")
 
-    def __init__(self, engine: Asking, key: object = None, *, watched: bool = False) -> None:
+    def __init__(
+        self,
+        engine: Asking,
+        key: object = None,
+        *,
+        watched: bool = False,
+        node: str | None = None,
+    ) -> None:
         self._engine = engine
         self._key = key
         self._watched = watched
         self._lost = False
+        store = engine.store
+        if node is not None:
+            self._breaker = store.node_breaker(node)
+        else:
+            self._breaker = store.breaker_of(key) if store.cluster and key else store.breaker
 
     def __enter__(self) -> Self:
-        store = self._engine.store
-        if store.breaker.closed and not store.watched:  # as nearly always: no more than that
+        store, breaker = self._engine.store, self._breaker
+        if breaker.closed and not store.watched:  # as nearly always: no more than that
             self.began = monotonic()
             return self
         try:
-            self.began = store.begin(self if self._watched else None)
+            self.began = store.begin(breaker, self if self._watched else None)
         except StoreError:
-            self._engine.seek()
+            self._engine.seek(breaker)
             raise
         return self
 
@@ -156,21 +184,37 @@ class Call:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        store = self._engine.store
-        if self._watched and store.watched:
-            store.end(self)
+        breaker = self._breaker
+        if self._watched and self._engine.store.watched:
+            breaker.unwatch(self)
         if error is not None:
-            translated = self._engine.failed(error, self.began, self._key)
+            translated = self._engine.call_failed(error, self.began, breaker, self._key)
             if translated is not error:
                 raise translated from error
-        elif not (store.breaker.ok or self._lost):
-            store.answered()
+        elif not (breaker.ok or self._lost):
+            answered(breaker)
+
+    def moves(self, error: BaseException) -> bool:
+        """Whether a call that was not answered belongs to another node by now, as after a failover.
+
+        It is that one's from here on, and may be sent again: what the old one did, if anything, is lost.
+        """
+        store = self._engine.store
+        if not (store.cluster and store.lost(error)):
+            return False
+        breaker = store.breaker_of(self._key)
+        if breaker in (self._breaker, store.breaker):
+            return False
+        self._breaker.unwatch(self)
+        self._breaker, self.began = breaker, monotonic()
+        return True
 
     def read(self, operation: Operation[Any], reply: Any) -> Outcome:
         """Read one reply of several; of those that failed the breaker counts one."""
         if not isinstance(reply, Exception):
             return operation.read(reply)
-        translated = self._engine.failed(reply, self.began, operation.keys[0])
+        key = operation.keys[0]
+        translated = self._engine.call_failed(reply, self.began, self._breaker, key)
         self._lost |= isinstance(translated, StoreUnavailable | StoreTimeout)
         return translated
 
@@ -189,12 +233,12 @@ class Engine(Asking):
     def call(self, operation: Operation[T]) -> T:
         """Run one operation: one round trip."""
         store = self.store
-        with Call(self, operation.keys[0], watched=True):
+        with Call(self, operation.keys[0], watched=True) as call:
             store.open()
             try:
                 reply = store.execute(*as_command(operation))
             except Exception as error:
-                if not store.lacks_script(error):
+                if not (store.lacks_script(error) or call.moves(error)):
                     raise
                 reply = store.execute(*as_whole_command(operation))
         return operation.read(reply)
@@ -204,30 +248,58 @@ class Engine(Asking):
         try:
             if len(operations) == 1:
                 return [self.call(operations[0])]
-            with Call(self, operations[0].keys[0]) as call:
-                replies = self._pipeline(as_commands(operations))
-                again = late(operations, lacking(replies, self.store))
-                if again:
-                    sent = self._pipeline([as_whole_command(operations[i]) for i in again])
-                    for i, reply in zip(again, sent, strict=True):
-                        replies[i] = reply
-                return list(map(call.read, operations, replies))
+            if not self.store.cluster:
+                return self._together(operations)
         except (StoreError, ValueError) as error:
             return [error] * len(operations)
+        outcomes: list[Outcome] = [None] * len(operations)
+        for part in self.parts(operations):
+            for i, outcome in zip(part, self._on_node([operations[i] for i in part]), strict=True):
+                outcomes[i] = outcome
+        return outcomes
+
+    def _on_node(self, operations: Sequence[Operation[Any]]) -> list[Outcome]:
+        try:
+            return self._together(operations)
+        except (StoreError, ValueError) as error:
+            return [error] * len(operations)
+
+    def _together(self, operations: Sequence[Operation[Any]]) -> list[Outcome]:
+        with Call(self, operations[0].keys[0]) as call:
+            try:
+                replies = self._pipeline(as_commands(operations))
+            except Exception as error:
+                if not call.moves(error):
+                    raise
+                replies = self._pipeline(list(map(as_whole_command, operations)))
+            again = late(operations, lacking(replies, self.store))
+            if again:
+                sent = self._pipeline([as_whole_command(operations[i]) for i in again])
+                for i, reply in zip(again, sent, strict=True):
+                    replies[i] = reply
+            return list(map(call.read, operations, replies))
 
     def _pipeline(self, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
         client = self.store.open()
         if not self.store.cluster:
-            with client.pipeline(transaction=False) as pipeline:
-                for command in commands:
-                    pipeline.execute_command(*command)
-                return list(pipeline.execute(raise_on_error=False))
-        with client.pipeline() as pipeline:
-            for command in commands:
-                # not told the node, it asks a server where the keys of each command are
-                node = client.get_node_from_key(command[3])
-                pipeline.execute_command(*command, target_nodes=node)
-            return list(pipeline.execute(raise_on_error=False))
+            return _piped(client, commands)
+        # of one node: the library's own asks again for each command that a hung one leaves unanswered
+        try:
+            replies = _piped(self.store.client_of(commands[0][3]), commands)
+        except Exception as error:
+            if self.store.lost(error):
+                client.nodes_manager.initialize()
+            raise
+        return [
+            self._redirected(command) if self.store.redirects(reply) else reply
+            for command, reply in zip(commands, replies, strict=True)
+        ]
+
+    def _redirected(self, command: tuple[Any, ...]) -> Any:
+        try:
+            return self.store.execute(*command)
+        except Exception as error:  # noqa: BLE001 - one of several replies
+            return error
 
     def run(self, plan: Plan[T]) -> T:
         """Run a plan to its end."""
@@ -242,13 +314,17 @@ class Engine(Asking):
 
     def health(self, dropped: int) -> Health:
         """Measure one PING, unless the breaker is open; never raises for the store."""
-        latency: float | None = None
-        with suppress(StoreError), Call(self):
-            client = self.store.open()
-            started = perf_counter()
-            client.ping()
-            latency = perf_counter() - started
-        return health_of(self.store, latency, dropped)
+        taken: list[float] = []
+        nodes: list[Any] = [None]
+        with suppress(StoreError):
+            self.open()
+            nodes = self.store.masters()
+            for node in nodes:
+                with suppress(StoreError), Call(self, node=node and node.name):
+                    started = perf_counter()
+                    self.store.open().ping(**({} if node is None else {"target_nodes": node}))
+                    taken.append(perf_counter() - started)
+        return health_of(self.store, nodes, taken, dropped)
 
     @property
     def client(self) -> Any:
@@ -264,10 +340,22 @@ class Engine(Asking):
             connected.close()
 
 
-def health_of(store: Store, latency: float | None, dropped: int) -> Health:
-    """Say how a store does that answered a PING within ``latency`` seconds, None: not."""
-    breaker = store.breaker
-    return Health(latency is not None, breaker.since, latency, dropped, breaker.state)
+def _piped(client: Any, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
+    with client.pipeline(transaction=False) as pipeline:
+        for command in commands:
+            pipeline.execute_command(*command)
+        return list(pipeline.execute(raise_on_error=False))
+
+
+def health_of(store: Store, nodes: Sequence[Any], taken: Sequence[float], dropped: int) -> Health:
+    """Say how a store does: of its nodes (None: itself) some answered a PING, in so many seconds."""
+    ok = 0 < len(taken) == len(nodes)
+    breakers = [store.breaker, *(store.node_breaker(one.name) for one in nodes if one is not None)]
+    bad = [one for one in breakers if not one.ok]
+    worst = min(bad, key=lambda one: (one.closed, one.since), default=None)
+    since = max(one.since for one in breakers) if worst is None else worst.since
+    state = "closed" if worst is None else worst.state
+    return Health(ok, since, max(taken) if ok else None, dropped, state)
 
 
 def lacking(replies: Sequence[Any], store: Store) -> list[int]:

@@ -15,6 +15,7 @@ import secrets
 import threading
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import cache
 from types import TracebackType
@@ -51,15 +52,27 @@ _NOTHING: Final = (None, "", None, None, None)
 DEFAULT_URL: Final = "redis://localhost:6379/0"
 
 
-def opener(store: object, seconds: float, *, asynchronous: bool) -> Callable[[], Any]:
+@dataclass(frozen=True)
+class Opener:
+    """What opens a store, and what the log calls that."""
+
+    name: str
+    connect: Callable[[], Any]
+
+    def __call__(self) -> Any:
+        """Open it."""
+        return self.connect()
+
+
+def opener(store: object, seconds: float, *, asynchronous: bool) -> Opener:
     """Check a URL or a client, and give what opens it."""
     if isinstance(store, str):
         connection.check_url(store)
         connect = connection.connect_async if asynchronous else connection.connect
-        return lambda: connect(store, timeout=seconds)
+        return Opener(connection.shown(store), lambda: connect(store, timeout=seconds))
     connection.check_client(store, asynchronous=asynchronous)
     _warn_of_a_slow_client(connection.client_timeout(store))
-    return lambda: connection.Connection(store, handed_in=True)
+    return Opener(connection.name_of(store), lambda: connection.Connection(store, handed_in=True))
 
 
 def same_store(store: object, *how: object) -> object:

@@ -14,7 +14,8 @@ from time import monotonic
 from types import ModuleType
 from typing import Any, Final, Protocol
 
-from herenow import breaker, forking
+from herenow import forking
+from herenow.breaker import Breaker, shared_breaker
 from herenow.errors import (
     StoreError,
     StoreTimeout,
@@ -33,10 +34,11 @@ _AWAY_CLASSES: Final = (
     "RedisClusterException",
     "ClusterDownError",
     "MasterDownError",
-    "NoPermissionError",
-    "AuthenticationError",
 )
-_AWAY: Final = ("LOADING", "CLUSTERDOWN", "MASTERDOWN", "NOAUTH", "WRONGPASS", "NOPERM")
+_AWAY: Final = ("LOADING", "CLUSTERDOWN", "MASTERDOWN")
+_ELSEWHERE: Final = ("MovedError", "AskError", "TryAgainError")
+_SHUT_CLASSES: Final = ("NoPermissionError", "AuthenticationError")
+_SHUT: Final = ("NOAUTH", "WRONGPASS", "NOPERM")
 
 
 class Connected(Protocol):
@@ -49,6 +51,15 @@ class Connected(Protocol):
     @property
     def cluster(self) -> bool:
         """Whether it talks to a cluster."""
+
+    def node(self, key: Any) -> str | None:
+        """Name the node of a cluster that the client would ask for a key, as far as it knows."""
+
+    def client_of(self, key: Any) -> Any:
+        """A client of that node alone."""
+
+    def masters(self) -> list[Any]:
+        """The nodes of a cluster that the client writes to, as far as it knows."""
 
     @property
     def exceptions(self) -> ModuleType:
@@ -68,18 +79,33 @@ class Connected(Protocol):
         """Let go of an async client whose loop is over."""
 
 
-class Store:
-    """The store as this process sees it: its client, once open, and its breaker.
+class Opener(Protocol):
+    """What opens the connection."""
 
-    Who gives the same ``shared`` key, not None, means the same store, and shares its breaker.
+    @property
+    def name(self) -> str:
+        """What the log calls the store."""
+
+    def __call__(self) -> Connected:
+        """Open it. May block, and raise."""
+
+
+class Store:
+    """The store as this process sees it: its client, once open, and its breakers.
+
+    ``breaker`` is the one of the store; of a cluster, it tells of the connecting alone, and each node has
+    one of its own: a bad one is no reason to refuse the others' rooms. Who gives the same ``shared`` key,
+    not None, means the same store, and shares its breakers.
     """
 
-    def __init__(self, connect: Callable[[], Connected], shared: object = None) -> None:
+    def __init__(self, connect: Opener, shared: object = None) -> None:
         self._connect = connect
-        self.breaker = breaker.Breaker() if shared is None else breaker.shared(shared)
+        self._shared = shared
+        self.name = connect.name
+        self.breaker = self._breaker(shared, self.name)
+        self._nodes: dict[str, Breaker] = {}
         self.watched = False
         self._refusals: dict[str, float] = {}
-        self._asked: Any = None
         self._connected: Connected | None = None
         self._failed: tuple[float, Exception] | None = None
         self.start_anew()
@@ -137,48 +163,81 @@ class Store:
         """The client, or None where it is not open yet."""
         return self._connected.client if self._connected else None
 
+    # its breakers, and those of its nodes
+
+    @staticmethod
+    def _breaker(shared: object, name: str) -> Breaker:
+        return Breaker(name) if shared is None else shared_breaker(shared, name)
+
+    def breaker_of(self, key: Any) -> Breaker:
+        """The breaker of whoever answers for a key: a cluster's node, or the store."""
+        if self.cluster and self._connected is not None:
+            node = self._connected.node(key)
+            if node is not None:
+                return self._nodes.get(node) or self.node_breaker(node)
+        return self.breaker
+
+    def node_breaker(self, node: str) -> Breaker:
+        """The breaker of one node of a cluster."""
+        if node not in self._nodes:
+            shared = self._shared and (self._shared, node)
+            self._nodes[node] = self._breaker(shared, f"{self.name}, node {node}")
+        return self._nodes[node]
+
+    @property
+    def breakers(self) -> list[Breaker]:
+        """That of the store, and those of its nodes."""
+        return [self.breaker, *list(self._nodes.values())]
+
+    def hasten(self) -> None:
+        """Let the next call try, whatever it asks: it may be the last chance to send what waits."""
+        for one in self.breakers:
+            one.hasten()
+
+    def client_of(self, key: Any) -> Any:
+        """A client of the node that a cluster's client would ask for a key."""
+        self.open()
+        return self._connected and self._connected.client_of(key)
+
+    def masters(self) -> list[Any]:
+        """The nodes of a cluster that are written to; of another store None alone, which is itself."""
+        return self._connected.masters() if self.cluster and self._connected else [None]
+
     # calls, and how they end
 
-    def begin(self, call: object = None) -> float:
-        """Begin a call, or raise StoreUnavailable at once where the breaker is open; the moment.
+    def begin(self, breaker: Breaker, call: object = None) -> float:
+        """Begin a call, or raise StoreUnavailable at once where its breaker is open; the moment.
 
         A ``call`` that is named is watched where the client may let it wait for long: it should be a
-        short one. `end` it then.
+        short one. Have it unwatched then.
         """
         now = monotonic()
         if self.watched:
-            self.breaker.notice(now)
-        if not self.breaker.closed and not self.breaker.admit(now):
-            raise self.refusal
+            breaker.notice(now)
+        if not breaker.closed and not breaker.admit(now):
+            raise refusal(breaker)
         if self.watched and call is not None:
-            self.breaker.watch(call, now)
+            breaker.watch(call, now)
         return now
 
-    def end(self, call: object) -> None:
-        """A call that was named ended."""
-        self.breaker.unwatch(call)
-
-    @property
-    def refusal(self) -> StoreUnavailable:
-        """What is raised instead of a call while the breaker is open."""
-        return StoreUnavailable(f"the breaker is open: {self.breaker.why}")
-
-    def failed(self, error: BaseException, began: float, key: object = None) -> BaseException:
-        """Translate what ended a call that asked for ``key``, and tell the breaker."""
+    def failed(
+        self, error: BaseException, began: float, breaker: Breaker, key: object = None
+    ) -> BaseException:
+        """Translate what ended a call that asked for ``key``, and tell its breaker."""
         if not isinstance(error, Exception):  # cancelled, or the program ends
-            self.breaker.interrupted(began)
+            breaker.interrupted(began)
             return error
         translated = self.translate(error)
         if self._forbidden(error):
-            self.answered()
+            answered(breaker)
         elif isinstance(translated, StoreUnavailable | StoreTimeout):
-            self._asked = key or self._asked
-            self.breaker.failed(began, monotonic(), str(translated))
+            breaker.key = key or breaker.key
+            breaker.failed(began, monotonic(), str(translated))
         elif translated is not error:
             self._refused(translated, monotonic())
-            self.answered()
+            answered(breaker)
         else:
-            self.breaker.interrupted(began)
+            breaker.interrupted(began)
         return translated
 
     def _refused(self, refusal: Exception, now: float) -> None:
@@ -186,29 +245,24 @@ class Store:
         if isinstance(refusal, StoreError):
             what = str(refusal)
             if now - self._refusals.get(what, -_AGAIN) >= _AGAIN:
-                _log.warning("%s", what)
+                _log.warning("herenow: %s: %s", self.name, what)
             if len(self._refusals) >= _KINDS:
                 self._refusals.clear()
             self._refusals[what] = now
 
-    def answered(self) -> None:
-        """A call was answered."""
-        if not self.breaker.ok:
-            self.breaker.answered()
-
-    def probe_command(self) -> tuple[Any, ...]:
+    def probe_command(self, breaker: Breaker) -> tuple[Any, ...]:
         """What asks whether the store answers: in a cluster the node that did not."""
-        return ("EXISTS", self._asked) if self.cluster and self._asked else ("PING",)
+        return ("EXISTS", breaker.key) if self.cluster and breaker.key else ("PING",)
 
-    def probe(self) -> None:
+    def probe(self, breaker: Breaker) -> None:
         """Try whether the store answers, and tell the breaker."""
         began = monotonic()
         try:
-            self.open().execute_command(*self.probe_command())
+            self.open().execute_command(*self.probe_command(breaker))
         except BaseException as error:  # noqa: BLE001 - of a thread of ours
-            self.failed(error, began)
+            self.failed(error, began, breaker)
         else:
-            self.answered()
+            answered(breaker)
 
     # errors
 
@@ -226,12 +280,33 @@ class Store:
             return (TooManySessions if rule.endswith("sessions") else WindowTooLong)(rule)
         if self._is(error, "TimeoutError") or isinstance(error, TimeoutError):
             return StoreTimeout(f"the store did not answer in time: {said}")
+        if self._shut_out(error) or self._shut_out(error.__cause__ or error.__context__):
+            return StoreUnavailable(f"the store does not let us in: {said}")
+        return self._unavailable(error) or (
+            StoreError(f"the store refused: {said}") if self._is(error, "RedisError") else error
+        )
+
+    def _shut_out(self, error: BaseException | None) -> bool:
+        if not isinstance(error, Exception):
+            return False
+        return str(error).startswith(_SHUT) or any(self._is(error, one) for one in _SHUT_CLASSES)
+
+    def _unavailable(self, error: Exception) -> StoreUnavailable | None:
+        said = str(error)
         away = isinstance(error, OSError) or said.startswith(_AWAY)
         if away or any(self._is(error, one) for one in _AWAY_CLASSES):
             return StoreUnavailable(f"the store is not available: {said}")
-        if self._is(error, "RedisError"):
-            return StoreError(f"the store refused: {said}")
-        return error
+        return None
+
+    def redirects(self, reply: Any) -> bool:
+        """Whether a node of a cluster replied that another one is to be asked, or later."""
+        return isinstance(reply, Exception) and any(self._is(reply, one) for one in _ELSEWHERE)
+
+    def lost(self, error: BaseException) -> bool:
+        """Whether it ended a call that was not answered."""
+        if not isinstance(error, Exception) or self._forbidden(error):
+            return False
+        return isinstance(self.translate(error), StoreUnavailable | StoreTimeout)
 
     @contextmanager
     def telling(self) -> Iterator[None]:
@@ -264,6 +339,17 @@ class Store:
 
 def _spellings(name: str) -> tuple[str, str]:
     return name, name.replace("Redis", "Valkey")
+
+
+def refusal(breaker: Breaker) -> StoreUnavailable:
+    """What is raised instead of a call while its breaker is open."""
+    return StoreUnavailable(f"the breaker is open: {breaker.why}")
+
+
+def answered(breaker: Breaker) -> None:
+    """A call was answered."""
+    if not breaker.ok:
+        breaker.answered()
 
 
 def _not_open(*_: Any) -> Any:

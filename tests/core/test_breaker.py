@@ -7,7 +7,7 @@ import time
 from hypothesis import given
 from hypothesis import strategies as st
 
-from herenow.breaker import FIRST, LONG, LOST, MOST, OVERDUE, PAUSE, TRIPS, Breaker, shared
+from herenow.breaker import FIRST, LONG, LOST, MOST, OVERDUE, PAUSE, TRIPS, Breaker, shared_breaker
 
 SLOW = 0.25
 
@@ -171,9 +171,9 @@ def test_a_last_chance_is_given() -> None:
 
 
 def test_one_a_store() -> None:
-    mine = shared(("redis://a", 1))
-    assert shared(("redis://a", 1)) is mine
-    assert shared(("redis://b", 1)) is not mine
+    mine = shared_breaker(("redis://a", 1))
+    assert shared_breaker(("redis://a", 1)) is mine
+    assert shared_breaker(("redis://b", 1)) is not mine
 
 
 def test_a_child_starts_with_what_is_known_and_no_try_under_way() -> None:

@@ -88,12 +88,16 @@ def test_a_hung_store_costs_a_few_calls_their_timeout_and_the_rest_nothing(
         assert side.is_online("alice")
         assert side.health().breaker == "closed"
         assert side.health().ok
-        said = [one.partition(":")[0].partition(",")[0] for one in told(caplog, side.presence)]
-        assert said == [
-            "the store does not answer",
+        said = [one.removeprefix(f"herenow: {own.url}: ") for one in told(caplog, side.presence)]
+        assert [one.partition(":")[0].partition(",")[0] for one in said] == [
+            "the store did not answer in time",
             "the breaker is open",
             "the store answers again",
         ]
+        levels = [one.levelno for one in caplog.records if hasattr(one, "herenow_breaker")]
+        assert levels == [logging.WARNING, logging.INFO, logging.WARNING], (
+            "its end as its beginning"
+        )
         poll(lambda: not probing(side.presence), "the end of the prober")
 
 
@@ -179,6 +183,30 @@ def test_a_store_that_takes_no_writes_still_answers(
     assert caplog.text.count("the store refused") == 1
 
 
+@pytest.mark.parametrize("given", ["url", "client", "unix"])
+def test_the_log_says_who_speaks_and_which_store_lets_nobody_in_and_no_password(
+    name: str, given: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with start_server(binary(SERVER), password="right") as own:
+        clients = {"sync": redis, "async": redis.asyncio}
+        wrong = {
+            "url": f"redis://:wr%40ng@{HOST}:{own.port}/0?socket_timeout=1",
+            "unix": f"unix://:wr%40ng@{own.socket}?db=0",
+        }
+        store: Any = wrong.get(given) or clients[name].Redis(
+            host=HOST, port=own.port, password="wr@ng", retry=None, socket_timeout=1
+        )
+        with opened(name, store) as side:
+            for _ in range(5):
+                assert "does not let us in" in str(fails(side))
+            [line] = [one for one in told(caplog, side.presence) if "does not let us in" in one]
+            place = own.socket if given == "unix" else f"{HOST}:{own.port}"
+            assert line.startswith("herenow: ")
+            assert str(place) in line
+            assert "not answer" not in line
+            assert not any(bad in line for bad in ("wr@ng", "wr%40ng", "?"))
+
+
 def test_a_client_that_waits_for_ever_holds_up_who_came_first_alone(own: Server) -> None:
     client = redis.Redis(port=own.port, socket_timeout=None, protocol=2)
     with client, herenow.Presence(client, resolution=0) as presence, ThreadPoolExecutor(3) as pool:
@@ -218,8 +246,8 @@ def test_a_whole_cluster_that_hangs() -> None:
         finally:
             for node in cluster.nodes:
                 node.resume()
-        poll(lambda: presence._engine.store.breaker.closed, "the breaker to close")
-        assert presence.is_online("alice")
+        assert once_back(lambda: presence.is_online("alice"))
+        poll(lambda: presence.health().ok, "its health")
 
 
 def test_two_presences_of_a_process_share_what_they_know(own: Server) -> None:

@@ -13,9 +13,10 @@ from herenow.connection.given import (
     exceptions_of,
     is_cluster,
     masters_of,
+    name_of,
 )
 from herenow.connection.lines import Node, node_of
-from herenow.connection.urls import check_url, is_temporary
+from herenow.connection.urls import check_url, is_temporary, shown
 
 __all__ = [
     "Connection",
@@ -29,5 +30,7 @@ __all__ = [
     "is_cluster",
     "is_temporary",
     "masters_of",
+    "name_of",
     "node_of",
+    "shown",
 ]

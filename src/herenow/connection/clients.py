@@ -24,7 +24,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from herenow import forking
-from herenow.connection.given import exceptions_of, is_cluster
+from herenow.connection.given import exceptions_of, is_cluster, node_client
 from herenow.connection.urls import Target, parse
 
 if TYPE_CHECKING:
@@ -54,6 +54,21 @@ class Connection:
     def exceptions(self) -> ModuleType:
         """What the client raises: ``redis.exceptions`` or ``valkey.exceptions``."""
         return exceptions_of(self.client)
+
+    def node(self, key: Any) -> str | None:
+        """Name the node of a cluster that the client would ask for a key; None: it does not know yet."""
+        try:
+            return str(self.client.get_node_from_key(key).name)
+        except Exception:  # noqa: BLE001 - each library, sync or async, has one of its own for that
+            return None
+
+    def client_of(self, key: Any) -> Any:
+        """Get a client of that node alone; of a sync one. May raise what the client library does."""
+        return node_client(self.client, self.client.get_node_from_key(key))
+
+    def masters(self) -> list[Any]:
+        """List the nodes of a cluster that the client writes to, as far as it knows."""
+        return sorted(self.client.get_primaries(), key=lambda one: str(one.name))
 
     def close(self) -> None:
         """Close the client and let go of the embedded server, which ends with its last user."""

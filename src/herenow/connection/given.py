@@ -54,12 +54,30 @@ def masters_of(client: Any) -> list[tuple[str, Any]]:
     """
     if is_cluster(client):
         nodes = sorted(client.get_primaries(), key=lambda one: (one.host, one.port))
-        return [(f"{node.host}:{node.port}", client.get_redis_connection(node)) for node in nodes]
+        return [(f"{node.host}:{node.port}", node_client(client, node)) for node in nodes]
     pool = client.connection_pool
     if hasattr(pool, "get_master_address"):
         return [(":".join(map(str, pool.get_master_address())), client)]
     options = pool.connection_kwargs
     return [(options.get("path") or f"{options.get('host')}:{options.get('port')}", client)]
+
+
+def name_of(client: Any) -> str:
+    """What a log calls the store that a client talks to; asks nobody."""
+    if is_cluster(client):
+        return "cluster " + ",".join(sorted(map(str, client.nodes_manager.startup_nodes)))
+    pool = client.connection_pool
+    service = getattr(pool, "service_name", None)
+    if service:
+        return f"sentinels' {service}"
+    options = pool.connection_kwargs
+    place = options.get("path") or f"{options.get('host')}:{options.get('port')}"
+    return f"{place}/{options.get('db') or 0}"
+
+
+def node_client(client: Any, node: Any) -> Any:
+    """Get a client of one node of a cluster, from a sync client of that."""
+    return getattr(client, f"get_{_library(client)}_connection")(node)
 
 
 def client_timeout(client: Any) -> float | None:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from herenow.connection.given import is_cluster
+from herenow.connection.given import is_cluster, node_client
 
 _OURS: Final = {"protocol": 2, "decode_responses": False, "health_check_interval": 0}
 _NOT_FOR_LINES: Final = (
@@ -44,7 +44,7 @@ def node_of(client: Any, key: bytes) -> Node:
             {"host": node.host, "port": node.port, **node.connection_kwargs},
         )
     else:
-        pool = client.get_redis_connection(node).connection_pool
+        pool = node_client(client, node).connection_pool
         made = (pool.connection_class, pool.connection_kwargs)
     return Node(f"{node.host}:{node.port}", lambda: _line(*made))
 

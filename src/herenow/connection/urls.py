@@ -55,6 +55,14 @@ def is_temporary(url: str) -> bool:
     return bool(parse(url).options.get("temporary"))
 
 
+def shown(url: str) -> str:
+    """What a log calls the store: the URL without who logs in, and without its options."""
+    parse(url)
+    scheme, _, rest = url.partition("://")
+    authority, slash, path = rest.partition("?")[0].partition("/")
+    return f"{scheme.lower()}://{authority.rpartition('@')[2]}{slash}{path}"
+
+
 def parse(url: str) -> Target:
     """Take a URL apart; raises as ``check_url`` does."""
     kind, tls, rest = _scheme(url)
