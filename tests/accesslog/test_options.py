@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import herenow
 from tests.servers import Server
 
@@ -103,3 +105,26 @@ def test_a_wrong_call_says_so_in_a_line(tmp_path: Path) -> None:
         [],
     ):
         assert "Traceback" not in replay(*args, code=2).stderr
+
+
+@pytest.mark.parametrize("hosts", [(), ("--raw-hosts",)])
+def test_a_store_that_is_unavailable_is_a_message(hosts: tuple[str, ...]) -> None:
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "herenow",
+            "replay",
+            str(COMBINED),
+            "--url",
+            "redis://127.0.0.1:1/0",
+            *hosts,
+        ],
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert done.returncode == 3
+    assert "the store is not available" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -16,8 +16,9 @@ import pytest
 
 import herenow
 from herenow.accesslog.following import Follower
-from tests.servers import Server
-from tests.waiting import poll
+from tests.conftest import SERVER
+from tests.servers import Server, binary, start_server
+from tests.waiting import once_back, poll
 
 
 def line(host: str, at: float | None = None) -> bytes:
@@ -26,8 +27,12 @@ def line(host: str, at: float | None = None) -> bytes:
 
 
 @contextmanager
-def tailing(log: Path, url: str, *more: str) -> Iterator[subprocess.Popen[bytes]]:
-    command = [sys.executable, "-m", "herenow", "tail", str(log), "--url", url, "--raw-hosts"]
+def tailing(
+    log: Path, url: str, *more: str, hosts: str = "--raw-hosts"
+) -> Iterator[subprocess.Popen[bytes]]:
+    command = [sys.executable, "-m", "herenow", "tail", str(log), "--url", url]
+    if hosts == "--raw-hosts":  # hashed is the default
+        command.append(hosts)
     running = subprocess.Popen([*command, *more], stderr=subprocess.PIPE)
     try:
         yield running
@@ -119,14 +124,22 @@ def test_at_first_it_may_skip_what_is_there(
         sees("half", "b")
 
 
-def test_a_store_that_is_away_is_waited_for(log: Path, server: Server) -> None:
+@pytest.mark.parametrize("hosts", ["--raw-hosts", "--hashed-hosts"])
+def test_a_store_that_is_unavailable_is_waited_for(log: Path, hosts: str) -> None:
     log.write_bytes(line("a"))
-    with tailing(log, "redis://127.0.0.1:1/0") as running:
-        assert running.stderr is not None
-        assert b"waiting for the store" in running.stderr.readline()
-        assert running.poll() is None
-        running.send_signal(signal.SIGTERM)
-        assert running.wait(60) == 0
+    with start_server(binary(SERVER)) as own:
+        own.kill()
+        with tailing(log, own.url, hosts=hosts) as running:
+            assert running.stderr is not None
+            assert b"waiting for the store" in running.stderr.readline()
+            assert running.poll() is None
+            own.restart()
+            with herenow.Presence(own.url, timeout=5) as presence:
+                poll(lambda: once_back(presence.count_online_users) == 1, "the mark")
+                assert presence.is_online("a") is (hosts == "--raw-hosts")
+            running.send_signal(signal.SIGTERM)
+            assert running.wait(60) == 0
+            assert b"Traceback" not in running.stderr.read()
 
 
 def test_what_was_counted_is_not_counted_again(

@@ -9,15 +9,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from herenow import keys
 from herenow.core import Core
 from herenow.execution import Engine
+from herenow.operations import upkeep
 from herenow.presence import opener
 
 if TYPE_CHECKING:
     from herenow.settings import Settings
-
-_KEY_SECONDS = 400 * 86_400
 
 
 @dataclass(frozen=True)
@@ -47,7 +45,9 @@ class LogStore:
     def refuse_unless_new(self) -> None:
         """Refuse a room that has anything in it: what is replayed would mix with it."""
         scope = self.core().site
-        if self.engine.client.exists(*scope.keys):
+        with self.engine.store.telling():
+            known = self.engine.client.exists(*scope.keys)
+        if known:
             raise click.UsageError(
                 f"room {scope.room!r} is not new there, and a log would mix with what it "
                 "holds: name another one by --room, or another --prefix"
@@ -57,10 +57,8 @@ class LogStore:
         """The key that hosts are hashed with: by HERENOW_SECRET, else one that the store keeps."""
         if self.settings.secret is not None:
             return hmac.digest(self.settings.secret.encode(), b"herenow hosts", "sha256")
-        client, name = self.engine.client, keys.hosts_key(self.settings.prefix)
-        client.set(name, secrets.token_hex(32), nx=True, ex=_KEY_SECONDS)
-        client.expire(name, _KEY_SECONDS)
-        return bytes.fromhex(client.get(name).decode())
+        offered = secrets.token_hex(32)
+        return bytes.fromhex(self.engine.call(upkeep.hosts_key(self.settings.prefix, offered)))
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Upkeep: expiring, forgetting, and the key of a day."""
+"""Upkeep: expiring, forgetting, and the random keys that every process shares."""
 
 from datetime import date
 from typing import Any, Final
@@ -9,6 +9,7 @@ from herenow.operations.marking import Written, read_written
 from herenow.operations.scope import Scope
 
 _DAY_KEY_TTL: Final = 2 * 86_400_000
+_HOSTS_KEY_TTL: Final = 400 * 86_400_000
 
 
 def sweep(scope: Scope, *, naming: bool = False) -> Operation[Written | None]:
@@ -33,4 +34,10 @@ def day_key(prefix: str, day: object, offered: str) -> Operation[str]:
     if type(day) is not date:
         raise ValueError(f"a day is a datetime.date, not {type(day).__name__}")
     key = keys.day_key(prefix, day.isoformat())
-    return Operation(lua.load("daykey"), (key,), (offered, _DAY_KEY_TTL), text)
+    return Operation(lua.load("sharedkey"), (key,), (offered, _DAY_KEY_TTL, ""), text)
+
+
+def hosts_key(prefix: str, offered: str) -> Operation[str]:
+    """Get the key that a log's hosts are hashed with, kept for 400 days after it was last asked for."""
+    key = keys.hosts_key(prefix)
+    return Operation(lua.load("sharedkey"), (key,), (offered, _HOSTS_KEY_TTL, "1"), text)
