@@ -17,7 +17,7 @@ from herenow.aio_background import AsyncFlushing, AsyncOpenSession
 from herenow.aio_execution import AsyncEngine, Observe
 from herenow.aio_watchers import AsyncEvents, AsyncWatchers
 from herenow.buffer import Unnamed
-from herenow.core import DEFAULT_TIMEOUT, Core
+from herenow.core import DEFAULT_TIMEOUT, Core, online_as
 from herenow.errors import StoreError
 from herenow.models import (
     Counts,
@@ -130,6 +130,15 @@ class AsyncPresence:
             self._flusher.wake()
             return None
         return await self._engine.run(self._core.mark(scope, marks)) if marks else 0
+
+    async def _mark_session(self, mark: marking.Mark) -> None:
+        await self._mark(self._scope, [mark])
+
+    async def _beat(self, mark: marking.Mark) -> names.Kind | None:
+        if self._flusher is None:
+            return await self._engine.run(self._core.beat(self._scope, mark))
+        await self._mark(self._scope, [mark])
+        return online_as(await self._one(mark.user, include_hidden=True))
 
     async def mark_beside(self, user: object, room: object, replaces: object | None = None) -> None:
         kind = settling.beside(self.name)

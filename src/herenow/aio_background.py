@@ -16,7 +16,8 @@ from herenow.background import BUSY, told_once
 from herenow.core import Core
 from herenow.errors import StoreError, StoreTimeout
 from herenow.names import Kind
-from herenow.operations import Plan
+from herenow.operations import Plan, marking
+from herenow.operations.marking import Mark
 
 T = TypeVar("T")
 _log: Final = logging.getLogger("herenow")
@@ -115,8 +116,9 @@ class AsyncFlushing:
 class AsyncOpenSession:
     """A session that is held open; see `Presence.session`.
 
-    Each beat says what the session shows, so that a store that lost it has it back; the kind, which
-    others may have changed, only where she was gone.
+    Each beat says what the session shows, so that a store that lost it has it back; and the kind, which
+    others may have changed, for where its user is gone: they come back as that, but hidden where they
+    were when they were last seen here.
     """
 
     def __init__(
@@ -132,6 +134,7 @@ class AsyncOpenSession:
         self.name = name
         self._presence = presence
         self._kind = kind
+        self._hidden = False
         self._away = away
         self._info = info
         self._trouble: str | None = None
@@ -141,7 +144,7 @@ class AsyncOpenSession:
         self, *, away: bool | None = None, info: Mapping[str, Any] | None = None
     ) -> None:
         """Say that the user is away or back, or what the session shows now."""
-        await self._presence.mark_online(self.user, session=self.name, away=away, info=info)
+        await self._presence._mark_session(self._said(away, info))  # noqa: SLF001 - one of its parts
         self._away = self._away if away is None else away
         self._info = self._info if info is None else info
 
@@ -159,6 +162,9 @@ class AsyncOpenSession:
 
     async def mark(self) -> None:
         """Mark the session, with all that it says."""
-        mark = self._presence.mark_online
-        if await mark(self.user, None, self.name, self._away, self._info) and self._kind:
-            await mark(self.user, self._kind, self.name)
+        kind = await self._presence._beat(self._said(self._away, self._info))  # noqa: SLF001
+        self._hidden = self._hidden if kind is None else kind == "hidden"
+
+    def _said(self, away: bool | None, info: Mapping[str, Any] | None) -> Mark:
+        kind = "hidden" if self._hidden else self._kind
+        return marking.beat(self.user, kind, self.name, away, info)

@@ -17,7 +17,8 @@ from herenow.core import Core
 from herenow.errors import StoreError, StoreTimeout
 from herenow.execution import Engine
 from herenow.names import Kind
-from herenow.operations import Plan
+from herenow.operations import Plan, marking
+from herenow.operations.marking import Mark
 
 T = TypeVar("T")
 _log: Final = logging.getLogger("herenow")
@@ -92,8 +93,9 @@ class Flushing:
 class OpenSession:
     """A session that is held open; see `Presence.session`.
 
-    Each beat says what the session shows, so that a store that lost it has it back; the kind, which
-    others may have changed, only where she was gone.
+    Each beat says what the session shows, so that a store that lost it has it back; and the kind, which
+    others may have changed, for where its user is gone: they come back as that, but hidden where they
+    were when they were last seen here.
     """
 
     def __init__(
@@ -109,13 +111,14 @@ class OpenSession:
         self.name = name
         self._presence = presence
         self._kind = kind
+        self._hidden = False
         self._away = away
         self._info = info
         self._trouble: str | None = None
 
     def update(self, *, away: bool | None = None, info: Mapping[str, Any] | None = None) -> None:
         """Say that the user is away or back, or what the session shows now."""
-        self._presence.mark_online(self.user, session=self.name, away=away, info=info)
+        self._presence._mark_session(self._said(away, info))  # noqa: SLF001 - one of its parts
         self._away = self._away if away is None else away
         self._info = self._info if info is None else info
 
@@ -130,9 +133,12 @@ class OpenSession:
 
     def mark(self) -> None:
         """Mark the session, with all that it says."""
-        mark = self._presence.mark_online
-        if mark(self.user, None, self.name, self._away, self._info) and self._kind:
-            mark(self.user, self._kind, self.name)
+        kind = self._presence._beat(self._said(self._away, self._info))  # noqa: SLF001
+        self._hidden = self._hidden if kind is None else kind == "hidden"
+
+    def _said(self, away: bool | None, info: Mapping[str, Any] | None) -> Mark:
+        kind = "hidden" if self._hidden else self._kind
+        return marking.beat(self.user, kind, self.name, away, info)
 
 
 def told_once(user: object, error: Exception, before: str | None) -> str | None:

@@ -160,6 +160,7 @@ class Core:
             for mark in marks
             if mark.age
             or mark.replaces
+            or mark.usual
             or not repeats(
                 scope.room,
                 mark.user,
@@ -187,7 +188,8 @@ class Core:
             if mark.replaces is not None:
                 self.throttle.clear(scope.room, mark.replaces)
             elif not mark.age and cleared == self.throttle.cleared:
-                self.throttle.say(scope.room, mark, now, came=came)
+                known = mark._replace(kind=None) if mark.usual else mark
+                self.throttle.say(scope.room, known, now, came=came)
 
     def put(self, scope: Scope, marks: Sequence[Mark]) -> None:
         """Keep marks in the buffer."""
@@ -250,6 +252,15 @@ class Core:
         came = yield from self._send(scope, sent, marking.touch)
         self.said(scope, marks, cleared, came=came > 0)
         return came
+
+    def beat(self, scope: Scope, mark: Mark) -> Plan[names.Kind | None]:
+        """Send a held session's beat; as what its user is then online, None: is not. One round trip."""
+        cleared = self.throttle.cleared
+        writes: list[Write] = [(scope, partial(_naming, marking.touch, scope, [mark]))]
+        looking = users.lookup(scope, [mark.user], include_hidden=True)
+        written, found = yield from self.memory.write(writes, [looking])
+        self.said(scope, [mark], cleared, came=answer(written).result > 0)
+        return online_as(answer(found)[0])
 
     def _send(self, scope: Scope, many: Sequence[M], touch: Touch) -> Plan[int]:
         writes: list[Write] = [
@@ -503,6 +514,11 @@ class Core:
 
 def _told(clock: Callable[[], float]) -> float:
     return names.clock_milliseconds(clock()) / 1000
+
+
+def online_as(user: UserPresence) -> names.Kind | None:
+    """As what somebody is online; None: not at all."""
+    return user.kind if user.online else None
 
 
 def _outcomes_of(trouble: StoreError, then: Sequence[Operation[Any]]) -> list[Outcome]:

@@ -24,7 +24,7 @@ from typing import Any, Final, Self, TypeVar
 from herenow import connection, names, settling
 from herenow.background import Flushing, OpenSession
 from herenow.buffer import Unnamed
-from herenow.core import DEFAULT_TIMEOUT, Core
+from herenow.core import DEFAULT_TIMEOUT, Core, online_as
 from herenow.errors import StoreError
 from herenow.execution import Engine
 from herenow.models import (
@@ -203,6 +203,15 @@ class Presence:
             self._flusher.wake()
             return None
         return self._engine.run(self._core.mark(scope, marks)) if marks else 0
+
+    def _mark_session(self, mark: marking.Mark) -> None:
+        self._mark(self._scope, [mark])
+
+    def _beat(self, mark: marking.Mark) -> names.Kind | None:
+        if self._flusher is None:
+            return self._engine.run(self._core.beat(self._scope, mark))
+        self._mark(self._scope, [mark])
+        return online_as(self._one(mark.user, include_hidden=True))
 
     def mark_beside(self, user: object, room: object, replaces: object | None = None) -> None:
         """Record that a user of this room is active in another one too, as what she is here.

@@ -4,7 +4,8 @@
 -- ARGV: 9 'plain' | 'aged' | 'strict' | 'lenient', 10... one sighting each:
 --   plain:   the user alone, each once: a member's or nobody's kind, the unnamed session, now
 --   aged:    two each, the user and the age in ms; else as plain, but as often as she was seen
---   else:    user \t age in ms or '' \t kind or '' \t session \t away ('1', '0', '') \t info or '' \t replaces or ''
+--   else (a kind's letter is a capital where it is the user's only if they are offline, and did not leave hidden):
+--            user \t age in ms or '' \t kind or '' \t session \t away ('1', '0', '') \t info or '' \t replaces or ''
 -- A sighting that would be a user's 33rd session is refused: by `strict` all of them are.
 -- Reply: {how many came online, ... (see close()), then the index of each refused, from 0}
 -- One plain mark in a room of members alone goes by mark.lua first.

@@ -3,7 +3,7 @@
 A writing script answers more than its result: what the caller should learn of the room (`Written`).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any, Final, NamedTuple, TypeVar, cast
 
@@ -97,6 +97,8 @@ class Mark(NamedTuple):
     away: bool | None = None
     info: str | None = None
     replaces: str | None = None
+    usual: bool = False
+    """Whether it is a beat: of its kind only where the user is offline, and did not leave hidden."""
 
     @property
     def plain(self) -> bool:
@@ -104,7 +106,7 @@ class Mark(NamedTuple):
         return self[1:] == _PLAIN
 
 
-_PLAIN: Final = (0, None, "", None, None, None)
+_PLAIN: Final = (0, None, "", None, None, None, False)
 
 
 def clean(sighting: Sighting) -> Mark:
@@ -122,6 +124,14 @@ def clean(sighting: Sighting) -> Mark:
         names.encode_info(sighting.info),
         replaces,
     )
+
+
+def beat(
+    user: object, kind: object, session: str, away: object, info: Mapping[str, object] | None
+) -> Mark:
+    """Validate what a held session's beat says."""
+    mark = clean(Sighting(user, cast("Any", kind), session, cast("Any", away), info))
+    return mark._replace(usual=True)
 
 
 def simple(user: object, kind: object = None, replaces: object = None) -> Mark:
@@ -252,8 +262,9 @@ def touch(
 
 
 def _encode(mark: Mark, age: int) -> str:
-    user, _, kind, session, away, info, replaces = mark
-    head = f"{user}\t{age or ''}\t{_LETTERS[kind]}\t{session}\t{_AWAYS[away]}"
+    user, _, kind, session, away, info, replaces, usual = mark
+    letter = _LETTERS[kind].upper() if usual else _LETTERS[kind]
+    head = f"{user}\t{age or ''}\t{letter}\t{session}\t{_AWAYS[away]}"
     return f"{head}\t{info or ''}\t{replaces or ''}"
 
 

@@ -49,7 +49,7 @@ function lane.take(batch)
     local simple = values and at > cut and times[user] == 1 and not hidden[i] and not (aged and (left[i] or hidden_left[i]))
     local line
     if simple and was[i] then
-      simple = (kind == '' or kind == becomes) and seen[i] > cut and not (aged and seen[i] > at)
+      simple = (kind == '' or string.lower(kind) == becomes or string.byte(kind) < 97) and seen[i] > cut and not (aged and seen[i] > at)
       if simple and packed[i] then
         line = seen_again(packed[i], session, away, info, at, aged and int(at) or moment)
         simple = line

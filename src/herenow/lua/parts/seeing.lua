@@ -7,6 +7,9 @@
 
 local MOST_SESSIONS = 32
 
+-- The kind of a session's beat, which says it where the user is offline.
+local USUAL = {M = 'm', H = 'h', G = 'g', B = 'b'}
+
 -- What one sighting of a session says; nil: it would be one session too many.
 local function see_session(record, sighting, newest)
   if sighting.session == '' and sighting.away == '' and sighting.info == '' and not record.sessions then
@@ -86,6 +89,8 @@ end
 local function see(record, sighting, replaced)
   if sighting.aged and sighting.at <= math.max(record.left or 0, record.hidden_left or 0) then return 0 end
   expire(record)
+  local usual = USUAL[sighting.kind]
+  if usual then sighting.kind = record.kind and '' or record.hidden_last and 'h' or usual end
   if sighting.at <= cut then
     remember(record, sighting)
     return 0
