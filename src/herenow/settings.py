@@ -172,6 +172,14 @@ class Settings:
         "how many streams one process has open at most; one more is told to come back",
         of="service",
     )
+    max_streams_per_address: int | None = _setting(
+        None,
+        values.count,
+        "a tenth",
+        "how many of them one address may have (IPv6: its /64), at least 100 by default; `--proxy` names "
+        "whoever all come through",
+        of="service",
+    )
     service_url: str | None = _setting(
         None,
         values.address,

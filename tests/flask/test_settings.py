@@ -132,6 +132,7 @@ def test_the_pages_path(value: object, path: str | None) -> None:
         ("HERENOW_MAX_ROOMS", True, "a whole number"),
         ("HERENOW_MAX_ROOMS", 1.5, "a whole number"),
         ("HERENOW_MAX_STREAMS", 0, "a whole number from 1"),
+        ("HERENOW_MAX_STREAMS_PER_ADDRESS", "few", "a whole number from 1"),
         ("HERENOW_STREAM_INTERVAL", "0", "an interval is more than 0 seconds"),
         ("HERENOW_STREAM_HEARTBEAT", "often", "with s, m, h or d"),
         ("HERENOW_STREAM_COUNTS_ONLY_FROM", "99", "not below HERENOW_STREAM_EVERY_EVENT_BELOW"),

@@ -64,11 +64,12 @@ def serve(
             )
         print("herenow: open to this machine, for HERENOW_SECRET is not set", file=sys.stderr)
     presence = make_presence(replace(settings, buffered=False))
+    app = create_app(presence, warn=False)
     config = uvicorn.Config(
-        create_app(presence, warn=False),
+        app,
         host=host,
         port=port,
-        http=taking(settings.max_streams),
+        http=taking(app.streams.settings, proxy),
         h11_max_incomplete_event_size=_MOST_OF_A_HEAD,
         ws="none",
         lifespan="on",

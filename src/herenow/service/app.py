@@ -155,6 +155,7 @@ def _stream_settings(settings: Settings) -> StreamSettings:
         interval=settings.stream_interval,
         heartbeat=settings.stream_heartbeat,
         max_streams=settings.max_streams,
+        max_streams_per_address=settings.max_streams_per_address,
     )
 
 

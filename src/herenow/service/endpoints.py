@@ -21,7 +21,8 @@ from herenow.service.access import COOKIE, bearer
 from herenow.service.calls import Call, Endpoint, in_room
 from herenow.service.dashboard import page
 from herenow.service.problems import HEADERS, ProblemError, forbidden
-from herenow.service.streaming import Identity, TooManyStreams
+from herenow.service.rates import household
+from herenow.service.streaming import Identity, TooManyOfOne, TooManyStreams
 
 MAX_SAMPLES: Final = 11_000
 """A week of minutes, and a day."""
@@ -143,6 +144,8 @@ async def events(call: Call) -> Any:
         identity = Identity(access.user, access.kind_for(None), session)
     after = call.request.headers.get("last-event-id") or values["after"]
     named = values["room"]
+    server = access.until is None  # what no token opens is a server's: the streams of many
+    client = call.request.client
     try:
         return await call.service.streams.open(
             [named] if isinstance(named, str) else named,
@@ -151,7 +154,11 @@ async def events(call: Call) -> Any:
             after=after,
             identity=identity,
             until=None if access.until is None else datetime.fromtimestamp(access.until, UTC),
+            address=None if server or client is None else household(client.host),
+            token=access.user,
         )
+    except TooManyOfOne as error:
+        raise ProblemError(429, str(error), {"Retry-After": "5"}) from None
     except TooManyStreams as error:
         raise ProblemError(503, str(error), {"Retry-After": "5"}) from None
 

@@ -37,7 +37,7 @@ class Rates:
     def address(self, address: str | None) -> None:
         """Count a request of an address (IPv6: of its /64); a 429 for one too many."""
         if address is not None:
-            self._hit("address", _network(address), self._amount * ADDRESS_TIMES)
+            self._hit("address", household(address), self._amount * ADDRESS_TIMES)
 
     def token(self, key: str) -> None:
         """Count a request of a token; a 429 for one too many."""
@@ -60,7 +60,8 @@ class Rates:
             raise ProblemError(429, told, {"Retry-After": f"{wait}"})
 
 
-def _network(address: str) -> str:
+def household(address: str) -> str:
+    """Cut an address to what one household has; what is none stays as it is."""
     try:
         ipaddress.ip_address(address)
     except ValueError:

@@ -4,11 +4,13 @@
 what it is sent by;
 `feeds` follows a room for all of its readers, adapting what they are told to how many are online, by
 `lines`, each a watch and its readers;
-`frames` is what is sent, `ids` what a stream is resumed by, `attendance` makes a stream presence.
+`frames` is what is sent, `ids` what a stream is resumed by, `attendance` makes a stream presence, `taken`
+counts them.
 """
 
 from herenow.service.streaming.attendance import Identity
 from herenow.service.streaming.settings import StreamSettings
-from herenow.service.streaming.streams import Streams, TooManyStreams
+from herenow.service.streaming.streams import Streams
+from herenow.service.streaming.taken import TooManyOfOne, TooManyStreams
 
-__all__ = ["Identity", "StreamSettings", "Streams", "TooManyStreams"]
+__all__ = ["Identity", "StreamSettings", "Streams", "TooManyOfOne", "TooManyStreams"]

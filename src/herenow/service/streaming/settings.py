@@ -26,6 +26,10 @@ class StreamSettings:
     """Clients reconnect after once to twice this, each after another time."""
     max_streams: int = 10_000
     """Of this process; further ones are refused."""
+    max_streams_per_address: int | None = None
+    """Of one address (IPv6: of its /64); None is a tenth of `max_streams`, at least 100."""
+    max_streams_per_token: int = 64
+    """Of one token that names a user: of this user's, however many tokens there are."""
     max_waiting: int = 4 * 2**20
     """Bytes that wait for a reader at most: who reads so slowly is cut off."""
     max_diff: int = 5_000
@@ -37,11 +41,19 @@ class StreamSettings:
     stop_within: float = 1.7
     """For readers and sessions to end, when the service does."""
 
+    @property
+    def of_address(self) -> int:
+        """How many streams an address may have."""
+        share = max(100, self.max_streams // 10)
+        return min(self.max_streams, self.max_streams_per_address or share)
+
     def __post_init__(self) -> None:
         for name in ("interval", "heartbeat", "retry", "send_timeout", "gone_after", "stop_within"):
             names.milliseconds(getattr(self, name), name)
         for name in ("every_event_below", "counts_only_from", "max_streams", "max_diff"):
             names.clean_limit(getattr(self, name))
+        for number in (self.max_streams_per_address or 1, self.max_streams_per_token):
+            names.clean_limit(number)
         if not 0 <= self.slack < 1:
             raise ValueError("slack is a part of a threshold: from 0 to below 1")
         if self.counts_only_from < self.every_event_below:

@@ -20,15 +20,12 @@ from herenow.service.streaming.feeds import Feed
 from herenow.service.streaming.ids import read_id
 from herenow.service.streaming.reader import Reader, Stream, Turns, heartbeat
 from herenow.service.streaming.settings import MAX_ROOMS, MAX_USERS, StreamSettings
+from herenow.service.streaming.taken import Taken, TooManyStreams
 
 _log: Final = logging.getLogger("herenow")
 _LOOK_EVERY: Final = 0.2
 _SCAN_EVERY: Final = 1.0
 _ROOMS_AT_ONCE: Final = 500
-
-
-class TooManyStreams(Exception):
-    """This process has as many streams open as it may, or is about to end."""
 
 
 def _silent(what: str) -> None:
@@ -57,6 +54,7 @@ class Streams:
         self._tell = tell
         self._feeds: dict[tuple[str, bool], Feed] = {}
         self._readers: dict[Reader, bool] = {}
+        self._taken = Taken()
         self._attendances = Attendances(presence)
         self._turns = Turns()
         self._hurried: dict[Feed, None] = {}
@@ -83,13 +81,16 @@ class Streams:
         after: str | None = None,
         identity: Identity | None = None,
         until: datetime | None = None,
+        address: str | None = None,
+        token: str | None = None,
     ) -> Response:
         """Make the response that is a stream of these rooms' events.
 
         ``users`` at most 500, of whom alone it is to tell (with the counts); ``after`` the id of the last
         event that the client had; ``identity`` whose presence the stream is; ``until`` when it ends, as a
-        token does. Raises ValueError for bad arguments, TooManySessions for a 33rd of this user,
-        TooManyStreams. At most a round trip a room for one with an identity, none for others.
+        token does; ``address`` and ``token`` whose streams are counted, where those are bounded. Raises
+        ValueError for bad arguments, TooManySessions for a 33rd of this user, TooManyStreams. At most a
+        round trip a room for one with an identity, none for others.
         """
         cleaned = tuple(dict.fromkeys(map(names.clean_room, rooms)))
         if not 1 <= len(cleaned) <= MAX_ROOMS:
@@ -98,13 +99,18 @@ class Streams:
         if listed is not None and not 1 <= len(listed) <= MAX_USERS:
             raise ValueError(f"a stream watches 1 to {MAX_USERS} users; this {len(listed)}")
         places = read_id(after, cleaned)
-        if self._closing or len(self._readers) >= self.settings.max_streams:
-            raise TooManyStreams(f"at most {self.settings.max_streams} streams are open")
+        if self._closing:
+            raise TooManyStreams("the service is about to end")
+        reader = Reader(cleaned, listed, places, self.settings.max_waiting, self._turns)
+        self._taken.take(reader, self.settings, address, token)
         attendance = None
         if identity is not None:
             attendance = Attendance(self.presence, cleaned, identity)
-            await self._attendances.begin(attendance)
-        reader = Reader(cleaned, listed, places, self.settings.max_waiting, self._turns)
+            try:
+                await self._attendances.begin(attendance)
+            except BaseException:
+                self._taken.give_back(reader)
+                raise
         if until is not None:
             reader.until = monotonic() + (until - datetime.now(UTC)).total_seconds()
 
@@ -134,6 +140,7 @@ class Streams:
         self._tell("opened")
 
     def _ended(self, reader: Reader) -> None:
+        self._taken.give_back(reader)
         hidden = self._readers.pop(reader, None)
         attendance = self._attendances.let_go(reader)
         if attendance is not None:
