@@ -61,6 +61,7 @@ class Oracle:
     def begin(self, now: int) -> int:
         """What every write does first; how many expired."""
         gone = 0
+        self.put_right(now)
         self.sample(now)
         if self.naming is not None:
             if self.naming > self.window:
@@ -68,6 +69,18 @@ class Oracle:
                 self.trim(now)
             self.window, self.naming = self.naming, None
         return gone + self.expire(now)
+
+    def put_right(self, now: int) -> None:
+        """No moment is yet to come: the clock was set back."""
+        for user in self.users.values():
+            user.seen = min(user.seen, now)
+            for tab in user.tabs.values():
+                tab.seen = min(tab.seen, now)
+            user.shown = None if user.shown is None else min(user.shown, now)
+            user.real = None if user.real is None else min(user.real, now)
+            user.left = None if user.left is None else min(user.left, now)
+            hidden = user.left_hidden
+            user.left_hidden = None if hidden is None else min(hidden, now)
 
     def sample(self, now: int) -> None:
         """Count at the start of each minute since the last write, before anything changes."""
@@ -82,7 +95,7 @@ class Oracle:
             self.most(this, self.counts(now))
         else:
             for minute in range(self.minute + 1, this + 1):
-                self.most(minute, self.counts(minute * 60_000))
+                self.most(minute, self.counts(minute * 60_000, now))
         self.opened, self.minute = self.minute, this
 
     def most(self, minute: int, counts: dict[str, int]) -> None:
@@ -90,8 +103,9 @@ class Oracle:
         for what, number in counts.items():
             known[what] = max(known[what], number)
 
-    def counts(self, at: int) -> dict[str, int]:
-        found = {kind: self.count(at, kind) for kind in KINDS}
+    def counts(self, at: int, now: int | None = None) -> dict[str, int]:
+        """How many were online at a moment, as is known now."""
+        found = {kind: self.count(at, kind, at if now is None else now) for kind in KINDS}
         return found | people(found)
 
     def sight(self, name: str, kind: str, at: int) -> None:
@@ -256,11 +270,6 @@ class Oracle:
 
     def sweep(self, now: int) -> None:
         self.trim(now)
-        for user in self.users.values():
-            if user.kind and user.seen > now:
-                user.seen, user.tabs = now, self.fresh(user, now)
-                for tab in user.tabs.values():
-                    tab.seen = min(tab.seen, now)
 
     def forget(self, name: str) -> None:
         self.users.pop(name, None)
@@ -282,16 +291,19 @@ class Oracle:
     def fresh(self, user: User, now: int) -> dict[str, Tab]:
         return {name: tab for name, tab in user.tabs.items() if now - tab.seen < self.window}
 
-    def online(self, now: int, kind: str, window: int | None = None) -> list[str]:
+    def online(
+        self, at: int, kind: str, window: int | None = None, now: int | None = None
+    ) -> list[str]:
+        now = at if now is None else now
         there = [
             (user.seen, name.encode(), name)
             for name, user in self.users.items()
-            if user.kind == kind and now - user.seen < (window or self.window)
+            if user.kind == kind and at - user.seen < (window or self.window) and user.seen <= now
         ]
         return [name for _, _, name in sorted(there, reverse=True)]
 
-    def count(self, now: int, kind: str) -> int:
-        return len(self.online(now, kind))
+    def count(self, at: int, kind: str, now: int | None = None) -> int:
+        return len(self.online(at, kind, now=now))
 
     def look(self, now: int, name: str, *, hidden: bool) -> tuple[Any, ...]:
         """Online, kind, away, last seen, sessions: what a lookup says."""
@@ -300,6 +312,8 @@ class Oracle:
         seen: int | None = user.seen
         if kind == "hidden" and not hidden:
             kind, seen = None, user.shown
+        if seen is not None and seen > now and kind:
+            return False, "member", False, None, {}
         if kind and seen is not None and now - seen < self.window:
             tabs = self.fresh(user, now)
             if not any(name or tab.away or tab.info for name, tab in tabs.items()):
@@ -312,7 +326,7 @@ class Oracle:
             seen = user.shown
             if hidden and user.real is not None:
                 left, seen = "hidden", user.real
-        if seen is None or left in ("guest", "bot") or now - seen >= self.retention:
+        if seen is None or seen > now or left in ("guest", "bot") or now - seen >= self.retention:
             return False, "member", False, None, {}
         return False, left, False, seen, {}
 
@@ -323,7 +337,7 @@ class Oracle:
             there = user.kind == "member" or (hidden and user.kind == "hidden")
             moments += [user.seen] if there else []
             moments += [user.real] if hidden else []
-            newest = max((m for m in moments if m is not None), default=None)
+            newest = max((m for m in moments if m is not None and m <= now), default=None)
             if newest is not None and now - newest < window:
                 found.append((newest, name.encode(), name))
         return [name for _, _, name in sorted(found, reverse=True)]

@@ -74,7 +74,7 @@ class Machine(RuleBasedStateMachine):
         self.clock = Clock(START / 1000)
         self.presence = type(self).opener(None, self.clock)
         self.oracle = Oracle(300_000, RETENTION)
-        self.touched = self.forgot = self.set_back = False
+        self.touched = self.forgot = False
 
     @property
     def now(self) -> int:
@@ -143,6 +143,7 @@ class Machine(RuleBasedStateMachine):
         self.forgot = True  # its holes are for watchers: what is told no longer alternates
         self.presence.forget(name)
         if self.touched:
+            self.oracle.put_right(self.now)
             self.oracle.sample(self.now)
         self.oracle.forget(name)
 
@@ -170,7 +171,6 @@ class Machine(RuleBasedStateMachine):
     def set_the_clock_back(self, ms: int) -> None:
         self.sweep()
         self.clock.now = (self.now - ms) / 1000
-        self.set_back = True
 
     # what must hold
 
@@ -250,7 +250,7 @@ class Machine(RuleBasedStateMachine):
         if this < first or this < (oracle.minute or 0):
             return  # the clock was set back, and nobody has written since
         counted = {  # nobody has written since
-            minute: oracle.counts(minute * 60_000)
+            minute: oracle.counts(minute * 60_000, now)
             for minute in range((oracle.minute or 0) + 1, this + 1)
         }
         nothing = dict.fromkeys((*KINDS, "people"), 0)

@@ -11,19 +11,20 @@ if ARGV[6] ~= '' then
   local lists, limit = {}, tonumber(ARGV[6])
   for i, key in ipairs({KEYS[2], KEYS[6], KEYS[3], KEYS[7]}) do
     if i < 3 or ARGV[5] == '1' then
-      lists[i] = call('ZREVRANGEBYSCORE', key, '+inf', since, 'WITHSCORES', 'LIMIT', 0, ARGV[5] == '1' and 3 * limit or limit)
+      lists[i] = call('ZREVRANGEBYSCORE', key, now, since, 'WITHSCORES', 'LIMIT', 0, ARGV[5] == '1' and 3 * limit or limit)
     end
   end
   return lists
 end
-local total = call('ZCOUNT', KEYS[2], since, '+inf') + call('ZCOUNT', KEYS[6], since, '+inf')
+local total = call('ZCOUNT', KEYS[2], since, now) + call('ZCOUNT', KEYS[6], since, now)
 if ARGV[5] == '1' then
   for _, key in ipairs({KEYS[3], KEYS[7]}) do
-    local hidden = call('ZRANGEBYSCORE', key, since, '+inf')
+    local hidden = call('ZRANGEBYSCORE', key, since, now)
     for i = 1, #hidden, 1000 do
       local known = call('ZMSCORE', KEYS[6], unpack(hidden, i, math.min(i + 999, #hidden)))
       for j = 1, #known do
-        if not known[j] or tonumber(known[j]) <= now - asked then total = total + 1 end
+        local seen = known[j] and tonumber(known[j])
+        if not seen or seen <= now - asked or seen > now then total = total + 1 end
       end
     end
   end

@@ -8,8 +8,8 @@ local now = tonumber(ARGV[1]) or clock[1] * 1000 + math.floor(clock[2] / 1000)
 local window = tonumber(call('HGET', KEYS[1], 'window') or ARGV[2])
 local asked = tonumber(ARGV[3]) or window
 if asked > window then return too_wide(asked, window, "the room's") end
-local since = now - asked + 1
-if #KEYS == 2 then return call('ZCOUNT', KEYS[2], since, '+inf') end
+local since = now - asked + 1  -- and none is counted whose moment is yet to come: see parts/ahead.lua
+if #KEYS == 2 then return call('ZCOUNT', KEYS[2], since, now) end
 local counts = {}
-for i = 2, #KEYS do counts[i - 1] = call('ZCOUNT', KEYS[i], since, '+inf') end
+for i = 2, #KEYS do counts[i - 1] = call('ZCOUNT', KEYS[i], since, now) end
 return counts

@@ -6,9 +6,9 @@
 local lists = {}
 for i = 2, #KEYS do
   if #KEYS == 2 then
-    lists[1] = call('ZREVRANGEBYSCORE', KEYS[2], '+inf', '(' .. int(cut), 'LIMIT', 0, ARGV[5])
+    lists[1] = call('ZREVRANGEBYSCORE', KEYS[2], now, '(' .. int(cut), 'LIMIT', 0, ARGV[5])
   else
-    lists[i - 1] = call('ZREVRANGEBYSCORE', KEYS[i], '+inf', '(' .. int(cut), 'WITHSCORES', 'LIMIT', 0, ARGV[5])
+    lists[i - 1] = call('ZREVRANGEBYSCORE', KEYS[i], now, '(' .. int(cut), 'WITHSCORES', 'LIMIT', 0, ARGV[5])
   end
 end
 return lists

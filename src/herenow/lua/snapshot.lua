@@ -7,7 +7,7 @@
 --#include parts/page.lua
 --#include parts/history.lua
 local reply = page(ARGV[5], tonumber(ARGV[6]), '', '')
-for i = 2, 5 do reply[#reply + 1] = call('ZCOUNT', KEYS[i], '(' .. int(cut), '+inf') end
+for i = 2, 5 do reply[#reply + 1] = call('ZCOUNT', KEYS[i], '(' .. int(cut), now) end
 reply[#reply + 1] = tonumber(stored[3]) or 0
 reply[#reply + 1] = history()
 return reply

@@ -2,10 +2,7 @@
 --
 -- KEYS and ARGV 1-8: see parts/room.lua.
 -- Reply: {how many left, ... (see close()), when the next is due in ms or -1}, or {-1} for a room that is not there
---
--- Where the clock was set back, scores lie in the future: they become now, sessions too.
 --#include parts/room.lua
---#include parts/sessions.lua
 
 --#include parts/open.lua
 local there = stored[1] and 1 or 0
@@ -14,24 +11,6 @@ if there == 0 then return {-1} end
 
 local swept = settle()
 if swept == 0 then swept = sweep(SWEPT_AT_MOST) end
-for _, kind in ipairs(KINDS) do
-  if card[ONLINE[kind]] > 0 then
-    local ahead = call('ZRANGEBYSCORE', ONLINE[kind], '(' .. int(now), '+inf', 'LIMIT', 0, SWEPT_AT_MOST)
-    local values = {}
-    for _, user in ipairs(ahead) do
-      values[#values + 1] = int(now)
-      values[#values + 1] = user
-      local packed = card[SESSIONS] > 0 and call('HGET', SESSIONS, user)
-      if packed then
-        local list = unpack_sessions(packed, cut)
-        for _, one in ipairs(list) do one.ms = math.min(one.ms, now) end
-        packed = pack_sessions(list)
-        if packed then call('HSET', SESSIONS, user, packed) else call('HDEL', SESSIONS, user) end
-      end
-    end
-    add(ONLINE[kind], values)
-  end
-end
 at_once = SWEPT_AT_MOST + 1
 if swept == SWEPT_AT_MOST then behind = 2 end
 local reply = close(swept)

@@ -7,7 +7,7 @@
 --#include parts/history.lua
 --#include parts/lookup.lua
 local reply = {now}
-for i = 2, 5 do reply[i] = call('ZCOUNT', KEYS[i], '(' .. int(cut), '+inf') end
+for i = 2, 5 do reply[i] = call('ZCOUNT', KEYS[i], '(' .. int(cut), now) end
 reply[6], reply[7] = tonumber(stored[3]) or 0, history()
 for i = 6, #ARGV, 1000 do
   reply[#reply + 1] = lookup({unpack(ARGV, i, math.min(i + 999, #ARGV))})

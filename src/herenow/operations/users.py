@@ -33,7 +33,7 @@ def read_lookup(reply: Any, users: Sequence[str]) -> list[UserPresence]:
     if not where and not sessions:  # members all, or were: the common case, in one pass
         return [
             _online(user, "member", moment(seen), span, ())
-            if seen > cut
+            if cut < seen <= now
             else _presence(user, "m", seen, looked, None)
             for user, seen in zip(users, map(int, scores), strict=True)
         ]
@@ -88,8 +88,13 @@ def _look(now: int, window: int, retention: int) -> _Look:
 def _presence(user: str, place: str, score: Any, looked: _Look, packed: Any) -> UserPresence:
     now, window, retention, span = looked
     seen = None if score is None else int(score)
-    # guests and bots are forgotten when they leave, members when the retention is over
-    if seen is None or (now - seen >= window and (place in "gb" or now - seen >= retention)):
+    # guests and bots are forgotten when they leave, members when the retention is over; a moment that is
+    # yet to come is not believed (lua/parts/ahead.lua)
+    if (
+        seen is None
+        or seen > now
+        or (now - seen >= window and (place in "gb" or now - seen >= retention))
+    ):
         return UserPresence(user, "member", False, False, None, None, {}, ())
     at = moment(seen)
     if place not in "mhgb" or now - seen >= window:
@@ -174,8 +179,8 @@ def _explain(scope: Scope, user: str, reply: Any, *, include_hidden: bool) -> Ex
         events = [one.event for one in stored]
     else:
         events = [shown for one in stored if (shown := as_outsider(one)) is not None]
-    if left is not None and now - int(left) >= window:
-        left = None  # over, trimmed or not
+    if left is not None and not 0 <= now - int(left) < window:
+        left = None  # over, trimmed or not, or yet to come
     left_at = None if left is None else moment(int(left))
     return Explanation(
         user,
@@ -201,7 +206,7 @@ def _reason(
             f"{seen:%Y-%m-%d %H:%M:%S.%f} UTC{f' in {held}' if held else ''}, expires "
             f"{presence.online_until:%H:%M:%S.%f} UTC, {window / 1000:g} s later"
         )
-    if place in "mhgb":
+    if place in "mhgb" and int(places[place]) <= now:
         ago = (now - int(places[place])) / 1000
         return f"not online: last seen {ago:g} s ago, and the window is {window / 1000:g} s"
     if left is not None:

@@ -101,6 +101,8 @@ class Watch:
             at = at._replace(number=told.born)
         if at.history and told.history and at.history != told.history:
             return False
+        if at.moment > told.now:  # the clock was set back: what times out now may seem to be known
+            return False
         events = told.events
         if at.number != told.counter:
             if not events or at.number > told.counter:

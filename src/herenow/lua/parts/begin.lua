@@ -6,4 +6,5 @@ open_to_all = false
 swept_out, peaked = {user = {}, kind = {}, score = {}}, {}
 this_minute, today = math.floor(now / MINUTE), math.floor(now / DAY)
 counted_from = math.max(tonumber(stored[16]) or now, today * DAY)
+if not held then put_all_right() end
 open_minute()

@@ -10,13 +10,14 @@
 -- than the one told or the list of rooms wants an update, as close() of parts/room.lua does.
 local function mark()
   local call, most_due = redis.call, 10
-  local room = call('HMGET', META, 'window', 'renewed', 'mixed', 'minute', 'counted')
+  local room = call('HMGET', META, 'window', 'renewed', 'mixed', 'minute', 'counted', 'moved')
   local mixed, minute = room[3], room[4]
   local clock = call('TIME')
   if not room[1] or math.abs(clock[1] - room[2]) >= 3600 or mixed and not SESSIONS then return end
   local now = tonumber(ARGV[1]) or clock[1] * 1000 + math.floor(clock[2] / 1000)
   -- with history, the minute being sampled, and its day's uniques given
   if minute and (minute + 0 ~= math.floor(now / 60000) or DAY ~= tostring(math.floor(minute / 1440))) then return end
+  if room[6] and tonumber(room[6]) > now then return end  -- moments that are yet to come: see parts/ahead.lua
   local cut, same = now - room[1], room[1] == ARGV[2]
   local count_today = minute and function()
     if call('PFADD', UNIQUES, USER) == 1 and call('PTTL', UNIQUES) < 0 then
@@ -26,7 +27,8 @@ local function mark()
 
   local seen = call('ZSCORE', MEMBERS, USER)
   if seen then
-    if tonumber(seen) <= cut or mixed and call('HEXISTS', SESSIONS, USER) == 1 then return end
+    if tonumber(seen) <= cut or call('ZCOUNT', MEMBERS, now + 1, '+inf') > 0 then return end
+    if mixed and call('HEXISTS', SESSIONS, USER) == 1 then return end
     if now % 16000 < 1000 then
       if call('ZCOUNT', MEMBERS, '-inf', cut) > most_due then return end
       local oldest = call('ZRANGE', LAST_SEEN, 0, 0, 'WITHSCORES')[2]
@@ -37,9 +39,10 @@ local function mark()
     return same and 0 or {0, tonumber(room[1]), mixed and 1 or 0, -1, -1, 0, 0}
   end
 
-  local due, members, others, bots, hidden = call('ZCOUNT', MEMBERS, '-inf', cut), call('ZCARD', MEMBERS), 0, 0, 0
-  if due > most_due or members == 0 or call('XLEN', EVENTS) == 0 then return end
-  members = members - due
+  local members, all, others, bots, hidden = call('ZCOUNT', MEMBERS, cut + 1, now), call('ZCARD', MEMBERS), 0, 0, 0
+  local due = all - members
+  if due > most_due or all == 0 or call('XLEN', EVENTS) == 0 then return end
+  if due > 0 and call('ZCOUNT', MEMBERS, now + 1, '+inf') > 0 then return end
   if mixed then
     if call('ZSCORE', LAST_HIDDEN, USER) then return end
     for i, key in ipairs(OTHERS) do

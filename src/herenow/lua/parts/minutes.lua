@@ -1,6 +1,6 @@
 -- How many are online at the start of each minute, as long as nobody writes: what expires is over then.
 --
--- Needs call, int, window, KINDS and ONLINE; `card` where sizes are known. The counts of a kind can only fall
+-- Needs call, int, now, window, KINDS and ONLINE; `card` where sizes are known. The counts of a kind can only fall
 -- from one minute to the next, so where two minutes have the same so has each between them, and is not counted.
 local MINUTE = 60000
 
@@ -8,7 +8,7 @@ local function count(at)
   local since, counts = '(' .. int(at - window), {}
   for _, kind in ipairs(KINDS) do
     local key = ONLINE[kind]
-    counts[kind] = (not card or card[key] > 0) and call('ZCOUNT', key, since, '+inf') or 0
+    counts[kind] = (not card or card[key] > 0) and call('ZCOUNT', key, since, now) or 0
   end
   counts.people = counts.m + counts.h + counts.g
   return counts

@@ -43,7 +43,8 @@ end
 
 -- The part of one kind: what the set gives, without those at its end who are over.
 local function page_of_one(kind, limit, score, user)
-  local start = score ~= '' and rank_after(KEY_OF[kind], score, user) or 0
+  local start = call('ZCOUNT', KEY_OF[kind], now + 1, '+inf')  -- see parts/ahead.lua
+  if score ~= '' then start = math.max(start, rank_after(KEY_OF[kind], score, user)) end
   local flat = call('ZREVRANGE', KEY_OF[kind], start, start + limit - 1, 'WITHSCORES')
   local size = #flat
   while size > 0 and tonumber(flat[size]) <= cut do

@@ -35,7 +35,7 @@ end
 
 local FIELDS = {'window', 'retention', 'seq', 'mixed', 'renewed', 'listed',
   'peak:people', PEAKS.m, PEAKS.h, PEAKS.g, PEAKS.b, 'history', 'minute', 'top', 'joined', 'counted', 'unfiled',
-  'since', 'since:shown', 'peak:shown'}
+  'since', 'since:shown', 'peak:shown', 'moved'}
 local clock = call('TIME')
 local store_now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local now, cut
@@ -50,6 +50,8 @@ local open_to_all        -- this call concerns somebody who is not hidden: an ou
 local counted            -- somebody joined or changed kind: compare the peaks
 local hole = 0           -- 1: a number that no event has, so that whoever watches starts over
 local pending            -- 1: a longer window waits until those expired by the old one are swept
+local moved              -- somebody was added to another set than online:member: scores there may be as new as now
+local moved_last         -- the last of these moments, where it is still ahead
 local behind             -- 2: more may be over than such a write takes away, so that a sweep should follow
 local at_once            -- how many users this call may add, or see again
 local swept_out          -- who was swept, in the order in which they expired: lists of the user, kind and score
@@ -63,6 +65,7 @@ local held               -- what a timeline will write of these after its last s
 --#include parts/ring.lua
 --#include parts/minutes.lua
 --#include parts/sampling.lua
+--#include parts/ahead.lua
 
 -- How many were online at a moment: compare the peaks, and the maxima of its minute.
 local function record(counts, at)
@@ -82,6 +85,7 @@ local function add(key, values)
     call('ZADD', key, unpack(values))
     card[key] = card[key] + 1
     grown[key] = true
+    if key ~= ONLINE.m then moved = true end
   end
 end
 
@@ -217,6 +221,7 @@ local function keep_minutes()
   trim(TRIMMED_AT_LEAST)
   trim_events(TRIMMED_AT_LEAST)
   if not stored[1] then return end
+  if moved then set('moved', moved_last or int(now)) end
   write_minutes(set)
   write_fields()
   renew(false)
@@ -277,6 +282,7 @@ local function close(result)
     end
   end
   if mixed and not stored[4] then set('mixed', 1) end
+  if moved then set('moved', moved_last or int(now)) end
   local was = named.window and stored[1] and tonumber(stored[1]) or -1
   if held then
     write_top(set)
