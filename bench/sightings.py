@@ -138,3 +138,36 @@ def history_stay(stage: Stage) -> Measured:
 def history_join(stage: Stage) -> Measured:
     kept, plain = _plain_and_kept(stage)
     return times_as_long(stage.fight(_joins(stage, kept), _joins(stage, plain)))
+
+
+@row("a login in a site of 10,000 rooms, vs in one of 10", "x its time", must=1.5, aim=1.1)
+def login(stage: Stage) -> Measured:
+    """A guest in three threads becomes a member: she leaves them all."""
+
+    def site(rooms: int) -> tuple[herenow.Presence, Side]:
+        presence = stage.open(buffered=True, prefix=f"login-{rooms}:")
+        presence.note_rooms()
+        for i in range(rooms):
+            presence.room(f"thread {i}").mark_online("somebody")
+        presence.flush()
+
+        def guests(calls: int) -> list[str]:
+            found = stage.fresh(calls)
+            for guest in found:
+                presence.mark_online(guest, "guest")
+                for i in range(3):
+                    presence.mark_beside(guest, f"thread {i}")
+            presence.flush()
+            return found
+
+        def log_in(guest: str) -> None:
+            presence.mark_online(f"member {guest}", replaces=guest)
+            if presence.leave_rooms(guest) != 3:  # noqa: PLR2004
+                raise RuntimeError("she is not in her threads")
+
+        return presence, Side(log_in, guests)
+
+    few, in_few = site(10)
+    many, in_many = site(10_000)
+    with few, many:
+        return times_as_long(stage.fight(in_many, in_few))

@@ -103,7 +103,7 @@ class AsyncPresence:
             self._core.put(self._scope, [marking.simple(user, kind, replaces)])
             self._flusher.wake()
             return None
-        if plain and self._core.memory.settled(self._scope):
+        if plain and self._core.memory.settled(self._scope, str(user)):
             name, cleared = names.clean_user(user), self._core.throttle.cleared
             mixed = self._core.memory.mixed(self._scope)
             written = await self._engine.call(marking.mark_plain(self._scope, name, mixed=mixed))
@@ -375,6 +375,9 @@ class AsyncPresence:
     def name_later(self, namer: Namer) -> bool:
         self._core.namers.append(namer)
         return self._flusher is not None
+
+    def note_rooms(self) -> None:
+        self._core.memory.user_rooms.on = True
 
     async def leave_rooms(self, user: object, session: str | None = None) -> int:
         plan = self._core.leave_rooms(self._scope, user, session)

@@ -195,7 +195,9 @@ def _off(*_: object, **__: object) -> Any:
     raise StoreUnavailable("herenow is turned off: HERENOW_ENABLED is false")
 
 
-_ASKS_NOTHING: Final = {"beat_seconds", "close", "flush", "leaves", "name", "name_later", "room"}
+_ASKS_NOTHING: Final = frozenset(
+    ("beat_seconds", "close", "flush", "leaves", "name", "name_later", "note_rooms", "room")
+)
 
 for _name, _member in vars(Presence).items():
     if not (_name.startswith("_") or _name in _ASKS_NOTHING or _name in vars(Off)):

@@ -88,7 +88,7 @@ class Core:
         self.throttle = Throttle()
         self.buffer = Buffer() if buffered else None
         self.scope = lru_cache(maxsize=_SCOPES_KEPT)(self._scope)
-        self.memory = Memory(self.scope)
+        self.memory = Memory(self.scope, self._prefix, DEFAULT_ROOM)
         self.site = self._scope(
             DEFAULT_ROOM,
             self._window if self._window_named else None,
@@ -417,7 +417,11 @@ class Core:
         name = names.clean_user(user)
         marking.leave(base, name, session)  # a bad session is told before anything is sent
         self.throttle.clear_user(name)
-        there = yield from rooms.with_user(self._prefix, self.scope, name)
+        among: list[str] | None = None
+        if self.memory.user_rooms.on:
+            [outcome] = yield [rooms.noted(self._prefix, name)]
+            among = [DEFAULT_ROOM, *answer(outcome)]
+        there = yield from rooms.with_user(self._prefix, self.scope, name, among=among)
         writes: list[Write] = [
             (one, partial(_leaving, one, name, session)) for one in there if one.room != base.room
         ]
@@ -508,6 +512,8 @@ class Core:
             part = known[i : i + rooms.AT_ONCE]
             outcomes = yield [upkeep.forget(self.scope(room), name) for room in part]
             found += sum(answer(outcome) for outcome in outcomes)
+        [outcome] = yield [rooms.forget_noted(self._prefix, name)]
+        answer(outcome)
         self.throttle.clear_user(name)
         return found
 

@@ -60,6 +60,11 @@ def rooms_key(prefix: str) -> bytes:
     return f"{prefix}rooms".encode()
 
 
+def rooms_of_key(prefix: str, user: str) -> bytes:
+    """Name the sorted set of the rooms that a user is in; in a slot of its own."""
+    return f"{prefix}rooms-of:{quote(user, safe='')}".encode()
+
+
 def day_key(prefix: str, day: str) -> bytes:
     """Name the key that holds the random key of a day, by which guests are named."""
     return f"{prefix}guests:{day}".encode()

@@ -14,6 +14,7 @@ from herenow.errors import StoreTimeout, StoreUnavailable
 from herenow.operations import Argument, Operation, Outcome, Plan, history, rooms, upkeep
 from herenow.operations.marking import Written
 from herenow.operations.scope import Scope
+from herenow.user_rooms import UserRooms
 
 _log: Final = logging.getLogger("herenow")
 _LIST_EVERY: Final = 3600.0
@@ -31,8 +32,9 @@ Write = tuple[Scope, Callable[[bool], Operation[Any]]]
 class Memory:
     """What one process has done to rooms, and learned of them; bounded."""
 
-    def __init__(self, scope_of: Callable[[str], Scope]) -> None:
+    def __init__(self, scope_of: Callable[[str], Scope], prefix: str, site: str) -> None:
         self._scope_of = scope_of
+        self.user_rooms = UserRooms(prefix, site, self.known_window)
         self._start()
 
     def _start(self) -> None:
@@ -117,10 +119,18 @@ class Memory:
                 self._listed[room] = clocks.steady()
         named = [self.naming(scope) for scope, _ in writes]
         sent = [make(name) for (_, make), name in zip(writes, named, strict=True)]
-        outcomes = yield [*sent, *then]
+        marked = [(scope, one) for (scope, _), one in zip(writes, sent, strict=True)]
+        notes = self.user_rooms.of(marked)
+        outcomes = yield [*sent, *then, *self.user_rooms.operations(notes)]
+        asked = len(sent) + len(then)
+        self.user_rooms.noted(notes, outcomes[asked:])
+        outcomes = outcomes[:asked]
         for (scope, _), name, outcome in zip(writes, named, outcomes, strict=False):
             if isinstance(outcome, Written):
                 self._learn(scope, outcome, named=name)
+        notes = self.user_rooms.missing(marked, outcomes, notes)
+        if notes:
+            self.user_rooms.noted(notes, (yield self.user_rooms.operations(notes)))
         yield from self._follow(writes, outcomes)
         others = [one for room, one in stale.items() if room not in due]
         if others:
@@ -152,9 +162,9 @@ class Memory:
             due = [one.history for scope, one in written if scope.room == room.room and one.history]
             yield from history.after(room, due)
 
-    def settled(self, scope: Scope) -> bool:
-        """Whether a write may go alone: nothing to be stored, and the room is on the list."""
-        return not (self.naming(scope) or self._due(scope.room))
+    def settled(self, scope: Scope, user: str) -> bool:
+        """Whether a mark may go alone: nothing to be stored or noted, and the room is on the list."""
+        return not (self.naming(scope) or self._due(scope.room) or self.user_rooms.due(scope, user))
 
     def after(self, scope: Scope, written: Written) -> Plan[None] | None:
         """Learn of a write that went alone; what should follow it, if anything."""

@@ -172,7 +172,7 @@ class Presence:
             self._core.put(self._scope, [marking.simple(user, kind, replaces)])
             self._flusher.wake()
             return None
-        if plain and self._core.memory.settled(self._scope):
+        if plain and self._core.memory.settled(self._scope, str(user)):
             name, cleared = names.clean_user(user), self._core.throttle.cleared
             mixed = self._core.memory.mixed(self._scope)
             written = self._engine.call(marking.mark_plain(self._scope, name, mixed=mixed))
@@ -540,10 +540,18 @@ class Presence:
         self._core.namers.append(namer)
         return self._flusher is not None
 
+    def note_rooms(self) -> None:
+        """Have noted from now on in which rooms users are: `leave_rooms` looks into no others then.
+
+        For sites of many rooms: every process that marks users in them is to do so, before it does.
+        """
+        self._core.memory.user_rooms.on = True
+
     def leave_rooms(self, user: object, session: str | None = None) -> int:
         """Take a user, or (named) one session of hers, out of every room but this; out of how many.
 
-        Round trips: one for the list of rooms, and two a hundred that somebody is in.
+        Three round trips where rooms are noted (`note_rooms`); else one for the list of rooms, and two a
+        hundred that somebody is in.
         """
         plan = self._core.leave_rooms(self._scope, user, session)
         self.flush()

@@ -45,6 +45,7 @@ APART = {"watch", "day_key", "mark_beside", "mark_unnamed", "leave_rooms"}
 ASKS_NOTHING = {
     "name",
     "name_later",
+    "note_rooms",
     "leaves",
     "room",
     "beat_seconds",

@@ -14,7 +14,8 @@ from herenow.errors import StoreUnavailable
 from herenow.flask import HereNow
 from tests.flask.conftest import FIREFOX
 
-ASKS_NOTHING = {"beat_seconds", "close", "flush", "health", "leaves", "name", "name_later", "room"}
+ASKS_NOTHING = {"beat_seconds", "close", "flush", "health", "leaves", "name"}
+ASKS_NOTHING |= {"name_later", "note_rooms", "room"}
 
 
 @pytest.fixture(autouse=True)

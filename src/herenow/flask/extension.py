@@ -61,6 +61,8 @@ class Site:
         self.by_default = here.identify is by_default
         self.marks = here.identify is not None
         self.has_rooms = here.rooms_of is not None
+        if self.has_rooms:
+            presence.note_rooms()
         self.secret = settings.secret
         self.service_url = settings.service_url
         self.excludes = bool(settings.exclude)

@@ -26,6 +26,7 @@ READING = frozenset(
         "read_to",
         "recent",
         "rooms",
+        "rooms_of",
         "samples",
         "snapshot",
         "uniques",

@@ -282,6 +282,17 @@ _OWN_ARGUMENTS: Final = 9
 """What stands before the sightings of a touch: what all writing scripts are told, and how it is said."""
 
 
+def users_of(operation: Operation[Any]) -> list[str]:
+    """Whom an operation marks; nobody for what is no touch."""
+    if operation.script.name != "touch":
+        return []
+    said = cast("tuple[str, ...]", operation.args[_OWN_ARGUMENTS:])
+    how = operation.args[_OWN_ARGUMENTS - 1]
+    if how == "plain":
+        return [*said]
+    return [*said[::2]] if how == "aged" else [one.partition("\t")[0] for one in said]
+
+
 def chunks(marks: Sequence[M], most: int = MOST_AT_ONCE) -> list[Sequence[M]]:
     """Split marks, or users, into what one script call takes."""
     return [marks[i : i + most] for i in range(0, len(marks), most)]

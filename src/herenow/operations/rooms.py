@@ -5,13 +5,13 @@ moves by an eighth. What times out unswept leaves a score too high, never too lo
 eighth: so the busiest are found by looking from the top until no score below can beat them.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from herenow import keys, lua
 from herenow.models import Counts, Room
-from herenow.operations import Operation, Plan, answer, online, text, users
+from herenow.operations import Operation, Plan, answer, online, text, texts, users
 from herenow.operations.scope import Scope
 
 AT_ONCE: Final = 100
@@ -59,10 +59,28 @@ def every_room(prefix: str) -> Plan[list[str]]:
     return [one.room for one in answer(outcome)]
 
 
-def with_user(prefix: str, scope_of: Callable[[str], Scope], user: str) -> Plan[list[Scope]]:
-    """Find the rooms that a user is in, hidden or not."""
+def note(prefix: str, user: str, rooms: Sequence[tuple[str, int]]) -> Operation[int]:
+    """Note in which rooms a user may be, each for so many milliseconds."""
+    args = tuple(one for pair in rooms for one in pair)
+    return Operation(lua.load("rooms_note"), (keys.rooms_of_key(prefix, user),), args, int)
+
+
+def noted(prefix: str, user: str) -> Operation[list[str]]:
+    """Name the rooms that are noted of a user."""
+    return Operation(lua.load("rooms_of"), (keys.rooms_of_key(prefix, user),), (), texts)
+
+
+def forget_noted(prefix: str, user: str) -> Operation[int]:
+    """Forget what is noted of a user."""
+    return Operation(lua.load("rooms_forget"), (keys.rooms_of_key(prefix, user),), (), int)
+
+
+def with_user(
+    prefix: str, scope_of: Callable[[str], Scope], user: str, *, among: Sequence[str] | None = None
+) -> Plan[list[Scope]]:
+    """Find the rooms that a user is in, hidden or not: ``among`` some, or (None) all that are busy."""
     found: list[Scope] = []
-    busy = yield from _with_somebody(prefix)
+    busy = (yield from _with_somebody(prefix)) if among is None else among
     for i in range(0, len(busy), AT_ONCE):
         scopes = [scope_of(room) for room in busy[i : i + AT_ONCE]]
         outcomes = yield [users.lookup(one, [user], include_hidden=True) for one in scopes]

@@ -61,6 +61,7 @@ class Service(Starlette):
         self.rates = Rates(rate_limit)
         self.metrics = Metrics()
         observe(presence, self.metrics.observe)
+        presence.note_rooms()  # a site's adapter may ask which rooms users are in
         self.streams = Streams(presence, streams, tell=self.metrics.stream)
         self.metrics.streams_of(self.streams)
         self.openapi = describe(ENDPOINTS)

@@ -1,0 +1,7 @@
+-- Name the rooms in which a user may be.
+-- KEYS: 1 rooms-of:<user> (see rooms_note.lua)
+-- ARGV: none
+-- Reply: the rooms
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+return redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. string.format('%.17g', now), '+inf')
