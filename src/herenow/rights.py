@@ -23,7 +23,7 @@ KEYED: Final = (
 KEYLESS: Final = ("TIME", "INFO")
 """What else the scripts ask: the clock, and whose data it is (without INFO no failover is noticed)."""
 
-CLIENTS: Final = ("PING", "EXISTS", "EXPIRE")
+CLIENTS: Final = ("PING", "EXISTS")
 """What is sent outside of scripts: to see whether a store answers, and by those who read logs."""
 
 SINGLE: Final = ("SELECT",)
