@@ -313,6 +313,18 @@ async def test_a_cookie_never_writes(
     assert await _status_of_stream(api, path, cookie) == 200
 
 
+async def test_a_sites_own_authorization_hides_no_cookie(api: httpx.AsyncClient) -> None:
+    """As a browser sends it that has passed the site's Basic log-in."""
+    api.headers.pop("Authorization")
+    await api.post("/v1/login", headers=bearer(token(scope="admin")))
+    for shown in ("Basic eDp5", "Negotiate abc", "Basic", "bearerless x", ""):
+        answer = await api.get("/metrics", headers={"Authorization": shown})
+        assert answer.status_code == 200, shown
+    for shown in ("Bearer", "Bearer ", "bearer x"):  # said to be ours, and wrong
+        answer = await api.get("/metrics", headers={"Authorization": shown})
+        assert answer.status_code == 401, shown
+
+
 # ------------------------------------------------------------ tokens
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import signal
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,20 +19,22 @@ from herenow.service.endpoints import ENDPOINTS
 from herenow.service.openapi import describe
 from tests.cli.conftest import Call, call, place
 from tests.servers import Server
-from tests.service.conftest import API_KEY, SECRET, Process, Serve, bearer, token
+from tests.service.conftest import API_KEY, PATIENT, SECRET, Process, Serve, bearer, token
 from tests.waiting import in_time, poll
 
 __all__ = ["call", "place"]  # fixtures
 USERS = "/v1/rooms/site/users"
 
 
+NO_SECRETS = {"HERENOW_SECRET": "", "HERENOW_API_KEY": ""}
+
+
 def test_it_serves_an_embedded_store_and_ends_at_once(place: Path, call: Call) -> None:
-    none = {"HERENOW_URL": "", "HERENOW_SECRET": "", "HERENOW_API_KEY": ""}
-    running = Process(place, "", (), {**none, "XDG_STATE_HOME": str(place / "state")})
+    running = Process(place, "", (), {"HERENOW_URL": "", "XDG_STATE_HOME": str(place / "state")})
     try:
-        assert httpx.put(f"{running.address}{USERS}/alice", json={}).status_code == 201
+        path = f"{running.address}{USERS}/alice"
+        assert httpx.put(path, json={}, headers=bearer(API_KEY)).status_code == 201
         assert httpx.get(f"{running.address}/readyz").json() == {"ok": True}
-        assert "open to this machine" in running.log.read_text()
         assert call("online").out == "alice\n"  # the same store as the other commands'
         began = time.monotonic()
         assert running.stop(signal.SIGTERM) == -signal.SIGTERM  # as whoever sent it wanted
@@ -40,42 +43,136 @@ def test_it_serves_an_embedded_store_and_ends_at_once(place: Path, call: Call) -
         running.stop(signal.SIGKILL)
 
 
+@pytest.fixture
+def unset(server: Server, tmp_path: Path) -> Iterator[tuple[str, str, Process]]:
+    """A `herenow serve` without secret and key: its address, the token of its link, and itself."""
+    running = Process(tmp_path, server.unix_url, (), NO_SECRETS)
+    try:
+        assert running.process.stdout is not None
+        link = running.process.stdout.readline().strip()
+        address, _, code = link.partition("/#token=")
+        assert (address, bool(code)) == (running.address, True)
+        yield address, code, running
+    finally:
+        running.stop()
+
+
 @pytest.mark.parametrize(
     "headers",
     [
-        {"Host": "example.org"},  # another name that leads here (DNS rebinding)
-        {"X-Forwarded-For": "192.0.2.1"},
-        {"Forwarded": "for=192.0.2.1"},
-        {"Origin": "https://example.org"},
+        {},
+        {"Host": "localhost"},
+        {"Host": "127.0.0.1:8000"},
+        {"Host": "example.org", "X-Forwarded-For": "127.0.0.1"},
+        {"Forwarded": "for=127.0.0.1"},
+        {"X-Real-IP": "::1"},
+        {"Origin": "http://127.0.0.1:8000"},
+        {"Origin": "http://["},
     ],
 )
-def test_an_open_service_is_open_to_its_own_machine_alone(
-    serve: Serve, headers: dict[str, str]
+def test_without_secrets_nobody_is_trusted_for_an_address(
+    unset: tuple[str, str, Process], presence: herenow.Presence, headers: dict[str, str]
 ) -> None:
-    address = serve(HERENOW_SECRET="", HERENOW_API_KEY="")
-    assert httpx.get(f"{address}/v1/rooms").status_code == 200
-    assert httpx.get(f"{address}/v1/rooms", headers=headers).status_code == 401
+    """As a proxy on the same machine passes the Internet on: with and without a word of it."""
+    address, _, _ = unset
+    for one in ENDPOINTS:
+        if one.scope is not None:
+            path = address + one.path.format(room="site", user="alice")
+            assert httpx.request(one.method, path, headers=headers).status_code == 401, one
+    assert presence.get_user_last_activity("alice") is None
 
 
-def test_it_refuses_to_start_for_others_without_a_secret(call: Call) -> None:
-    done = call("serve", "--host", "0.0.0.0", "--port", "0", HERENOW_URL="redis://localhost:1")
-    assert done.code == 2
-    assert "HERENOW_SECRET" in done.err
+def test_without_secrets_it_prints_a_link_that_opens_once(
+    unset: tuple[str, str, Process],
+) -> None:
+    address, code, running = unset
+    with httpx.Client(base_url=address) as client:
+        for path in ("/v1/rooms/site", "/metrics", "/v1/events"):  # it opens nothing by itself
+            assert client.get(path, headers=bearer(code)).status_code == 403
+        assert client.post("/v1/login", headers=bearer(code)).json() == {"scope": "admin"}
+        assert client.get("/metrics").status_code == 200  # by the cookie
+        assert code not in str(dict(client.cookies))
+    assert httpx.post(f"{address}/v1/login", headers=bearer(code)).status_code == 401
+    assert httpx.get(f"{address}/v1/rooms", headers=bearer(code)).status_code == 401
+    assert "HERENOW_SECRET and HERENOW_API_KEY are not set" in running.log.read_text()
+
+
+def test_each_run_has_a_secret_of_its_own(server: Server, tmp_path: Path) -> None:
+    """A cookie of the run before opens nothing."""
+    cookies = httpx.Cookies()
+    for _ in range(2):
+        running = Process(tmp_path, server.unix_url, ("--host", "0.0.0.0"), NO_SECRETS)
+        try:
+            assert running.process.stdout is not None
+            address, _, code = running.process.stdout.readline().strip().partition("/#token=")
+            assert "//127.0.0.1:" in address  # which a browser can open, as 0.0.0.0 it may not
+            with httpx.Client(base_url=address, cookies=cookies) as client:
+                assert client.get("/v1/rooms").status_code == 401
+                assert client.post("/v1/login", headers=bearer(code)).is_success
+                cookies = client.cookies
+        finally:
+            running.stop()
+
+
+def test_two_services_of_a_host_do_not_share_cookies(serve: Serve) -> None:
+    """Nor does a log-out of the one end the other's."""
+    one, other = serve(), serve()
+    with httpx.Client() as client:
+        client.post(f"{one}/v1/login", headers=bearer(token(scope="admin")))
+        assert client.get(f"{other}/v1/rooms").status_code == 401
+        client.post(f"{other}/v1/login", headers=bearer(token(rooms=["elsewhere"])))
+        assert client.get(f"{one}/metrics").status_code == 200
+        assert client.get(f"{other}/metrics").status_code == 403
+        client.delete(f"{other}/v1/login")
+        assert client.get(f"{other}/v1/rooms").status_code == 401
+        assert client.get(f"{one}/metrics").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "options, said",
+    [
+        ((), "no --proxy is named"),
+        (("--proxy", "*"), "--proxy '*' believes everybody"),
+        (("--proxy", "10.0.0.1, *"), "--proxy '*' believes everybody"),
+        (("--proxy", "10.0.0.1"), ""),
+    ],
+)
+def test_it_says_at_start_what_proxies_do_to_addresses(
+    server: Server, tmp_path: Path, options: tuple[str, ...], said: str
+) -> None:
+    running = Process(tmp_path, server.unix_url, options, {})
+    running.stop()
+    log = running.log.read_text()
+    assert said in log
+    assert ("proxy" in log) is bool(said)
 
 
 def test_proxies_are_believed_where_they_are_named(serve: Serve) -> None:
-    """An address may ask ten times as often as a token: with 1/minute, ten times."""
+    """An address may ask ten times as often as a token: with 1/minute, ten times. So may no guesses."""
     limit = {"HERENOW_RATE_LIMIT": "1/minute"}
     plain, behind = serve(**limit), serve("--proxy", "127.0.0.1", **limit)
     for address, refused in ((plain, True), (behind, False)):
         codes = [
             httpx.get(
                 f"{address}/v1/rooms",
-                headers={**bearer(API_KEY), "X-Forwarded-For": f"192.0.2.{i}"},
+                headers={**bearer(shown), "X-Forwarded-For": f"192.0.2.{i % 12}"},
             ).status_code
-            for i in range(12)
+            for i, shown in enumerate(
+                [token(f"user-{i}") for i in range(12)] + [f"guess-{i}" for i in range(12)]
+            )
         ]
-        assert (429 in codes) is refused
+        assert (429 in codes[:12], 429 in codes[12:]) == (refused, refused)
+
+
+def test_the_api_key_has_no_limit(serve: Serve) -> None:
+    """Not that of its address either, whoever else has used that up."""
+    address = serve(HERENOW_RATE_LIMIT="1/minute")
+    with httpx.Client(base_url=address) as client:
+        hers = [bearer(token(f"user-{number}")) for number in range(12)]
+        assert [client.get("/v1/rooms", headers=one).status_code for one in hers][-1] == 429
+        for _ in range(30):
+            assert client.get("/v1/rooms", headers=bearer(API_KEY)).status_code == 200
+            assert client.put(f"{USERS}/a", json={}, headers=bearer(API_KEY)).is_success
 
 
 def test_a_token_that_asks_too_often_is_told_when_to_come_back(serve: Serve) -> None:
@@ -150,6 +247,34 @@ def test_pages_of_listed_origins_may_ask(serve: Serve) -> None:
         assert ("access-control-allow-origin" in answer.headers) is allowed
 
 
+@pytest.mark.parametrize(
+    "method, path, status",
+    [
+        ("GET", "/" + "x" * 3000, 414),
+        ("GET", "/v1/rooms?cursor=" + "x" * 60_001, 414),
+        ("GET", "/v1/rooms?token=a&token=b", 400),
+        ("GET", "/nothing", 404),
+        ("POST", "/v1/rooms", 405),
+        ("GET", "/v1/rooms", 401),
+    ],
+)
+async def test_pages_may_read_what_is_wrong(
+    server: Server, method: str, path: str, status: int
+) -> None:
+    presence = herenow.AsyncPresence(server.unix_url, timeout=PATIENT)
+    app = create_app(presence, api_key=API_KEY, cors="https://forum.example")
+    origin = {"Origin": "https://forum.example"}
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(app=app), base_url="http://t", headers=origin
+    ) as client:
+        answer = await client.request(method, path)
+        long = await client.get("/", headers={"X": "x" * 20_000})
+    assert (answer.status_code, long.status_code) == (status, 431)
+    for one in (answer, long):
+        assert one.headers["access-control-allow-origin"] == origin["Origin"]
+    await app.aclose()
+
+
 def test_token_signs_what_the_service_believes(serve: Serve, call: Call) -> None:
     address = serve()
     done = call("token", "alice", "--room", "site", "--expires", "5m", HERENOW_SECRET=SECRET)
@@ -189,9 +314,26 @@ def test_a_presence_of_a_client_has_no_twin(server: Server) -> None:
         create_app(herenow.Presence("embedded://?temporary=1"), api_key=API_KEY)
 
 
-def test_without_secret_and_key_it_warns(server: Server) -> None:
-    with pytest.warns(UserWarning, match="open to this machine"):
-        create_app(herenow.AsyncPresence(server.unix_url, timeout=5))
+async def test_without_secret_and_key_it_is_open_only_where_that_is_said(server: Server) -> None:
+    presence = herenow.AsyncPresence(server.unix_url, resolution=0, timeout=PATIENT)
+    with pytest.raises(ValueError, match="HERENOW_SECRET and HERENOW_API_KEY are not set"):
+        create_app(presence)
+    app = create_app(presence, open_to_all=True)
+    transport = httpx.ASGITransport(app=app, client=("192.0.2.1", 1))
+    name = app.gate.cookie_name({"headers": [(b"host", b"t")]})
+    for headers in (
+        {},
+        {"Cookie": f"{name}=stale; herenow=stale"},
+        {"Authorization": "Basic eDp5"},  # the site's own
+        {"Origin": "http://[", "X-Forwarded-For": "x"},
+    ):
+        async with httpx.AsyncClient(
+            transport=transport, base_url="http://t", headers=headers
+        ) as client:
+            assert (await client.put(f"{USERS}/alice", json={})).is_success
+            assert (await client.get("/v1/rooms")).json()["rooms"][0]["counts"]["hidden"] == 0
+            assert (await client.get("/v1/rooms", headers=bearer("no token"))).status_code == 401
+    await app.aclose()
 
 
 def test_the_description_is_that_of_the_routes(server: Server) -> None:

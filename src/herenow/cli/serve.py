@@ -1,6 +1,6 @@
 """``herenow serve``: the service, for pages and programs that are not Python."""
 
-import ipaddress
+import secrets
 import socket
 import sys
 from dataclasses import replace
@@ -47,7 +47,8 @@ def serve(
     """Serve who is online over HTTP: JSON, live events, metrics, a dashboard.
 
     Pages show tokens (HERENOW_SECRET signs them: see `herenow token`), servers HERENOW_API_KEY. With
-    neither it is open to this machine, and listens nowhere else. `/openapi.json` describes it.
+    neither it makes a secret for this run, and prints a link to the dashboard that opens once.
+    `/openapi.json` describes it.
     """
     import uvicorn
 
@@ -56,20 +57,16 @@ def serve(
     from herenow.settings import make_presence
 
     settings = settings_for(url, prefix, terminal=False, buffered=False, resolution=0)
-    if settings.secret is None and settings.api_key is None:
-        if not _is_loopback(host):
-            raise ValueError(
-                f"HERENOW_SECRET and HERENOW_API_KEY are not set: nobody may ask at {host}; "
-                "set one, or listen at 127.0.0.1"
-            )
-        print("herenow: open to this machine, for HERENOW_SECRET is not set", file=sys.stderr)
+    for_this_run = settings.secret is None and settings.api_key is None
+    if for_this_run:
+        settings = replace(settings, secret=secrets.token_urlsafe(32))
     presence = make_presence(replace(settings, buffered=False))
-    app = create_app(presence, warn=False)
+    service = create_app(presence, secret=settings.secret, api_key=settings.api_key)
     config = uvicorn.Config(
-        app,
+        service,
         host=host,
         port=port,
-        http=taking(app.streams.settings, proxy),
+        http=taking(service.streams.settings, proxy),
         h11_max_incomplete_event_size=_MOST_OF_A_HEAD,
         ws="none",
         lifespan="on",
@@ -82,9 +79,15 @@ def serve(
         timeout_graceful_shutdown=_STOP_WITHIN,
     )
     listening = _listen(config)
+    _warn_of_proxies(proxy, limited=settings.rate_limit is not None)
+    if for_this_run:
+        print(_OPENS_ONCE, file=sys.stderr)
     name, number = listening.getsockname()[:2]
-    shown = f"[{name}]" if ":" in name else name
-    print(f"herenow serves at http://{shown}:{number}/ (Ctrl-C ends it)", flush=True)
+    print(f"herenow serves at http://{_host(name)}:{number}/ (Ctrl-C ends it)", flush=True)
+    if for_this_run:
+        # behind the # it is sent to no server and written in no log
+        here = _host(_ANY.get(name, name))
+        print(f"http://{here}:{number}/#token={service.gate.invite()}", flush=True)
     uvicorn.Server(config).run(sockets=[listening])
     return YES
 
@@ -101,13 +104,30 @@ def _listen(config: "uvicorn.Config") -> socket.socket:
     return listening
 
 
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+def _host(name: str) -> str:
+    return f"[{name}]" if ":" in name else name
 
 
+def _warn_of_proxies(proxy: str | None, *, limited: bool) -> None:
+    """Say what a proxy, named or not, does to addresses."""
+    if proxy is None and limited:
+        print(_NO_PROXY, file=sys.stderr)
+    elif proxy is not None and "*" in [one.strip() for one in proxy.split(",")]:
+        print(_ANY_PROXY, file=sys.stderr)
+
+
+_ANY: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where a link can't lead
+_OPENS_ONCE: Final = (
+    "herenow: HERENOW_SECRET and HERENOW_API_KEY are not set: the link opens the dashboard, once; "
+    "set them for pages and programs"
+)
+_NO_PROXY: Final = (
+    "herenow: no --proxy is named: behind one, all visitors share one address and its rate limit"
+)
+_ANY_PROXY: Final = (
+    "herenow: --proxy '*' believes everybody's X-Forwarded-For: whoever reaches this port directly may "
+    "pass for any address, and has no rate limit; name the proxies"
+)
 _LOG_CONFIG: Final = {
     "version": 1,
     "disable_existing_loggers": False,

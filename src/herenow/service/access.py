@@ -2,24 +2,22 @@
 
 A caller shows the API key (all rights: it is for servers), or a token that `sign_token` made, as
 ``Authorization: Bearer``; where a browser can't set headers, as ``?token=`` (streams alone) or in the
-cookie that the dashboard traded for one (reading alone: another site's page can't make it write). Without
-a secret and a key the service is open to its own machine, and closed to everybody else.
+cookie that the dashboard traded for one (reading alone: another site's page can't make it write). Nobody
+is trusted for an address, its own machine's included: a proxy there speaks for the whole Internet.
 """
 
 import hmac
-import ipaddress
+import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from herenow import names
 from herenow.service.problems import forbidden, unauthorized
-from herenow.tokens import SCOPES, BadTokenError, Scope, read_token
+from herenow.tokens import SCOPES, BadTokenError, Scope, read_token, sign_token
 
-COOKIE: Final = "herenow"
-_LOOPBACK_NAMES: Final = ("localhost", "ip6-localhost")
-_FORWARDED: Final = (b"forwarded", b"x-forwarded-for", b"x-real-ip")
+_INVITED_SECONDS: Final = 86_400.0
+"""How long a cookie holds for which a link was traded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,15 +74,20 @@ class Access:
 
 
 OPEN: Final = Access("admin", key="open")
+API_KEY: Final = Access("admin", key="api")
+_INVITED: Final = Access("read", rooms=frozenset(), key="invited")
 
 
 class Gate:
-    """What credentials open."""
+    """What credentials open. ``open_to_all``: who shows none may do everything."""
 
-    def __init__(self, secret: str | None, api_key: str | None) -> None:
+    def __init__(
+        self, secret: str | None, api_key: str | None, *, open_to_all: bool = False
+    ) -> None:
         self._secret = secret
         self._api_key = api_key
-        self.open = secret is None and api_key is None
+        self._open = open_to_all
+        self._invitation: str | None = None
 
     def admit(self, scope: Any, *, query: str | None = None, cookie: str | None = None) -> Access:
         """Tell what the caller may; a 401 for one without a credential, or with a bad one.
@@ -92,24 +95,22 @@ class Gate:
         ``scope`` is ASGI's; ``query`` and ``cookie`` a token that came that way, where the route lets it.
         """
         given = bearer(scope) or query
-        if given is None and cookie is not None:
+        if given is not None:
+            return self.believe(given)
+        if self._open:  # what cookie there is, is of no use here
+            return OPEN
+        if cookie is not None:
             return self.believe(cookie).reading()
-        if given is None:
-            if self.open and is_local(scope):
-                return OPEN
-            if self.open:
-                raise unauthorized(
-                    "without HERENOW_SECRET or HERENOW_API_KEY it answers to its own machine alone",
-                    invalid=False,
-                )
-            raise unauthorized("say who you are: Authorization: Bearer TOKEN", invalid=False)
-        return self.believe(given)
+        raise unauthorized("say who you are: Authorization: Bearer TOKEN", invalid=False)
 
     def believe(self, given: str) -> Access:
         """Tell what a credential opens; a 401 for a bad one."""
         key = self._api_key
         if key is not None and hmac.compare_digest(_bytes(given), _bytes(key)):
-            return Access("admin", key="api")
+            return API_KEY
+        invitation = self._invitation
+        if invitation is not None and hmac.compare_digest(_bytes(given), invitation.encode()):
+            return _INVITED
         if self._secret is None:
             raise unauthorized("the credential is not valid", invalid=True)
         try:
@@ -120,46 +121,43 @@ class Gate:
             token.scope, token.user, token.kind, token.rooms, token.signature, token.until
         )
 
+    def invite(self) -> str:
+        """Make a token that is traded for an admin's cookie, once, and opens nothing else."""
+        self._invitation = secrets.token_urlsafe(32)
+        return self._invitation
+
+    def trade(self, given: str, access: Access) -> tuple[str, Access]:
+        """Give the token that becomes a cookie for the one that was shown, and what it opens."""
+        if access is not _INVITED:
+            return given, access
+        if given != self._invitation:  # somebody was faster
+            raise unauthorized("the link was used already", invalid=True)
+        self._invitation = None
+        token = sign_token(scope="admin", expires=_INVITED_SECONDS, secret=self._secret)
+        return token, self.believe(token)
+
+    def cookie_name(self, scope: Any) -> str:
+        """Name the cookie of this service: a host may have several, by port, path and secret."""
+        host = next((value for name, value in scope["headers"] if name == b"host"), b"")
+        port = host.rpartition(b"]")[2].partition(b":")[2]
+        place = port + b" " + scope.get("root_path", "").encode()
+        return f"herenow-{hmac.new(_bytes(self._secret or ''), place, 'sha256').hexdigest()[:16]}"
+
 
 def _bytes(text: str) -> bytes:
     return text.encode(errors="surrogatepass")
 
 
 def bearer(scope: Any) -> str | None:
-    """Take the credential out of the Authorization header."""
-    given = [value for name, value in scope["headers"] if name == b"authorization"]
+    """Take the credential out of the Authorization header; what is no Bearer is for somebody else."""
+    given: list[str] = []
+    for name, header in scope["headers"]:
+        if name == b"authorization":
+            kind, _, value = str(header, "latin-1").strip().partition(" ")
+            if kind.lower() == "bearer":
+                given.append(value.strip())
     if not given:
         return None
-    kind, _, value = str(given[0], "latin-1").partition(" ")
-    value = value.strip()
-    if len(given) > 1 or kind.lower() != "bearer" or not value:
+    if len(given) > 1 or not given[0]:
         raise unauthorized("Authorization is Bearer and one token", invalid=True)
-    return value
-
-
-def is_local(scope: Any) -> bool:
-    """Whether this machine itself asks, under its own name, and nobody through it as a proxy."""
-    client = scope.get("client")
-    if client is not None and not is_loopback(client[0]):
-        return False
-    headers = dict(scope["headers"])
-    if any(name in headers for name in _FORWARDED):
-        return False
-    origin = headers.get(b"origin")
-    if origin is not None and not is_loopback(urlsplit(origin.decode("latin-1")).hostname or ""):
-        return False  # a page of some site, in this machine's browser
-    return is_loopback(_host(headers.get(b"host", b"").decode("latin-1")))
-
-
-def _host(value: str) -> str:
-    if value.startswith("["):
-        return value[1:].partition("]")[0]
-    return value.partition(":")[0]
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host, by its name or address, is this machine."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host.lower() in _LOOPBACK_NAMES
+    return given[0]

@@ -1,14 +1,13 @@
 """The service as an ASGI application: Starlette's routing around `endpoints`.
 
-For each request, in this order: the guard's sizes, the address's limit, the credential, the token's
-limit, path and query and body, the right to call it with them, and then the handler. Every error is a
+For each request, in this order: the guard's sizes, the credential, the limits of its address and its
+token, path and query and body, the right to call it with them, and then the handler. Every error is a
 problem (`problems`), whoever makes it.
 """
 
 import asyncio
 import json
 import logging
-import warnings
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from http import HTTPStatus
@@ -26,7 +25,7 @@ from herenow.aio import AsyncPresence, asynchronous, observe
 from herenow.errors import StoreError, TooManySessions
 from herenow.presence import Presence
 from herenow.service import parameters, problems
-from herenow.service.access import COOKIE, Access, Gate, is_loopback
+from herenow.service.access import API_KEY, OPEN, Access, Gate
 from herenow.service.calls import Call, Endpoint
 from herenow.service.documents import Document
 from herenow.service.endpoints import ENDPOINTS
@@ -34,7 +33,7 @@ from herenow.service.guard import TAKEN, Guard
 from herenow.service.metrics import Metrics
 from herenow.service.openapi import describe
 from herenow.service.problems import ProblemError
-from herenow.service.rates import Rates
+from herenow.service.rates import Rates, is_loopback
 from herenow.service.streaming import Streams, StreamSettings
 from herenow.settings import Settings, read_settings
 
@@ -52,12 +51,13 @@ class Service(Starlette):
         *,
         secret: str | None,
         api_key: str | None,
+        open_to_all: bool,
         cors: Sequence[str],
         rate_limit: str | None,
         streams: StreamSettings | None,
     ) -> None:
         self.presence = presence
-        self.gate = Gate(secret, api_key)
+        self.gate = Gate(secret, api_key, open_to_all=open_to_all)
         self.rates = Rates(rate_limit)
         self.metrics = Metrics()
         observe(presence, self.metrics.observe)
@@ -74,14 +74,14 @@ class Service(Starlette):
                 for path, verbs in _by_path(ENDPOINTS).items()
             ],
             middleware=[
-                Middleware(Guard),
-                Middleware(
+                Middleware(  # the first, so that a page can read whatever is answered
                     CORSMiddleware,
                     allow_origins=list(cors),
                     allow_methods=["GET", "PUT", "POST", "DELETE"],
                     allow_headers=["Authorization", "Content-Type", "Last-Event-ID"],
                     max_age=3600,
                 ),
+                Middleware(Guard),
             ],
             exception_handlers={
                 ProblemError: _problem,
@@ -93,9 +93,30 @@ class Service(Starlette):
         )
         self.router.redirect_slashes = False  # a room's name may end in a slash
 
+    def admit(self, request: Request, *, stream: bool) -> Access:
+        """Tell what a caller may, and count the call.
+
+        Of its address, and of its token: the API key is for servers, which have no limit. Raises a 401
+        for no credential, or a bad one, and a 429 for one call too many.
+        """
+        name = self.gate.cookie_name(request.scope)
+        try:
+            access = self.gate.admit(
+                request.scope,
+                query=request.scope[TAKEN] if stream else None,
+                cookie=request.cookies.get(name) if request.method in _SAFE else None,
+            )
+        except ProblemError:
+            self.limit_address(request)
+            raise
+        if access is not API_KEY:
+            self.limit_address(request)
+        self.limit(access)
+        return access
+
     def limit(self, access: Access) -> None:
-        """Count a call of a token; a 429 for one too many. The key and this machine have no limit."""
-        if access.key not in ("api", "open"):
+        """Count a call of a token; a 429 for one too many."""
+        if access is not API_KEY and access is not OPEN:
             self.rates.token(access.key)
 
     def limit_address(self, request: Request, *, probe: bool = False) -> None:
@@ -115,34 +136,36 @@ def create_app(
     *,
     secret: str | None = None,
     api_key: str | None = None,
+    open_to_all: bool = False,
     cors: Iterable[str] | str | None = None,
     rate_limit: str | None = None,
     streams: StreamSettings | None = None,
-    warn: bool = True,
 ) -> Service:
     """Make the service for a Presence, as an ASGI application; mount it where you like.
 
     A `Presence` made from a URL is asked through an `AsyncPresence` of its own. ``secret`` is what
     tokens are signed with (`herenow.sign_token`), ``api_key`` what servers show; else HERENOW_SECRET and
-    HERENOW_API_KEY. With neither, it answers to its own machine alone, and warns. ``cors`` are the
-    origins whose pages may ask, ``rate_limit`` how often one token may (see the settings of these names).
-    ``streams`` paces and bounds the streams of events, as HERENOW_STREAM_… and HERENOW_MAX_STREAMS else
-    do. ``warn`` False says nothing of an open service.
-    Asks no store yet. Raises ValueError for a bad setting.
+    HERENOW_API_KEY: one of them is needed, unless ``open_to_all`` lets whoever reaches the service read,
+    mark and erase everything. ``cors`` are the origins whose pages may ask, ``rate_limit`` how often one
+    token may, and an address ten times as often (see the settings of these names); the API key has no
+    limit. ``streams`` paces and bounds the streams of events, as HERENOW_STREAM_… and
+    HERENOW_MAX_STREAMS else do.
+    Asks no store yet. Raises ValueError for a bad setting, or for neither secret nor key.
     """
     given = {"secret": secret, "api_key": api_key, "cors": cors, "rate_limit": rate_limit}
     settings = read_settings({name: one for name, one in given.items() if one is not None}, {})
+    if settings.secret is None and settings.api_key is None and not open_to_all:
+        raise ValueError(
+            "HERENOW_SECRET and HERENOW_API_KEY are not set, so nobody could ask: set one, or both "
+            "(secret=, api_key=); open_to_all=True lets everybody do everything"
+        )
     if isinstance(presence, Presence):
         presence = asynchronous(presence)
-    if warn and settings.secret is None and settings.api_key is None:
-        warnings.warn(
-            "no HERENOW_SECRET, no HERENOW_API_KEY: the service is open to this machine, and to no other",
-            stacklevel=2,
-        )
     return Service(
         presence,
         secret=settings.secret,
         api_key=settings.api_key,
+        open_to_all=open_to_all,
         cors=settings.cors,
         rate_limit=settings.rate_limit,
         streams=streams or _stream_settings(settings),
@@ -184,17 +207,13 @@ class _Handler:
     async def answer(self, request: Request) -> Response:
         service = self._service
         endpoint = self._verbs["GET" if request.method == "HEAD" else request.method]
-        service.limit_address(request, probe=endpoint.probe)
-        if endpoint.stream and request.method == "HEAD":
-            return Response(media_type="text/event-stream")  # a stream is opened for readers alone
         access = _NOBODY
         if endpoint.scope is not None:
-            access = service.gate.admit(
-                request.scope,
-                query=request.scope[TAKEN] if endpoint.stream else None,
-                cookie=request.cookies.get(COOKIE) if request.method in _SAFE else None,
-            )
-            service.limit(access)
+            access = service.admit(request, stream=endpoint.stream)
+        else:
+            service.limit_address(request, probe=endpoint.probe)
+        if endpoint.stream and request.method == "HEAD":
+            return Response(media_type="text/event-stream")  # a stream is opened for readers alone
         values = await _values(endpoint, request)
         endpoint.check(access, values)
         try:
@@ -261,7 +280,7 @@ def _problem(_: Request, error: Any) -> Response:
 
 
 def _store_problem(request: Request, error: Any) -> Response:
-    _log.debug("%s: %s", request.url.path, error)
+    _log.debug("%s: %s", request.scope["path"], error)
     return problems.respond(problems.of_store(error))
 
 

@@ -17,7 +17,7 @@ from herenow.errors import WindowTooLong
 from herenow.models import Counts, Page
 from herenow.service import parameters as said
 from herenow.service import shapes
-from herenow.service.access import COOKIE, bearer
+from herenow.service.access import API_KEY, bearer
 from herenow.service.calls import Call, Endpoint, in_room
 from herenow.service.dashboard import page
 from herenow.service.problems import HEADERS, ProblemError, forbidden
@@ -144,7 +144,7 @@ async def events(call: Call) -> Any:
         identity = Identity(access.user, access.kind_for(None), session)
     after = call.request.headers.get("last-event-id") or values["after"]
     named = values["room"]
-    server = access.until is None  # what no token opens is a server's: the streams of many
+    server = access is API_KEY  # which shows the streams of many
     client = call.request.client
     try:
         return await call.service.streams.open(
@@ -229,16 +229,18 @@ async def metrics(call: Call) -> Any:
 
 async def log_in(call: Call) -> Any:
     """Trade the credential shown for a cookie that a page's scripts can't read."""
-    token = bearer(call.request.scope)
-    if token is None or call.access.until is None:
+    gate, asked = call.service.gate, call.request.scope
+    shown = bearer(asked)
+    if shown is None or call.access is API_KEY:
         raise forbidden("a token is traded; the API key is for servers")
-    answer = JSONResponse({"scope": call.access.scope}, headers=HEADERS)
+    token, access = gate.trade(shown, call.access)
+    answer = JSONResponse({"scope": access.scope}, headers=HEADERS)
     answer.set_cookie(
-        COOKIE,
+        gate.cookie_name(asked),
         token,
-        max_age=max(1, int(call.access.until - time.time())),
+        max_age=max(1, int((access.until or 0) - time.time())),
         path=_root(call),
-        secure=call.request.url.scheme == "https",
+        secure=asked["scheme"] == "https",
         httponly=True,
         samesite="strict",
     )
@@ -248,7 +250,7 @@ async def log_in(call: Call) -> Any:
 async def log_out(call: Call) -> Any:
     """Take the cookie away."""
     answer = Response(status_code=HTTPStatus.NO_CONTENT)
-    answer.delete_cookie(COOKIE, path=_root(call))
+    answer.delete_cookie(call.service.gate.cookie_name(call.request.scope), path=_root(call))
     return answer
 
 

@@ -60,6 +60,14 @@ class Rates:
             raise ProblemError(429, told, {"Retry-After": f"{wait}"})
 
 
+def is_loopback(peer: str) -> bool:
+    """Whether a peer's address is of this machine; what a proxy on it passes on is, too."""
+    try:
+        return ipaddress.ip_address(peer).is_loopback
+    except ValueError:
+        return False
+
+
 def household(address: str) -> str:
     """Cut an address to what one household has; what is none stays as it is."""
     try:
