@@ -8,17 +8,29 @@ import stat
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from herenow.embedded.programs import Program
-from herenow.embedded.supervisor import BOOT, SOCKET
+from herenow.embedded.supervisor import (
+    BOOT,
+    LOG,
+    SERVER,
+    SOCKET,
+    USERS,
+    open_own,
+    refusal,
+    what_is_wrong,
+)
 from herenow.errors import StoreUnavailable
 
 _SOCKET_PATH_BYTES = 103 if sys.platform == "darwin" else 107
 """The longest path that can be connected to: unix(7), less the closing NUL."""
 
+_MOST_LINKS = 40
 _WRITTEN_BY = "written-by"
+_OPENED_HERE = {BOOT, USERS, SERVER, LOG, _WRITTEN_BY}
+_LONGEST_RECORD = 100
 _ITS_OWN_FAULT = {
     *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EISDIR),
     *(errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL, errno.ENOENT),
@@ -57,14 +69,45 @@ def clean_directory(value: object) -> Path:
     if not isinstance(value, (str, Path)) or not str(value) or "\0" in str(value):
         raise ValueError(f"the embedded store's directory is a non-empty path, not {value!r}")
     with telling(Path(value)):
-        return Path(value).resolve()
+        return _resolve(Path(value).absolute())
+
+
+def _resolve(path: Path) -> Path:
+    """Resolve a path, as `Path.resolve` does, but over no link that somebody may have planted."""
+    at, parts, links = Path("/"), [*reversed(path.parts)], 0
+    while parts:
+        part = parts.pop()
+        if part == "..":
+            at = at.parent
+            continue
+        found = at / part
+        try:
+            status = found.lstat()
+        except FileNotFoundError:
+            at = found
+            continue
+        if not stat.S_ISLNK(status.st_mode):
+            at = found
+            continue
+        above = at.lstat()
+        trusted = {0, os.geteuid()} if above.st_mode & 0o022 else {0, os.geteuid(), above.st_uid}
+        if status.st_uid not in trusted:
+            raise ValueError(
+                f"the way to the embedded store's directory {path} goes over the symbolic link {found} "
+                f"of uid {status.st_uid}, which may have been planted: name the directory that is meant"
+            )
+        links += 1
+        if links > _MOST_LINKS:
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+        parts += reversed(found.readlink().parts)
+    return at
 
 
 def prepare(directory: Path) -> None:
-    """Make the directory, mode 0700, or see that it is one of ours."""
+    """Make the directory, mode 0700, or see that it is one of ours, and that nothing in it is planted."""
     with telling(directory):
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        status = directory.stat()
+        status = directory.lstat()
         if status.st_uid != os.geteuid():
             # To write there as root would lock out its owner from what was written.
             raise ValueError(
@@ -76,8 +119,30 @@ def prepare(directory: Path) -> None:
             raise ValueError(
                 f"the embedded store's directory {directory} must be new, empty or its own"
             )
+        wrong = what_is_wrong(status)
+        if wrong:
+            raise ValueError(
+                f"the embedded store's directory {directory} {wrong}: see that nothing in it is "
+                f"somebody else's, then `chmod 700 {directory}`, or name a new directory"
+            )
+        _check_contents(directory)
         if status.st_mode & 0o077:
             directory.chmod(0o700)
+
+
+def _check_contents(directory: Path) -> None:
+    """Refuse what is not this user's alone: we open some of it, the server the rest, links and all."""
+    with os.scandir(directory) as entries:
+        for entry in entries:
+            with suppress(
+                FileNotFoundError
+            ):  # the server renames files of its own, this very moment
+                ours = entry.name in _OPENED_HERE
+                wrong = what_is_wrong(entry.stat(follow_symlinks=False), file=ours)
+                if wrong:
+                    raise ValueError(refusal(entry.path, wrong))
+                if entry.is_dir(follow_symlinks=False):
+                    _check_contents(Path(entry.path))
 
 
 @contextmanager
@@ -141,7 +206,8 @@ def check_written_by(directory: Path, server: Program) -> None:
     """
     record = directory / _WRITTEN_BY
     try:
-        wrote = re.fullmatch(r"(\w+) (\d+)\.(\d+)\s*", record.read_text())
+        with os.fdopen(open_own(record, os.O_RDONLY), errors="replace") as file:
+            wrote = re.fullmatch(r"(\w+) (\d+)\.(\d+)\s*", file.read(_LONGEST_RECORD))
     except FileNotFoundError:
         wrote = None
     else:
@@ -155,7 +221,9 @@ def check_written_by(directory: Path, server: Program) -> None:
             )
     if wrote is None or wrote[0].strip() != str(server):
         signing = record.with_suffix(".new")
-        signing.write_text(f"{server}\n")
+        with os.fdopen(open_own(signing, os.O_WRONLY | os.O_CREAT), "w") as file:
+            file.truncate()
+            file.write(f"{server}\n")
         signing.replace(record)
 
 

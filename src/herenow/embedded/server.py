@@ -150,12 +150,12 @@ class EmbeddedServer:
             if self._users is not None:
                 # If somebody removed the directory, we hold a lock on nothing: join the new one.
                 with suppress(FileNotFoundError):
-                    if os.path.samestat(os.fstat(self._users), path.stat()):
+                    if os.path.samestat(os.fstat(self._users), path.lstat()):
                         return True
                 os.close(self._users)
                 self._users = None
             # The boot lock's file is what marks a directory as ours, so it is made before all else.
-            os.close(os.open(self.directory / supervisor.BOOT, os.O_RDWR | os.O_CREAT, 0o600))
+            os.close(supervisor.lock_file(self.directory / supervisor.BOOT))
             self._users = supervisor.lock(path, fcntl.LOCK_SH | fcntl.LOCK_NB)
             return self._users is not None
 
@@ -198,7 +198,10 @@ class EmbeddedServer:
 
     def _last_words(self) -> str:
         try:
-            log = (self.directory / supervisor.LOG).read_text(errors="replace")
+            with os.fdopen(
+                supervisor.open_own(self.directory / supervisor.LOG, os.O_RDONLY), errors="replace"
+            ) as file:
+                log = file.read()
         except OSError as error:
             log = str(error)
         log = " | ".join(log.splitlines()[-5:])

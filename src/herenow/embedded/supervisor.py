@@ -9,11 +9,13 @@ untouched, until it ends. The package's docstring tells the theory.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import shutil
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import threading
@@ -52,7 +54,50 @@ def lock(path: str | os.PathLike[str], kind: int) -> int | None:
 
 def lock_file(path: str | os.PathLike[str]) -> int:
     """Open a file to be locked; each opening is an owner of its own."""
-    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    return open_own(path, os.O_RDWR | os.O_CREAT)
+
+
+def open_own(path: str | os.PathLike[str], flags: int) -> int:
+    """Open a file that nobody else can have put there, 0600 where it is made; its descriptor.
+
+    Raises ValueError, before anything is read or written, for one that somebody may have planted. So
+    whoever wants it empty cuts it afterwards: O_TRUNC would empty another's file first.
+    """
+    try:
+        # O_NONBLOCK, for a planted pipe must not hold us
+        opened = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise ValueError(refusal(path, "is a symbolic link")) from None
+        raise
+    wrong = what_is_wrong(os.fstat(opened), file=True)
+    if wrong:
+        os.close(opened)
+        raise ValueError(refusal(path, wrong))
+    return opened
+
+
+def what_is_wrong(status: os.stat_result, *, file: bool = False) -> str:
+    """Say why a file or a directory is not this user's alone, "" where it is; by its ``lstat``."""
+    if stat.S_ISLNK(status.st_mode):
+        return "is a symbolic link"
+    if status.st_uid != os.geteuid():
+        return f"belongs to uid {status.st_uid}, and this process runs as uid {os.geteuid()}"
+    if status.st_mode & 0o022:
+        return f"may be written by others (mode {stat.S_IMODE(status.st_mode):04o})"
+    if file and not stat.S_ISREG(status.st_mode):
+        return "is no file"
+    if file and status.st_nlink > 1:
+        return "has another name as well (a hard link)"
+    return ""
+
+
+def refusal(path: str | os.PathLike[str], wrong: str) -> str:
+    """Say that a file of the store's is refused, and what to do."""
+    return (
+        f"the embedded store's {os.fspath(path)} {wrong}: somebody may have planted it; look at what "
+        "the directory holds, and remove what is not yours, or name a new directory"
+    )
 
 
 def ask(path: str, command: str, timeout: float) -> str:
@@ -115,6 +160,9 @@ class _Supervisor:
 def main(directory: str, lifetime: str, binary: str) -> None:
     """Detach, and supervise."""
     os.chdir(directory)
+    wrong = what_is_wrong(os.stat("."))  # noqa: PTH116 - the caller has looked; this is where we are
+    if wrong:
+        sys.exit("herenow: " + refusal(directory, wrong))
     if os.fork():
         os._exit(0)  # the user who called reaps this one; the supervisor is a child of init
     # Whoever came first may have ignored or blocked what ought to reach the server.
@@ -123,7 +171,8 @@ def main(directory: str, lifetime: str, binary: str) -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
     os.umask(0o077)
-    log = os.open(LOG, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
+    log = open_own(LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.ftruncate(log, 0)
     os.dup2(log, 1)
     os.dup2(log, 2)
     os.close(log)
