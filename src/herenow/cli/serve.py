@@ -54,6 +54,7 @@ def serve(
 
     from herenow.service import create_app
     from herenow.service.connections import taking
+    from herenow.service.memory import Trimmer
     from herenow.settings import make_presence
 
     settings = settings_for(url, prefix, terminal=False, buffered=False, resolution=0)
@@ -88,7 +89,11 @@ def serve(
         # behind the # it is sent to no server and written in no log
         here = _host(_ANY.get(name, name))
         print(f"http://{here}:{number}/#token={service.gate.invite()}", flush=True)
-    uvicorn.Server(config).run(sockets=[listening])
+    trimmer = Trimmer()
+    try:
+        uvicorn.Server(config).run(sockets=[listening])
+    finally:
+        trimmer.stop()
     return YES
 
 
