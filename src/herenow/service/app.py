@@ -220,7 +220,7 @@ class _Handler:
             answer = await endpoint.handler(Call(service, request, access, values))
         except TooManySessions as error:
             raise ProblemError(409, str(error)) from None
-        except ValueError as error:
+        except (ValueError, ArithmeticError) as error:  # too large or too small to be reckoned with
             raise ProblemError(400, str(error)) from None
         if isinstance(answer, Response):
             return answer
@@ -246,7 +246,7 @@ async def _values(endpoint: Endpoint, request: Request) -> dict[str, Any]:
 def _path_value(one: parameters.Parameter, raw: str) -> Any:
     try:
         return one.read(parameters.decode(raw))
-    except ValueError as error:
+    except (ValueError, ArithmeticError) as error:
         raise ProblemError(400, f"{one.name}: {error}") from None
 
 

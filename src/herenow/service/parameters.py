@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
@@ -108,11 +108,13 @@ def _missing(one: Parameter) -> Any:
 def _read(one: Parameter, value: Any) -> Any:
     try:
         return one.read(value)
-    except ValueError as error:
+    except (ValueError, ArithmeticError) as error:
         raise ProblemError(400, f"{one.name}: {error}") from None
 
 
 # ------------------------------------------------------------ how a value is read
+
+_LAST_SECOND: Final = datetime(9999, 1, 1, tzinfo=UTC).timestamp()
 
 
 def _whole(least: int, most: int) -> Callable[[Any], int]:
@@ -134,9 +136,11 @@ def _seconds(text: Any) -> float:
 def _moment(text: Any) -> datetime:
     try:
         moment = datetime.fromisoformat(text if len(text) <= 40 else "")  # noqa: PLR2004 - longer is none
-        names.clean_moment(moment, "a time")
+        seconds = names.clean_moment(moment, "a time") / 1000
     except (ValueError, OverflowError):
         raise ValueError("a time as RFC 3339 has it, as 2026-01-03T16:00:00Z") from None
+    if not 0 <= seconds < _LAST_SECOND:  # where a calendar ends, no day more or less is a time
+        raise ValueError("a time from 1970 to 9998")
     return moment
 
 
