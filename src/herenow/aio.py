@@ -6,13 +6,13 @@ The docstrings are those of `Presence`; what differs is said here. A test holds 
 import asyncio
 import logging
 import secrets
-from collections.abc import AsyncIterator, Callable, Hashable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Hashable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from datetime import date, datetime
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
-from herenow import connection, names, settling
+from herenow import connection, names
 from herenow.aio_background import AsyncFlushing, AsyncOpenSession
 from herenow.aio_execution import AsyncEngine, Observe
 from herenow.aio_watchers import AsyncEvents, AsyncWatchers
@@ -75,7 +75,10 @@ class AsyncPresence:
             opener(store, seconds, asynchronous=True), same_store(store, seconds, "async")
         )
         self._scope = self._core.site
-        self._flusher = AsyncFlushing(self._core, self._engine, seconds) if buffered else None
+        buffer = self._core.buffer
+        self._flusher = (
+            AsyncFlushing(self._core, buffer, self._engine, seconds) if buffer is not None else None
+        )
         self._watchers = AsyncWatchers(self._core, self._engine)
 
     # sightings
@@ -141,7 +144,7 @@ class AsyncPresence:
         return online_as(await self._one(mark.user, include_hidden=True))
 
     async def mark_beside(self, user: object, room: object, replaces: object | None = None) -> None:
-        kind = settling.beside(self.name)
+        kind = marking.beside(self.name)
         scope, mark = self._core.room(room), marking.simple(user, None, replaces)
         if scope.room != self.name and (
             replaces or not self._core.is_repeat(scope, mark.user, kind)
@@ -158,7 +161,8 @@ class AsyncPresence:
         return self._core.repeats_until(self._scope), leaves
 
     async def mark_offline(self, user: object, session: str | None = None) -> bool:
-        return await self._run(self._core.leave(self._scope, user, session))
+        name = names.clean_user(user)
+        return await self._run(self._core.leave(self._scope, name, session), ending=(name,))
 
     @asynccontextmanager
     async def session(
@@ -189,8 +193,9 @@ class AsyncPresence:
         self, ended: Iterable[tuple[str, str, str]]
     ) -> list[tuple[str, str, str]]:
         """End many sessions at once, for the service; those that the store did not take."""
-        await self.flush()
-        return await self._engine.run(self._core.end_sessions(ended))
+        many = list(ended)
+        users = {user for _, user, _ in many}
+        return await self._run(self._core.end_sessions(many), None, users)
 
     @property
     def beat_due(self) -> float:
@@ -340,9 +345,7 @@ class AsyncPresence:
         *,
         include_hidden: bool = False,  # noqa: ARG002
     ) -> dict[str, Counts]:
-        plan = self._core.room_counts(rooms)
-        await self.flush()
-        return await self._engine.run(plan)
+        return await self._run(self._core.room_counts(rooms), None)
 
     async def room_peaks(
         self,
@@ -352,8 +355,7 @@ class AsyncPresence:
         include_hidden: bool = False,
     ) -> dict[str, Peak]:
         plan = self._core.room_peaks(rooms, kind, include_hidden=include_hidden)
-        await self.flush()
-        return await self._engine.run(plan)
+        return await self._run(plan, None)
 
     # upkeep
 
@@ -361,9 +363,9 @@ class AsyncPresence:
         return await self._run(self._core.sweep(self._scope))
 
     async def forget(self, user: object) -> int:
-        plan = self._core.forget(names.clean_user(user))
+        name = names.clean_user(user)
         await self.flush()
-        return await self._engine.run(plan)
+        return await self._run(self._core.forget(name), None, (name,))
 
     async def day_key(self, day: date) -> str:
         return await self._engine.call(self._core.day_key(day))
@@ -373,16 +375,17 @@ class AsyncPresence:
         return self._core.throttle.cleared
 
     def name_later(self, namer: Namer) -> bool:
-        self._core.namers.append(namer)
+        self._core.sender.namers.append(namer)
         return self._flusher is not None
 
     def note_rooms(self) -> None:
         self._core.memory.user_rooms.on = True
 
     async def leave_rooms(self, user: object, session: str | None = None) -> int:
-        plan = self._core.leave_rooms(self._scope, user, session)
+        name = names.clean_user(user)
+        plan = self._core.leave_rooms(self._scope, name, session)
         await self.flush()
-        return await self._engine.run(plan)
+        return await self._run(plan, None, (name,))
 
     async def health(self) -> Health:
         dropped = self._core.dropped
@@ -421,12 +424,18 @@ class AsyncPresence:
 
     async def _call(self, operation: Operation[T]) -> T:
         if self._flusher is not None and self._flusher.busy:
-            return await self._flusher.run_after(self._scope.room, single(operation))
+            return await self._flusher.run_after((self._scope.room,), single(operation))
         return await self._engine.call(operation)
 
-    async def _run(self, plan: Plan[T]) -> T:
+    async def _run(
+        self,
+        plan: Plan[T],
+        rooms: Collection[str] | None = (),
+        ending: Collection[str] = (),
+    ) -> T:
         if self._flusher is not None and self._flusher.busy:
-            return await self._flusher.run_after(self._scope.room, plan)
+            known = rooms if rooms is None or rooms else (self._scope.room,)
+            return await self._flusher.run_after(known, plan, ending)
         return await self._engine.run(plan)
 
 

@@ -6,13 +6,14 @@ what is left before it goes.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from time import monotonic
 from typing import Any, Final, TypeVar
 
 from herenow.aio_execution import AsyncEngine
-from herenow.background import BUSY, told_once
+from herenow.background import BUSY, ROUND_TRIPS, told_once
+from herenow.buffer import MOST_A_FLIGHT, Buffer, Flight
 from herenow.core import Core
 from herenow.errors import StoreError, StoreTimeout
 from herenow.names import Kind
@@ -26,29 +27,31 @@ _log: Final = logging.getLogger("herenow")
 class AsyncFlushing:
     """When the buffer of an AsyncPresence is sent: by a task, and before whatever reads."""
 
-    def __init__(self, core: Core, engine: AsyncEngine, patience: float) -> None:
+    def __init__(self, core: Core, buffer: Buffer, engine: AsyncEngine, patience: float) -> None:
         self._core = core
+        self._buffer = buffer
         self._engine = engine
-        self._patience = patience
+        self._patience = ROUND_TRIPS * patience
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._lock = asyncio.Lock()
+        self._ended = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
-    def _sending(self) -> asyncio.Lock:
-        """Held while a flush is under way; of the running loop, as the task is."""
+    def _on_this_loop(self) -> None:
+        """Have what belongs to a loop be of the running one; what another had under way waits again."""
         loop = asyncio.get_running_loop()
         if loop is not self._loop:
-            self._loop, self._lock, self._task = loop, asyncio.Lock(), None
-        return self._lock
+            self._loop, self._ended, self._task = loop, asyncio.Event(), None
+            for flight in list(self._buffer.flying):
+                self._buffer.end(flight)
 
     @property
     def busy(self) -> bool:
         """Whether anything waits, or is being sent."""
-        return bool(self._core.buffer) or self._sending().locked()
+        return bool(self._buffer) or bool(self._buffer.flying)
 
     def wake(self) -> None:
         """Have what was put sent soon, or when the loop ends."""
-        self._sending()
+        self._on_this_loop()
         if self._task is None or self._task.done():
             self._task = asyncio.get_running_loop().create_task(self._later())
 
@@ -66,45 +69,74 @@ class AsyncFlushing:
 
     async def send_all(self) -> None:
         """Send all that waits, of every room. What the store does not take waits on."""
-        if self.busy and self._core.buffer is not None:
-            try:
-                async with self._alone():
-                    await self._engine.run(self._core.flush_all())
-            finally:
-                self._again()
+        if self.busy:
+            await self._send(1 + len(self._buffer) // MOST_A_FLIGHT)
 
-    async def run_after(self, room: str, plan: Plan[T]) -> T:
-        """Run a plan after what waits for its room, in the same round trip."""
-        try:
-            async with self._alone():
-                return await self._engine.run(self._core.after(room, plan))
-        finally:
-            self._again()
+    async def _send(self, flights: int, rooms: Collection[str] | None = None) -> None:
+        for _ in range(flights):
+            async with self._flight(rooms) as flight:
+                trouble, _ = await self._engine.run(self._core.flush(flight))
+            if trouble is not None:
+                return
+
+    async def run_after(
+        self, rooms: Collection[str] | None, plan: Plan[T], ending: Collection[str] = ()
+    ) -> T:
+        """Run a plan after what waits for its rooms, None: for all, in the same round trip.
+
+        Of ``ending``, users, nothing else is under way meanwhile.
+        """
+        await self._send(len(self._buffer) // MOST_A_FLIGHT, rooms)
+        async with self._flight(rooms, ending) as flight:
+            return await self._engine.run(self._core.after(flight, plan))
 
     @asynccontextmanager
-    async def _alone(self) -> AsyncIterator[None]:
-        # a store that hangs costs whoever waits behind a flush its own timeout, not the sum of all
-        engine = self._engine
-        engine.refuse()
-        sending = self._sending()
-        began = monotonic()
+    async def _flight(
+        self, rooms: Collection[str] | None, ending: Collection[str] = ()
+    ) -> AsyncIterator[Flight]:
+        buffer = self._buffer
+        self._on_this_loop()
+        flight: Flight | None = None
         try:
-            await asyncio.wait_for(sending.acquire(), self._patience)
-        except TimeoutError:
-            raise engine.failed(StoreTimeout(BUSY), began) from None
-        try:
-            yield
+            self._engine.refuse()
+            flight = buffer.begin(rooms, ending) or await self._turn(rooms, ending)
+            yield flight
         finally:
-            sending.release()
+            if flight is not None:
+                buffer.end(flight)
+                ended, self._ended = self._ended, asyncio.Event()
+                ended.set()
+            if buffer:
+                self.wake()
 
-    def _again(self) -> None:
-        if self._core.buffer:
-            self.wake()
+    async def _turn(self, rooms: Collection[str] | None, ending: Collection[str]) -> Flight:
+        """Wait for those flights that can't be overtaken. Where none ends in time, the store hangs."""
+        began = monotonic()
+        while (flight := self._buffer.begin(rooms, ending)) is None:
+            try:
+                async with asyncio.timeout(self._patience):
+                    await self._ended.wait()
+            except TimeoutError:
+                raise self._engine.failed(StoreTimeout(BUSY), began) from None
+            self._engine.refuse()
+        return flight
+
+    async def _settle(self) -> None:
+        """Wait for what is under way now: it may be put back."""
+        self._on_this_loop()
+        flights, began = [*self._buffer.flying], monotonic()
+        try:
+            async with asyncio.timeout(self._patience):
+                while self._buffer.fly(flights):
+                    await self._ended.wait()
+        except TimeoutError:
+            raise self._engine.failed(StoreTimeout(BUSY), began) from None
 
     async def close(self) -> None:
         """Send all that waits, and stop the task."""
         self._engine.store.hasten()
         try:
+            await self._settle()
             await self.send_all()
         finally:
             task, self._task = self._task, None

@@ -1,18 +1,19 @@
 """What a Presence does by threads: send what is buffered, and keep open sessions fresh.
 
-Buffered marks are sent half a second after they came, and before whatever reads. One flush at a time; who
-must wait behind one that hangs waits no longer than the store's own timeout. For asyncio's, see
+Buffered marks are sent half a second after they came, and before whatever reads. Threads read side by
+side, each after what waits and what is under way for its room (see `Flight`): a read waits for none but
+a flight of many marks, or one that says something else of the same user. For asyncio's, see
 `aio_background`.
 """
 
 import logging
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from time import monotonic
 from typing import Any, Final, TypeVar
 
-from herenow.buffer import Flusher
+from herenow.buffer import MOST_A_FLIGHT, Buffer, Flight, Flusher
 from herenow.core import Core
 from herenow.errors import StoreError, StoreTimeout
 from herenow.execution import Engine
@@ -22,22 +23,25 @@ from herenow.operations.marking import Mark
 
 T = TypeVar("T")
 _log: Final = logging.getLogger("herenow")
+ROUND_TRIPS: Final = 4
+"""What a flight may take, each as long as the store may: the list of rooms, the marks, what follows."""
 BUSY: Final = "the store did not answer in time: a flush is under way"
 
 
 class Flushing:
     """When the buffer of a sync Presence is sent: by a thread, and before whatever reads."""
 
-    def __init__(self, core: Core, engine: Engine, patience: float) -> None:
+    def __init__(self, core: Core, buffer: Buffer, engine: Engine, patience: float) -> None:
         self._core = core
+        self._buffer = buffer
         self._engine = engine
-        self._patience = 2 * patience  # locks are not fair: a busy process is no hung store
+        self._patience = ROUND_TRIPS * patience
         self._flusher = Flusher(self.send_all, core.flush_after)
 
     @property
     def busy(self) -> bool:
         """Whether anything waits, or is being sent."""
-        return bool(self._core.buffer) or self._flusher.sending.locked()
+        return bool(self._buffer) or bool(self._buffer.flying)
 
     def wake(self) -> None:
         """Have what was put sent soon."""
@@ -45,49 +49,78 @@ class Flushing:
 
     def send_all(self) -> None:
         """Send all that waits, of every room. What the store does not take waits on."""
-        if self.busy and self._core.buffer is not None:
-            try:
-                with self._alone():
-                    self._engine.run(self._core.flush_all())
-            finally:
-                self._again()
+        if self.busy:
+            self._send(1 + len(self._buffer) // MOST_A_FLIGHT)
 
-    def run_after(self, room: str, plan: Plan[T]) -> T:
-        """Run a plan after what waits for its room, in the same round trip."""
-        try:
-            with self._alone():
-                return self._engine.run(self._core.after(room, plan))
-        finally:
-            self._again()
+    def _send(self, flights: int, rooms: Collection[str] | None = None) -> None:
+        for _ in range(flights):
+            with self._flight(rooms) as flight:
+                trouble, _ = self._engine.run(self._core.flush(flight))
+            if trouble is not None:
+                return
+
+    def run_after(
+        self, rooms: Collection[str] | None, plan: Plan[T], ending: Collection[str] = ()
+    ) -> T:
+        """Run a plan after what waits for its rooms, None: for all, in the same round trip.
+
+        Of ``ending``, users, nothing else is under way meanwhile.
+        """
+        self._send(len(self._buffer) // MOST_A_FLIGHT, rooms)
+        with self._flight(rooms, ending) as flight:
+            return self._engine.run(self._core.after(flight, plan))
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
-        # a store that hangs costs whoever waits behind a flush its own timeout, not the sum of all
-        engine = self._engine
-        engine.open()  # which may take its time, the first time
-        engine.refuse()
-        sending = self._flusher.sending
-        began = monotonic()
-        if not sending.acquire(timeout=self._patience):
-            raise engine.failed(StoreTimeout(BUSY), began)
+    def _flight(
+        self, rooms: Collection[str] | None, ending: Collection[str] = ()
+    ) -> Iterator[Flight]:
+        engine, buffer = self._engine, self._buffer
+        flight: Flight | None = None
         try:
-            yield
+            engine.open()  # which may take its time, the first time
+            engine.refuse()
+            flight = buffer.begin(rooms, ending) or self._turn(rooms, ending)
+            yield flight
         finally:
-            sending.release()
+            if flight is not None:
+                buffer.end(flight)
+            if buffer:
+                self._flusher.wake()
 
-    def _again(self) -> None:
-        if self._core.buffer:
-            self._flusher.wake()
+    def _turn(self, rooms: Collection[str] | None, ending: Collection[str]) -> Flight:
+        """Wait for those flights that can't be overtaken. Where none ends in time, the store hangs."""
+        buffer = self._buffer
+        began = monotonic()
+        while True:
+            with buffer.changed:
+                flight = buffer.begin(rooms, ending)
+                if flight is not None:
+                    return flight
+                if not buffer.changed.wait(self._patience):
+                    break
+            self._engine.refuse()
+        raise self._engine.failed(StoreTimeout(BUSY), began)
+
+    def _settle(self) -> None:
+        """Wait for what is under way now: it may be put back."""
+        buffer, began = self._buffer, monotonic()
+        with buffer.changed:
+            flights = [*buffer.flying]
+            if buffer.changed.wait_for(lambda: not buffer.fly(flights), self._patience):
+                return
+        raise self._engine.failed(StoreTimeout(BUSY), began)
 
     def close(self) -> None:
         """Send all that waits, and stop the thread."""
         self._flusher.close()
         self._engine.store.hasten()
         try:
+            self._settle()
             self.send_all()
         finally:
             self._flusher.close()
-            self._again()  # what came meanwhile, or could not be sent
+            if self._buffer:  # what came meanwhile, or could not be sent
+                self._flusher.wake()
 
 
 class OpenSession:

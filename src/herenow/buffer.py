@@ -10,18 +10,22 @@ import logging
 import sys
 import threading
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from importlib import import_module
 from itertools import islice
 from typing import Final, NamedTuple, TypeAlias
 
 from herenow import forking
 from herenow.errors import StoreError
-from herenow.operations.marking import Mark
+from herenow.operations.marking import Mark, base_of
 from herenow.operations.scope import Scope
 
 _log: Final = logging.getLogger("herenow")
 MOST_BUFFERED: Final = 100_000
+MOST_A_FLIGHT: Final = 5_000
+"""Buffered marks a round trip: within a store's time-out, however many wait."""
+MOST_COPIED: Final = 200
+"""Marks that are sent once more rather than waited for: each costs the store a few microseconds."""
 
 
 class Unnamed(NamedTuple):
@@ -41,8 +45,73 @@ Waiting: TypeAlias = tuple[Scope, Mark | Unnamed, float]
 """The same, or one whose mark is not made yet."""
 
 
+class Flight:
+    """What one call takes out of the buffer, and what it does, until it is known how that went.
+
+    ``copied`` are marks that another flight has taken: whoever reads sends them once more, before the
+    question, and need not wait. ``taken`` are its own, of which those still ``kept`` at its end go back.
+    """
+
+    __slots__ = ("copied", "ending", "kept", "replaces", "says", "strangers", "taken")
+
+    def __init__(
+        self, copied: list[Waiting], taken: list[Waiting], ending: Collection[str] = ()
+    ) -> None:
+        self.copied = copied
+        self.taken = taken
+        self.ending = ending
+        self.kept = {id(one): one for one in taken}
+        self.says: dict[tuple[str, str], Mark | None] = {}
+        self.strangers = False  # some whose mark, and so whose name, is not made yet
+        self.replaces = False
+        for scope, mark, _ in (*copied, *taken):
+            if isinstance(mark, Unnamed):
+                self.strangers = True
+                continue
+            self._say(scope.room, mark.user, mark)
+            if mark.replaces is not None:
+                self.replaces = True
+                self._say(scope.room, mark.replaces, mark)
+
+    def _say(self, room: str, user: str, mark: Mark) -> None:
+        if self.says.setdefault((room, user), mark) != mark:
+            self.says[room, user] = None  # several things
+
+    def done(self, waiting: Iterable[Waiting]) -> None:
+        """Settle marks: they were sent, or need not be."""
+        for one in waiting:
+            self.kept.pop(id(one), None)
+
+    def bars(self, other: "Flight") -> bool:
+        """Whether another may not overtake it: what they say of somebody is not the same."""
+        few, many = sorted((self.says, other.says), key=len)
+        differ = any(
+            key in many and (mark is None or many[key] != mark) for key, mark in few.items()
+        )
+        return differ or _ends(self, other) or _ends(other, self)
+
+
+def _ends(one: Flight, other: Flight) -> bool:
+    """Whether one ends somebody whom another may say something of."""
+    if other.strangers and (one.ending or one.replaces):
+        return True
+    ending = one.ending
+    return bool(ending) and (
+        any(user in ending for user in other.ending)
+        or any(user in ending for _, user in other.says)
+    )
+
+
+def _base_of(mark: Mark | Unnamed) -> str | None:
+    return None if isinstance(mark, Unnamed) else base_of(mark)
+
+
 class Buffer:
-    """Marks that wait to be sent; at most `MOST_BUFFERED`, beyond which the oldest are dropped."""
+    """Marks that wait to be sent; at most `MOST_BUFFERED`, beyond which the oldest are dropped.
+
+    Flights overtake each other where that changes nothing: marks say how long ago they were, and one that
+    comes twice is as one that comes once. What is said of one user keeps its order.
+    """
 
     def __init__(self, most: int = MOST_BUFFERED) -> None:
         self._most = most
@@ -52,8 +121,10 @@ class Buffer:
 
     def start_anew(self) -> None:
         """Be empty, with a lock of its own: what a forked child needs."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
+        self.changed = threading.Condition(self._lock)
         self._entries: dict[tuple[str, Mark | Unnamed], Waiting] = {}
+        self.flying: list[Flight] = []
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -67,26 +138,62 @@ class Buffer:
             if len(self._entries) > self._most:
                 self._bound()
 
-    def take(self, room: str | None = None, most: int | None = None) -> list[Waiting]:
-        """Take out what waits, of one room or (None) of all, oldest first; at most so much."""
-        with self._lock:
-            if room is None and (most is None or len(self._entries) <= most):
-                taken, self._entries = list(self._entries.values()), {}
-            else:
-                keys = (key for key in self._entries if room is None or key[0] == room)
-                taken = [self._entries.pop(key) for key in list(islice(keys, most))]
-        return taken
+    def begin(
+        self, rooms: Collection[str] | None = None, ending: Collection[str] = ()
+    ) -> Flight | None:
+        """Take what waits, of some rooms and those they depend on, or (None) of all; oldest first.
 
-    def put_back(self, entries: Iterable[Waiting]) -> None:
-        """Keep what could not be sent, before what has come since."""
+        ``ending``: users of whom nothing else may be under way meanwhile. None where another flight must
+        end first; each such end is notified by ``changed``.
+        """
         with self._lock:
-            older: dict[tuple[str, Mark | Unnamed], Waiting] = {
-                (scope.room, mark): (scope, mark, moment) for scope, mark, moment in entries
-            }
-            for key in self._entries:
-                older.pop(key, None)
-            self._entries = older | self._entries
-            self._bound()
+            keys, copied = self._of(rooms)
+            if len(copied) > MOST_COPIED:
+                return None
+            flight = Flight(copied, [self._entries[key] for key in keys], ending)
+            if any(one.bars(flight) for one in self.flying):
+                return None
+            for key in keys:
+                del self._entries[key]
+            self.flying.append(flight)
+            return flight
+
+    def _of(
+        self, rooms: Collection[str] | None
+    ) -> tuple[list[tuple[str, Mark | Unnamed]], list[Waiting]]:
+        """The keys of what waits, and what is under way; of some rooms and those they take kinds from."""
+        under_way = [one for flight in self.flying for one in flight.taken]
+        if rooms is None:
+            return list(islice(self._entries, MOST_A_FLIGHT)), under_way
+        wanted, known = {*rooms}, set[str]()
+        keys, copied = [], under_way
+        while wanted - known:
+            known = {*wanted}
+            keys = list(islice((key for key in self._entries if key[0] in known), MOST_A_FLIGHT))
+            copied = [one for one in under_way if one[0].room in known]
+            marks = [*(mark for _, mark in keys), *(mark for _, mark, _ in copied)]
+            wanted |= {one for one in map(_base_of, marks) if one is not None}
+        return keys, copied
+
+    def end(self, flight: Flight) -> None:
+        """Have a flight over: what is still its own waits on, before what has come since."""
+        with self._lock:
+            if flight in self.flying:
+                self.flying.remove(flight)
+            if flight.kept:
+                older: dict[tuple[str, Mark | Unnamed], Waiting] = {
+                    (scope.room, mark): (scope, mark, moment)
+                    for scope, mark, moment in flight.kept.values()
+                }
+                for key in self._entries:
+                    older.pop(key, None)
+                self._entries = older | self._entries
+                self._bound()
+            self.changed.notify_all()
+
+    def fly(self, flights: Collection[Flight]) -> bool:
+        """Whether any of these flights is still under way."""
+        return any(one in self.flying for one in flights)
 
     def _bound(self) -> None:
         while len(self._entries) > self._most:
@@ -94,13 +201,9 @@ class Buffer:
             self.dropped += 1
 
 
-def by_room(entries: Iterable[Entry], now: float) -> list[tuple[Scope, list[Mark], list[int]]]:
-    """Sort what waited by room: the marks, and their ages in milliseconds.
-
-    An age is rounded down, and a millisecond less: so a mark is told of a moment after whatever this
-    process had told the store before it, its own leave above all. By a clock of the caller's it is exact.
-    """
-    batches: dict[str, tuple[Scope, list[Mark], list[int]]] = {}
+def by_room(entries: Iterable[Entry]) -> list[tuple[Scope, list[Mark], list[float]]]:
+    """Sort what waited by room: the marks, and their moments."""
+    batches: dict[str, tuple[Scope, list[Mark], list[float]]] = {}
     for scope, mark, moment in entries:
         known = batches.get(scope.room)
         if known is None:
@@ -108,9 +211,20 @@ def by_room(entries: Iterable[Entry], now: float) -> list[tuple[Scope, list[Mark
         elif scope.named and not known[0].named:
             known = batches[scope.room] = (scope, known[1], known[2])
         known[1].append(mark)
-        waited = (now - moment) * 1000
-        known[2].append(mark.age + (round(waited) if scope.clock else max(0, int(waited) - 1)))
+        known[2].append(moment)
     return list(batches.values())
+
+
+def ages(scope: Scope, marks: Iterable[Mark], moments: Iterable[float], now: float) -> list[int]:
+    """How long ago marks were, in milliseconds.
+
+    An age is rounded down, and a millisecond less: so a mark is told of a moment after whatever this
+    process had told the store before it, its own leave above all. By a clock of the caller's it is exact.
+    """
+    waited = [(now - moment) * 1000 for moment in moments]
+    if scope.clock:
+        return [mark.age + round(one) for mark, one in zip(marks, waited, strict=True)]
+    return [mark.age + max(0, int(one) - 1) for mark, one in zip(marks, waited, strict=True)]
 
 
 class Flusher:
@@ -132,7 +246,6 @@ class Flusher:
 
     def start_anew(self) -> None:
         """Have no thread, and a lock of its own: what a forked child needs."""
-        self.sending = threading.Lock()
         self._starting = threading.Lock()
         self._have_none()
 

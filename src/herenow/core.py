@@ -11,8 +11,8 @@ from functools import lru_cache, partial
 from typing import Any, Final, TypeAlias, TypeVar
 
 from herenow import clocks, names, settling
-from herenow.buffer import Buffer, Entry, Unnamed, Waiting, by_room
-from herenow.errors import StoreError, StoreTimeout, StoreUnavailable
+from herenow.buffer import Buffer, Flight, Unnamed
+from herenow.errors import StoreError
 from herenow.memory import Memory, Write
 from herenow.models import Counts, Peak, Room, UserPresence
 from herenow.operations import (
@@ -29,6 +29,7 @@ from herenow.operations import (
 )
 from herenow.operations.marking import Mark, Written
 from herenow.operations.scope import Scope, make_scope
+from herenow.sending import Sender
 from herenow.throttle import Throttle
 
 T = TypeVar("T")
@@ -46,8 +47,6 @@ _ENDED_AT_ONCE: Final = 250
 _FLUSH_AT_MOST: Final = 0.5
 _FLUSH_OF_NEW_ROOM: Final = 0.05
 _BEAT_OF_NEW_ROOM: Final = 0.25
-_MOST_A_ROUND: Final = 5_000
-"""Buffered marks a round trip: within a store's time-out, however many wait."""
 
 
 class Core:
@@ -84,11 +83,11 @@ class Core:
             if self._resolution * 1000 >= self._window:
                 raise ValueError("a resolution is shorter than the window")
         self._met_new_room = False
-        self.namers: list[settling.Namer] = []
         self.throttle = Throttle()
         self.buffer = Buffer() if buffered else None
         self.scope = lru_cache(maxsize=_SCOPES_KEPT)(self._scope)
         self.memory = Memory(self.scope, self._prefix, DEFAULT_ROOM)
+        self.sender = Sender(self.memory, self.now, self.scope, self.day_key)
         self.site = self._scope(
             DEFAULT_ROOM,
             self._window if self._window_named else None,
@@ -243,13 +242,10 @@ class Core:
     def mark(self, scope: Scope, marks: Sequence[Mark]) -> Plan[int]:
         """Send marks now; how many came online."""
         cleared = self.throttle.cleared
-        bases = settling.bases(marks)
-        sent = marks
-        if bases:
-            found = yield from self._look_into(bases)
-            made = [settling.as_there(mark, found) for mark in marks]
-            sent = [mark for mark in made if mark is not None]
-        came = yield from self._send(scope, sent, marking.touch)
+        if settling.bases(marks):
+            came = yield from self.sender.beside(scope, marks)
+        else:
+            came = yield from self._send(scope, marks, marking.touch)
         self.said(scope, marks, cleared, came=came > 0)
         return came
 
@@ -288,109 +284,23 @@ class Core:
     @property
     def dropped(self) -> int:
         """How many sightings were lost: too many waited, or the store refused them."""
-        return 0 if self.buffer is None else self.buffer.dropped
-
-    def flush_all(self) -> Plan[None]:
-        """Send all that was buffered, some thousands a round trip, as long as the store takes it."""
-        if self.buffer is None:
-            return
-        for _ in range(1 + len(self.buffer) // _MOST_A_ROUND):
-            trouble, _ = yield from self.flush(self.buffer.take(most=_MOST_A_ROUND))
-            if trouble is not None:
-                return
+        return 0 if self.buffer is None else self.buffer.dropped + self.sender.dropped
 
     def flush(
-        self, waiting: Sequence[Waiting], then: Sequence[Operation[Any]] = ()
+        self, flight: Flight, then: Sequence[Operation[Any]] = ()
     ) -> Plan[tuple[StoreError | None, list[Outcome]]]:
-        """Send some of what was buffered, and ``then`` in the same round trip; the outcomes of those.
-
-        What the store did not take is put back, and the first reason given; a sighting that it refused is
-        dropped and counted.
-        """
-        buffer = self.buffer
+        """Send what a flight has, and ``then`` in the same round trip; see `Sender.flush`."""
         self._met_new_room = False
-        if buffer is None or not waiting:
-            return None, list((yield then) if then else [])
-        try:
-            entries = yield from self._settled(waiting, buffer)
-        except StoreError as error:
-            return error, _outcomes_of(error, then) or list((yield then) if then else [])
-        if not entries:
-            return None, list((yield then) if then else [])
-        batches = [
-            (scope, part, part_ages)
-            for scope, marks, ages in by_room(entries, self.now())
-            for part, part_ages in zip(marking.chunks(marks), marking.chunks(ages), strict=True)
-        ]
-        writes: list[Write] = [
-            (scope, partial(_leniently, scope, part, ages)) for scope, part, ages in batches
-        ]
-        try:
-            outcomes = yield from self.memory.write(writes, then)
-        except BaseException:  # interrupted or cancelled: told once more rather than never
-            buffer.put_back(entries)
-            raise
-        trouble: StoreError | None = None
-        lost: set[tuple[str, str]] = set()
-        for (scope, part, _), outcome in zip(batches, outcomes, strict=False):
-            if isinstance(outcome, StoreError):
-                trouble = trouble or outcome
-                lost.update((scope.room, mark.user) for mark in part)
-            elif isinstance(outcome, Written) and outcome.rest:
-                buffer.dropped += len(outcome.rest)
-                refused = sorted({part[i].user for i in outcome.rest})
-                _log.warning("refused, more than 32 sessions: %s", ", ".join(refused))
-            elif isinstance(outcome, Exception):
-                buffer.dropped += len(part)
-                _log.error("%d sightings refused: %s", len(part), outcome)
-        if lost:
-            buffer.put_back([one for one in entries if (one[0].room, one[1].user) in lost])
-        return trouble, outcomes[len(writes) :]
+        return (yield from self.sender.flush(flight, then))
 
-    def _settled(self, waiting: Sequence[Waiting], buffer: Buffer) -> Plan[Sequence[Entry]]:
-        """Find out what must be known of marks before they are sent; what fails is put back."""
-        kept = waiting
-        entries: Sequence[Entry]
+    def after(self, flight: Flight, plan: Plan[T]) -> Plan[T]:
+        """Run a plan after what a flight has, both in the same round trip."""
         try:
-            kept = entries = settling.made(waiting, self.now())  # the clock may be the caller's
-            kept = entries = yield from settling.named(entries, self.namers, self.day_key)
-            bases = settling.bases(one[1] for one in entries)
-            if not bases:
-                return entries
-            buffer.put_back([one for one in entries if one[0].room in bases])  # these go first
-            kept = entries = [one for one in entries if one[0].room not in bases]
-            found = yield from self._look_into(bases)
-        except BaseException:
-            buffer.put_back(kept)
-            raise
-        made = [(scope, settling.as_there(mark, found), moment) for scope, mark, moment in entries]
-        return [(scope, mark, moment) for scope, mark, moment in made if mark is not None]
-
-    def _look_into(self, bases: settling.Bases) -> Plan[dict[str, Mapping[str, UserPresence]]]:
-        found: dict[str, Mapping[str, UserPresence]] = {}
-        for base, names_ in bases.items():
-            plan = self.lookup(self.scope(base), names_, include_hidden=True)
-            found[base] = yield from self.after(base, plan)
-        return found
-
-    def after(self, room: str, plan: Plan[T]) -> Plan[T]:
-        """Run a plan after what is buffered for a room, both in the same round trip."""
-        try:
-            operations = next(plan)  # its bad arguments are told before anything is taken
-            outcomes = yield from self._flush_before(room, operations)
+            _, outcomes = yield from self.flush(flight, next(plan))
             while True:
                 outcomes = yield plan.send(outcomes)
         except StopIteration as stop:
             return stop.value  # type: ignore[no-any-return]
-
-    def _flush_before(self, room: str, then: Sequence[Operation[Any]]) -> Plan[list[Outcome]]:
-        if self.buffer is None:
-            return list((yield then))
-        for _ in range(len(self.buffer) // _MOST_A_ROUND):
-            trouble, _ = yield from self.flush(self.buffer.take(room, _MOST_A_ROUND))
-            if trouble is not None:
-                return _outcomes_of(trouble, then) or list((yield then))
-        return (yield from self.flush(self.buffer.take(room), then))[1]
 
     # the rest that takes several steps
 
@@ -527,20 +437,9 @@ def online_as(user: UserPresence) -> names.Kind | None:
     return user.kind if user.online else None
 
 
-def _outcomes_of(trouble: StoreError, then: Sequence[Operation[Any]]) -> list[Outcome]:
-    """Give what operations come to without being sent, where the store is away."""
-    return [trouble] * len(then) if isinstance(trouble, StoreUnavailable | StoreTimeout) else []
-
-
 def _naming(touch: Touch, scope: Scope, part: Sequence[M], naming: bool) -> Operation[Written]:
     return touch(scope, part, naming=naming)
 
 
 def _leaving(scope: Scope, user: str, session: object, naming: bool) -> Operation[Written]:
     return marking.leave(scope, user, session, naming=naming)
-
-
-def _leniently(
-    scope: Scope, marks: Sequence[Mark], ages: Sequence[int], naming: bool
-) -> Operation[Written]:
-    return marking.touch(scope, marks, ages, naming=naming, lenient=True)

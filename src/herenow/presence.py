@@ -13,7 +13,7 @@ See `breaker`.
 import logging
 import secrets
 import threading
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -21,7 +21,7 @@ from functools import cache
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
-from herenow import connection, names, settling
+from herenow import connection, names
 from herenow.background import Flushing, OpenSession
 from herenow.buffer import Unnamed
 from herenow.core import DEFAULT_TIMEOUT, Core, online_as
@@ -137,7 +137,10 @@ class Presence:
             opener(store, seconds, asynchronous=False), same_store(store, seconds, "sync")
         )
         self._scope = self._core.site
-        self._flusher = Flushing(self._core, self._engine, seconds) if buffered else None
+        buffer = self._core.buffer
+        self._flusher = (
+            Flushing(self._core, buffer, self._engine, seconds) if buffer is not None else None
+        )
         self._watchers = Watchers(self._core, self._engine)
 
     # sightings
@@ -219,7 +222,7 @@ class Presence:
         Who is hidden here is hidden there, and who has left here is not marked: a site's threads tell no
         more than the site does. One round trip more than a mark. Buffered: none, and never waits.
         """
-        kind = settling.beside(self.name)
+        kind = marking.beside(self.name)
         scope, mark = self._core.room(room), marking.simple(user, None, replaces)
         if scope.room != self.name and (
             replaces or not self._core.is_repeat(scope, mark.user, kind)
@@ -245,7 +248,8 @@ class Presence:
 
         When her last named session ends she leaves; ending a session she does not have changes nothing.
         """
-        return self._run(self._core.leave(self._scope, user, session))
+        name = names.clean_user(user)
+        return self._run(self._core.leave(self._scope, name, session), ending=(name,))
 
     @contextmanager
     def session(
@@ -486,9 +490,7 @@ class Presence:
         include_hidden: bool = False,  # noqa: ARG002
     ) -> dict[str, Counts]:
         """Count several rooms, as `counts` does one. One round trip a node."""
-        plan = self._core.room_counts(rooms)
-        self.flush()
-        return self._engine.run(plan)
+        return self._run(self._core.room_counts(rooms), None)
 
     def room_peaks(
         self,
@@ -499,8 +501,7 @@ class Presence:
     ) -> dict[str, Peak]:
         """The records of several rooms, as `peak` gives one. One round trip a node."""
         plan = self._core.room_peaks(rooms, kind, include_hidden=include_hidden)
-        self.flush()
-        return self._engine.run(plan)
+        return self._run(plan, None)
 
     # upkeep
 
@@ -516,9 +517,9 @@ class Presence:
 
         Round trips: one a hundred rooms, and one for their list.
         """
-        plan = self._core.forget(names.clean_user(user))
+        name = names.clean_user(user)
         self.flush()
-        return self._engine.run(plan)
+        return self._run(self._core.forget(name), None, (name,))
 
     def day_key(self, day: date) -> str:
         """The random key of a day (UTC), the same for whoever asks; the first makes it. O(1).
@@ -537,7 +538,7 @@ class Presence:
 
         False where marks are not buffered: then there is no meantime.
         """
-        self._core.namers.append(namer)
+        self._core.sender.namers.append(namer)
         return self._flusher is not None
 
     def note_rooms(self) -> None:
@@ -553,9 +554,10 @@ class Presence:
         Three round trips where rooms are noted (`note_rooms`); else one for the list of rooms, and two a
         hundred that somebody is in.
         """
-        plan = self._core.leave_rooms(self._scope, user, session)
+        name = names.clean_user(user)
+        plan = self._core.leave_rooms(self._scope, name, session)
         self.flush()
-        return self._engine.run(plan)
+        return self._run(plan, None, (name,))
 
     def health(self) -> Health:
         """How the store does, by one PING, or at once where the breaker is open. Never raises for it."""
@@ -593,10 +595,20 @@ class Presence:
 
     def _call(self, operation: Operation[T]) -> T:
         if self._flusher is not None and self._flusher.busy:
-            return self._flusher.run_after(self._scope.room, single(operation))
+            return self._flusher.run_after((self._scope.room,), single(operation))
         return self._engine.call(operation)
 
-    def _run(self, plan: Plan[T]) -> T:
+    def _run(
+        self,
+        plan: Plan[T],
+        rooms: Collection[str] | None = (),
+        ending: Collection[str] = (),
+    ) -> T:
+        """Run a plan after what waits for this room, for ``rooms``, or (None) for all.
+
+        Of ``ending``, users, nothing else is under way meanwhile.
+        """
         if self._flusher is not None and self._flusher.busy:
-            return self._flusher.run_after(self._scope.room, plan)
+            known = rooms if rooms is None or rooms else (self._scope.room,)
+            return self._flusher.run_after(known, plan, ending)
         return self._engine.run(plan)

@@ -10,16 +10,14 @@ gone. Such a mark has the base's name for a kind, until it is sent. Pure: what t
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final, Protocol
 
 from herenow.buffer import Entry, Unnamed, Waiting
 from herenow.models import UserPresence
-from herenow.names import Kind
 from herenow.operations import Operation, Plan, answer
-from herenow.operations.marking import Mark
+from herenow.operations.marking import Mark, base_of
 
 _log: Final = logging.getLogger("herenow")
-_BESIDE: Final = "beside "
 
 
 class Namer(Protocol):
@@ -42,14 +40,13 @@ class Namer(Protocol):
 # who was seen
 
 
-def made(waiting: Iterable[Waiting], now: float) -> list[Entry]:
-    """Make the marks that are not made yet; ``now`` in seconds on the process's clock."""
-    entries: list[Entry] = []
-    for scope, mark, moment in waiting:
-        one = _of(mark, now - moment) if isinstance(mark, Unnamed) else mark
-        if one is not None:
-            entries.append((scope, one, moment))
-    return entries
+def made(waiting: Waiting, now: float) -> Entry | None:
+    """Make a mark that is not made yet; ``now`` in seconds on the process's clock."""
+    scope, mark, moment = waiting
+    if not isinstance(mark, Unnamed):
+        return scope, mark, moment
+    one = _of(mark, now - moment)
+    return None if one is None else (scope, one, moment)
 
 
 def _of(seen: Unnamed, ago: float) -> Mark | None:
@@ -89,17 +86,6 @@ def _renamed(mark: Mark, real: Callable[[str], str]) -> Mark:
 
 
 # rooms beside others
-
-
-def beside(base: str) -> Kind:
-    """Give what stands for the kind that a user has in a base."""
-    return cast("Kind", _BESIDE + base)
-
-
-def base_of(mark: Mark) -> str | None:
-    """Name the base that a mark's kind is to be taken from; None for any other mark."""
-    kind = mark.kind
-    return kind[len(_BESIDE) :] if kind is not None and kind.startswith(_BESIDE) else None
 
 
 Bases = Mapping[str, Sequence[str]]

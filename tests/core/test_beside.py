@@ -1,10 +1,15 @@
 """Rooms beside another: what a user is there is what she is in their base; one call leaves them all."""
 
-from collections.abc import Iterator
+import contextlib
+import itertools
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
-from herenow import Counts, StoreError
+from herenow import Counts, Presence, StoreError
+from herenow.operations import marking
 from tests.conftest import SERVER, Clock
 from tests.core.sides import SIDES, Side, opened
 from tests.servers import Cluster, Server, binary, start_server
@@ -107,6 +112,87 @@ def test_bad_arguments_are_told_at_once(side: Side) -> None:
         side.mark_beside("alice", "thread", replaces="alice")
     with pytest.raises(ValueError, match="a session"):
         side.leave_rooms("alice", session="x" * 129)
+
+
+# what changes in the base while she is marked beside it
+
+
+def test_what_failed_is_sent_as_what_she_is_by_then(
+    name: str, server: Server, presence: Presence
+) -> None:
+    with opened(name, server.unix_url, buffered=True, resolution=0, timeout=5) as side:
+        side.room("thread").mark_online("first")
+        side.mark_online_many(["alice", "bob", "carol"])
+        side.flush()
+        server.control.set("herenow:{thread}:left", "no sorted set", px=60_000)
+        for user in ("alice", "bob", "carol"):
+            side.mark_beside(user, "thread")
+        side.flush()  # who they are was found out, and then they were refused
+        presence.mark_online("alice", kind="hidden")
+        presence.mark_offline("bob")
+        server.control.delete("herenow:{thread}:left")
+        side.flush()
+        assert presence.room("thread").counts() == Counts(member=2, hidden=1)
+        assert presence.room("thread").is_online("carol")
+
+
+CHANGES: dict[str, Callable[[Presence], object]] = {
+    "hides": lambda p: p.mark_online("alice", kind="hidden"),
+    "leaves": lambda p: p.mark_offline("alice"),
+    "shows herself": lambda p: p.mark_online("bob", kind="member"),
+    "leaves hidden": lambda p: p.mark_offline("bob"),
+}
+
+
+@pytest.mark.parametrize("buffered", [False, True], ids=["at once", "buffered"])
+@pytest.mark.parametrize("change", CHANGES)
+def test_whoever_changes_while_it_is_sent_is_there_what_she_became(
+    server: Server, change: str, buffered: bool
+) -> None:
+    """Before each round trip of it, but for those after the last look: then another one tells."""
+    with (
+        Presence(server.unix_url, buffered=buffered, resolution=0, timeout=5) as here,
+        Presence(server.unix_url, resolution=0, timeout=5) as elsewhere,
+    ):
+        there, core, engine = elsewhere.room("thread"), here._core, here._engine
+        there.mark_online("first")
+        for at in itertools.count():
+            elsewhere.mark_online("alice", kind="member")
+            elsewhere.mark_online("bob", kind="hidden")
+            for user in ("alice", "bob"):
+                there.mark_offline(user)
+            time.sleep(0.01)
+            flight = None
+            if buffered:
+                for user in ("alice", "bob"):
+                    here.mark_beside(user, "thread")
+                assert core.buffer is not None
+                flight = core.buffer.begin()
+                assert flight is not None
+                plan: Any = core.flush(flight)
+            else:
+                kind = marking.beside("site")
+                plan = core.mark(
+                    core.room("thread"), [marking.Mark(one, kind=kind) for one in ("alice", "bob")]
+                )
+            trips, operations, looked = 0, next(plan), False
+            with contextlib.suppress(StopIteration):
+                while True:
+                    if trips == at:
+                        CHANGES[change](elsewhere)
+                    looked |= trips >= at and any(one.script.name == "lookup" for one in operations)
+                    trips += 1
+                    operations = plan.send(engine.batch(operations))
+            if flight is not None:
+                core.buffer.end(flight)  # type: ignore[union-attr]
+                assert not core.buffer
+            if not looked:
+                assert at >= 2
+                return
+            for user, one in elsewhere.lookup(["alice", "bob"], include_hidden=True).items():
+                found = there.lookup([user], include_hidden=True)[user]
+                state = (found.online, found.online and found.kind)
+                assert state == (one.online, one.online and one.kind), (user, at)
 
 
 @pytest.fixture

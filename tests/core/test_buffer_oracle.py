@@ -19,7 +19,7 @@ from hypothesis.stateful import (
 )
 
 import herenow
-from herenow.buffer import by_room
+from herenow.buffer import ages
 from herenow.operations.marking import clean
 from tests.conftest import Clock, assert_ttls
 from tests.core.test_oracle import Machine as Whole
@@ -89,7 +89,7 @@ class Machine(RuleBasedStateMachine):
     def told(self, key: herenow.Sighting, moment: int) -> int:
         """The age that is told: that it had, and what it waited, to two milliseconds."""
         scope = self.presences["one"]._scope
-        [(_, _, [age])] = by_room([(scope, clean(key), moment / 1000)], self.clock.now)
+        [age] = ages(scope, [clean(key)], [moment / 1000], self.clock.now)
         waited = round(key.age * 1000) + self.now - moment
         assert abs(age - waited) <= 2
         return age

@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 
 from herenow import Counts, StoreError
-from herenow.buffer import Unnamed
-from herenow.core import _MOST_A_ROUND
+from herenow.buffer import MOST_A_FLIGHT, Unnamed
 from herenow.operations.marking import Mark
 from tests.conftest import SERVER
 from tests.core.sides import SIDES, Side, opened
@@ -91,7 +90,7 @@ def test_unbuffered_she_is_named_and_sent_at_once(name: str, server: Server, nam
 def test_what_waits_while_the_store_is_away_is_told_with_its_age_however_much(
     name: str, names: Names
 ) -> None:
-    many = 2 * _MOST_A_ROUND + 7
+    many = 2 * MOST_A_FLIGHT + 7
     with start_server(binary(SERVER)) as own:
         own.kill()
         with opened(name, own.unix_url, buffered=True) as side:

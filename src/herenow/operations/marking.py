@@ -109,6 +109,20 @@ class Mark(NamedTuple):
 _PLAIN: Final = (0, None, "", None, None, None, False)
 
 
+_BESIDE: Final = "beside "
+
+
+def beside(base: str) -> names.Kind:
+    """Give what stands for the kind that a user has in another room, until it is sent."""
+    return cast("names.Kind", _BESIDE + base)
+
+
+def base_of(mark: Mark) -> str | None:
+    """Name the room that a mark's kind is to be taken from; None for any other mark."""
+    kind = mark.kind
+    return kind[len(_BESIDE) :] if kind is not None and kind.startswith(_BESIDE) else None
+
+
 def clean(sighting: Sighting) -> Mark:
     """Validate a sighting."""
     user = names.clean_user(sighting.user)
