@@ -74,6 +74,7 @@ class AsyncPresence:
         self._engine = AsyncEngine(
             opener(store, seconds, asynchronous=True), same_store(store, seconds, "async")
         )
+        self._core.memory.topology = self._engine.store
         self._scope = self._core.site
         buffer = self._core.buffer
         self._flusher = (

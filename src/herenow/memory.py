@@ -7,7 +7,7 @@ what should follow them in the same round trip), then bring the list up to date.
 import logging
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from herenow import clocks
 from herenow.errors import StoreTimeout, StoreUnavailable
@@ -29,12 +29,19 @@ Write = tuple[Scope, Callable[[bool], Operation[Any]]]
 """A room, and how to make its operation when told whether it should store what is named."""
 
 
+class Topology(Protocol):
+    """What is known of the store's servers."""
+
+    cluster: bool
+
+
 class Memory:
     """What one process has done to rooms, and learned of them; bounded."""
 
     def __init__(self, scope_of: Callable[[str], Scope], prefix: str, site: str) -> None:
         self._scope_of = scope_of
         self.user_rooms = UserRooms(prefix, site, self.known_window)
+        self.topology: Topology | None = None
         self._start()
 
     def _start(self) -> None:
@@ -100,7 +107,11 @@ class Memory:
     def write(
         self, writes: Sequence[Write], then: Sequence[Operation[Any]] = ()
     ) -> Plan[list[Outcome]]:
-        """Send writes, and ``then`` in the same round trip; the outcomes in that order."""
+        """Send writes, and ``then`` in the same round trip; the outcomes in that order.
+
+        A room is put on the list before its first touch. In a cluster the list may be on another node
+        and fail by itself: then the room is written all the same, and listed by a later write.
+        """
         stale: dict[str, rooms.Listed] = {}
         due = {scope.room: scope for scope, _ in writes if self._due(scope.room)}
         if due:
@@ -108,15 +119,17 @@ class Memory:
                 self._start()  # all is learned again
             outcomes = yield [_enlist(scope, None, others=_OTHERS) for scope in due.values()]
             refused = next((one for one in outcomes if isinstance(one, Exception)), None)
-            if (
-                refused is not None
-            ):  # no write without it, but a store that only refuses can be read
-                away = isinstance(refused, StoreUnavailable | StoreTimeout)
-                read = [refused] * len(then) if away else ((yield then) if then else [])
+            unavailable = isinstance(refused, StoreUnavailable | StoreTimeout)
+            if refused is not None and not (
+                unavailable and self.topology and self.topology.cluster
+            ):
+                # no write without it, but a store that only refuses can be read
+                read = [refused] * len(then) if unavailable else ((yield then) if then else [])
                 return [refused] * len(writes) + read
             for room, outcome in zip(due, outcomes, strict=True):
-                stale.update({one.room: one for one in outcome})
-                self._listed[room] = clocks.steady()
+                if refused is None:
+                    stale.update({one.room: one for one in outcome})
+                    self._listed[room] = clocks.steady()
         named = [self.naming(scope) for scope, _ in writes]
         sent = [make(name) for (_, make), name in zip(writes, named, strict=True)]
         marked = [(scope, one) for (scope, _), one in zip(writes, sent, strict=True)]

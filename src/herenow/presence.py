@@ -136,6 +136,7 @@ class Presence:
         self._engine = Engine(
             opener(store, seconds, asynchronous=False), same_store(store, seconds, "sync")
         )
+        self._core.memory.topology = self._engine.store
         self._scope = self._core.site
         buffer = self._core.buffer
         self._flusher = (

@@ -38,6 +38,7 @@ class LogStore:
             prefix=self.settings.prefix,
             clock=None,
         )
+        core.memory.topology = self.engine.store
         if self.room is not None:
             core.site = core.room(self.room, self.window, history)
         return core
