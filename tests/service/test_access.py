@@ -59,6 +59,7 @@ TABLE: dict[tuple[str, str], dict[str, int]] = {
     ("GET", "/v1/rooms/{room}/users/{user}"): READ,
     ("PUT", "/v1/rooms/{room}/users/{user}"): OWN,
     ("DELETE", "/v1/rooms/{room}/users/{user}"): OWN,
+    ("POST", "/v1/rooms/{room}/sightings"): row(*ADMINS),
     ("POST", "/v1/rooms/{room}/lookup"): READ,
     ("POST", "/v1/counts"): READ,
     ("GET", "/v1/rooms/{room}/history"): READ,
@@ -78,6 +79,7 @@ TABLE: dict[tuple[str, str], dict[str, int]] = {
     ("GET", "/openapi.json"): PUBLIC,
 }
 BODIES: dict[str, Any] = {
+    "/v1/rooms/{room}/sightings": {"sightings": ["alice"]},
     "/v1/rooms/{room}/lookup": {"users": ["alice"]},
     "/v1/counts": {"rooms": ["site"]},
 }

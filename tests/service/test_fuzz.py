@@ -26,7 +26,8 @@ MOMENTS = (
     "9999-12-31T23:59:59.999999Z",
     "9999-12-31T23:59:59-23:59",
     "1969-12-31T23:59:59.999Z",
-    "1970-01-01T00:00:00Z",
+    "1970-01-01T00:00:00+23:59",
+    "9998-12-31T23:59:59.999999-23:59",
     "2026-01-03T16:00:00+23:59:59.999999",
     "2026-01-03T24:00:00Z",
     "2026-W01-1T00:00:00Z",
@@ -127,6 +128,7 @@ HEADERS: Mapping[str, tuple[str, ...]] = {
     "access-control-request-method": ("", "\xff", "PUT"),
 }  # fmt: skip
 BODIES: Mapping[str, dict[str, Any]] = {
+    "/v1/rooms/{room}/sightings": {"sightings": ["alice"]},
     "/v1/rooms/{room}/lookup": {"users": ["alice"]},
     "/v1/counts": {"rooms": ["site"]},
     "/v1/beacon": {"token": token("alice")},

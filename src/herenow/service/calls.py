@@ -86,6 +86,8 @@ class Endpoint:
     max_body: int = 16_384
     plain: bool = False
     """Whether a body may come as text/plain, as a beacon's does."""
+    conflicts: bool = False
+    """Whether it may give a user more sessions than there may be."""
     probe: bool = False
     """Whether this machine asks it to know that the service is well, as often as it likes."""
 

@@ -22,6 +22,7 @@ from herenow.service.calls import Call, Endpoint, in_room
 from herenow.service.dashboard import page
 from herenow.service.problems import HEADERS, ProblemError, forbidden
 from herenow.service.rates import household
+from herenow.service.sightings import MAX_BODY, SIGHTINGS, sightings
 from herenow.service.streaming import Identity, TooManyOfOne, TooManyStreams
 
 MAX_SAMPLES: Final = 11_000
@@ -286,10 +287,13 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     Endpoint("GET", _USER, user, "What is known of a user",
              answers={200: "UserPresence"}, rooms=in_room, query=(said.HIDDEN,)),
     Endpoint("PUT", _USER, mark, "Mark a user online; 201 where this made her so", "mark",
-             answers={200: "UserPresence", 201: "UserPresence"}, rooms=in_room, own=True,
+             answers={200: "UserPresence", 201: "UserPresence"}, rooms=in_room, own=True, conflicts=True,
              body=(said.MARK_KIND, said.MARK_SESSION, said.MARK_AWAY, said.MARK_INFO)),
     Endpoint("DELETE", _USER, leave, "Mark a user, or one session of hers, offline", "mark",
              answers={200: "Left"}, rooms=in_room, own=True, query=(said.SESSION,)),
+    Endpoint("POST", f"{_ROOM}/sightings", sightings, "Mark many users online", "admin",
+             answers={200: "Marked"}, rooms=in_room, conflicts=True,
+             body=(SIGHTINGS,), max_body=MAX_BODY),
     Endpoint("POST", f"{_ROOM}/lookup", lookup, "What is known of several users",
              answers={200: "Users"}, rooms=in_room, query=(said.HIDDEN,), body=(said.USERS,),
              max_body=262_144),
@@ -301,16 +305,16 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     Endpoint("GET", f"{_ROOM}/uniques", uniques, "How many different users there were",
              answers={200: "Uniques"}, rooms=in_room, query=(said.DAYS, said.KIND, said.HIDDEN)),
     Endpoint("GET", f"{_ROOM}/events", events, "What happens in a room, as it happens",
-             answers=_STREAM, rooms=in_room, query=_EVENTS),
+             answers=_STREAM, rooms=in_room, query=_EVENTS, conflicts=True),
     Endpoint("GET", "/v1/events", events, "What happens in several rooms, to some users",
              answers=_STREAM, rooms=lambda values: values["room"],
-             query=(said.STREAM_ROOMS, *_EVENTS)),
+             query=(said.STREAM_ROOMS, *_EVENTS), conflicts=True),
     Endpoint("DELETE", "/v1/users/{user}", forget, "Erase a user, in every room", "admin",
              answers={200: "Forgotten"}, every_room=True),
     Endpoint("GET", "/v1/users/{user}/why", why, "Why a user is, or is not, online", "admin",
              answers={200: "Why"}, rooms=in_room, query=(said.OF_ROOM,)),
     Endpoint("POST", "/v1/beacon", beacon, "Mark oneself, or leave, by a token in the body", None,
-             answers={204: None}, plain=True,
+             answers={204: None}, plain=True, conflicts=True,
              body=(said.TOKEN, said.BEACON_ROOM, said.MARK_SESSION, said.MARK_AWAY, said.LEAVE)),
     Endpoint("POST", "/v1/login", log_in, "Trade a token for a cookie, to read with",
              answers={200: "Login"}),

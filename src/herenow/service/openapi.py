@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from herenow import __version__
 from herenow.service.calls import Endpoint
-from herenow.service.parameters import Parameter
+from herenow.service.parameters import Parameter, schema_of
 from herenow.service.problems import TYPE
 from herenow.service.shapes import SCHEMAS, reference
 
@@ -58,7 +58,7 @@ def _operation(one: Endpoint) -> Json:
         statuses.append(404)
     if one.path.startswith("/v1"):
         statuses.append(503)
-    if one.own and one.method == "PUT":
+    if one.conflicts:
         statuses.append(409)
     answers = {str(status): _answer(status, what) for status, what in one.answers.items()}
     told: Json = {
@@ -93,17 +93,9 @@ def _parameter(one: Parameter, where: str) -> Json:
 
 
 def _body(one: Endpoint) -> Json:
-    fields = one.body or ()
-    required = [each.name for each in fields if each.required]
-    schema: Json = {
-        "type": "object",
-        "properties": {each.name: {**each.schema, "description": each.about} for each in fields},
-        "additionalProperties": False,
-    }
-    if required:
-        schema["required"] = required
+    schema = schema_of(one.body or ())
     content = {"application/json": {"schema": schema}}
-    return {"required": bool(required), "content": content}
+    return {"required": "required" in schema, "content": content}
 
 
 def _answer(status: int, what: str | None) -> Json:

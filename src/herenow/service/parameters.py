@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
@@ -80,11 +80,29 @@ def read_body(raw: bytes, parameters: Sequence[Parameter]) -> dict[str, Any]:
         raise ProblemError(400, "the body is JSON in UTF-8") from None
     if not isinstance(found, dict):
         raise ProblemError(400, "the body is a JSON object")
-    _refuse_unknown(found, parameters, "member of the body")
+    return read_members(found, parameters, "member of the body")
+
+
+def read_members(
+    found: Mapping[str, Any], parameters: Sequence[Parameter], what: str
+) -> dict[str, Any]:
+    """Read an object of JSON."""
+    _refuse_unknown(found, parameters, what)
     return {
         one.name: _read(one, found[one.name]) if one.name in found else _missing(one)
         for one in parameters
     }
+
+
+def schema_of(parameters: Sequence[Parameter]) -> Json:
+    """Describe such an object."""
+    schema: Json = {
+        "type": "object",
+        "properties": {one.name: {**one.schema, "description": one.about} for one in parameters},
+        "additionalProperties": False,
+    }
+    required = [one.name for one in parameters if one.required]
+    return {**schema, "required": required} if required else schema
 
 
 def _no_constant(name: str) -> None:
@@ -114,7 +132,8 @@ def _read(one: Parameter, value: Any) -> Any:
 
 # ------------------------------------------------------------ how a value is read
 
-_LAST_SECOND: Final = datetime(9999, 1, 1, tzinfo=UTC).timestamp()
+_FIRST_YEAR: Final = 1970
+_LAST_YEAR: Final = 9998
 
 
 def _whole(least: int, most: int) -> Callable[[Any], int]:
@@ -136,11 +155,11 @@ def _seconds(text: Any) -> float:
 def _moment(text: Any) -> datetime:
     try:
         moment = datetime.fromisoformat(text if len(text) <= 40 else "")  # noqa: PLR2004 - longer is none
-        seconds = names.clean_moment(moment, "a time") / 1000
+        names.clean_moment(moment, "a time")
     except (ValueError, OverflowError):
         raise ValueError("a time as RFC 3339 has it, as 2026-01-03T16:00:00Z") from None
-    if not 0 <= seconds < _LAST_SECOND:  # where a calendar ends, no day more or less is a time
-        raise ValueError("a time from 1970 to 9998")
+    if not _FIRST_YEAR <= moment.year <= _LAST_YEAR:  # at a calendar's ends a day more is no time
+        raise ValueError(f"a time of the years {_FIRST_YEAR} to {_LAST_YEAR}")
     return moment
 
 
@@ -225,7 +244,7 @@ _EVENT_ID: Final = (  # of an event or a snapshot, or of a stream of several roo
 )
 _CURSOR: Final = "^[A-Za-z0-9_-]{4,400}$"
 _USER: Final = _named(names.MAX_USER_BYTES)
-_USER_OR_NUMBER: Final = {"anyOf": [_USER, {"type": "integer"}]}
+USER_OR_NUMBER: Final = {"anyOf": [_USER, {"type": "integer"}]}
 _ROOM: Final = _named(names.MAX_ROOM_BYTES)
 _SESSION: Final = _named(names.MAX_SESSION_BYTES, 0)
 _KIND: Final = {"type": "string", "enum": list(names.KINDS)}
@@ -260,12 +279,13 @@ HIDDEN: Final = Parameter(
     "hidden", _flag, _FLAG, "with hidden members among the others; needs admin", default=False
 )
 SESSION: Final = Parameter("session", _session, _SESSION, "one tab, device or connection")
-START: Final = Parameter(
-    "start", _moment, {"type": "string", "format": "date-time"}, "from then on; else a day before"
-)
-END: Final = Parameter(
-    "end", _moment, {"type": "string", "format": "date-time"}, "up to then; else now"
-)
+_MOMENT: Final = {
+    "type": "string",
+    "format": "date-time",
+    "pattern": "^(19[7-9][0-9]|[2-8][0-9]{3}|9[0-8][0-9]{2}|99[0-8][0-9]|999[0-8])-",
+}
+START: Final = Parameter("start", _moment, _MOMENT, "from then on; else a day before")
+END: Final = Parameter("end", _moment, _MOMENT, "up to then; else now")
 STEP: Final = Parameter(
     "step",
     _step,
@@ -322,7 +342,7 @@ MARK_INFO: Final = Parameter("info", _info, _INFO, "what this session shows; {} 
 USERS: Final = Parameter(
     "users",
     _listed(names.clean_user, "users"),
-    {"type": "array", "items": _USER_OR_NUMBER, "minItems": 1, "maxItems": MAX_NAMED},
+    {"type": "array", "items": USER_OR_NUMBER, "minItems": 1, "maxItems": MAX_NAMED},
     "their ids",
     required=True,
 )

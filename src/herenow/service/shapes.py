@@ -193,6 +193,7 @@ SCHEMAS: Final[dict[str, Json]] = {
     "Rooms": _object(rooms=_list(reference("Room"))),
     "Users": _object(users=_list(reference("UserPresence"))),
     "RoomCounts": _object(counts={"type": "object", "additionalProperties": reference("Counts")}),
+    "Marked": _object(marked=_NUMBER, joined={"type": ["integer", "null"]}),
     "Left": _object(left=_BOOLEAN),
     "Forgotten": _object(rooms=_NUMBER),
     "History": _object(
@@ -220,6 +221,9 @@ SCHEMAS: Final[dict[str, Json]] = {
             "title": _TEXT,
             "status": {"type": "integer"},
             "detail": _TEXT,
+            "errors": _list(_TEXT),  # of many sightings: which are wrong; how many are marked
+            "marked": _NUMBER,
+            "joined": {"type": ["integer", "null"]},
         },
         "required": ["type", "title", "status", "detail"],
     },
