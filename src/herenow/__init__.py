@@ -8,6 +8,7 @@
 client library is, at the first use.
 """
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 from herenow.errors import (
@@ -17,6 +18,7 @@ from herenow.errors import (
     TooManySessions,
     WindowTooLong,
 )
+from herenow.escapes import Escaping
 from herenow.models import (
     Counts,
     Event,
@@ -37,6 +39,8 @@ from herenow.visitors import Visitor
 if TYPE_CHECKING:
     from herenow.aio import AsyncPresence
     from herenow.tokens import sign_token
+
+logging.getLogger("herenow").addFilter(Escaping())
 
 __version__ = "0.1.0.dev0"
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import Final
 
+from herenow.escapes import json_text, printable
 from herenow.models import Counts
 from herenow.people import UNKNOWN, People, last_seen
 
@@ -48,13 +49,13 @@ def counted(counts: Counts) -> list[str]:
 
 def as_text(content: Content) -> str:
     """Make the recipe's line."""
-    return f"Online: {content.people if content.people.known else _NO_ANSWER}"
+    return f"Online: {printable(str(content.people)) if content.people.known else _NO_ANSWER}"
 
 
 def as_json(content: Content) -> str:
     """Make an object of counts, users and next; all of them null where the store fails."""
     counts, people = content.counts, content.people
-    return json.dumps(
+    told = json.dumps(
         {
             "counts": counts
             and {"member": counts.member, "guest": counts.guest, "bot": counts.bot},
@@ -73,6 +74,7 @@ def as_json(content: Content) -> str:
         },
         ensure_ascii=False,
     )
+    return json_text(told)
 
 
 def as_html(content: Content) -> str:
@@ -83,7 +85,7 @@ def as_html(content: Content) -> str:
     else:
         summary = ", ".join("<b>{}</b> {}".format(*one.split(" ", 1)) for one in counted(counts))
         people = "".join(
-            f"<li{' class=away' if one.away else ''}><span>{escape(one.name)}</span>"
+            f"<li{' class=away' if one.away else ''}><span><bdi>{escape(one.name)}</bdi></span>"
             f'<time datetime="{one.last_seen.isoformat() if one.last_seen else ""}">'
             f"{escape(last_seen(one))}</time></li>"
             for one in content.people

@@ -144,7 +144,7 @@ def test_a_bad_question_is_told(shown: tuple[Flask, HereNow], query: str) -> Non
 def test_the_page_as_html(shown: tuple[Flask, HereNow]) -> None:
     text = page(shown[0], "text/html").text
     assert "<b>2</b> members, <b>1</b> guest, <b>1</b> bot" in text
-    assert "<span>Bob &lt;b&gt;</span>" in text
+    assert "<bdi>Bob &lt;b&gt;</bdi>" in text
     assert text.count("<li") == 2
 
 

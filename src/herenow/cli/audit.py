@@ -1,13 +1,21 @@
 """``herenow audit``: the truth about a live site that counts who is online by the recipe."""
 
-import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import click
 
 from herenow.cli.options import checked, json_option, store_url
-from herenow.cli.output import as_json, many, show_json, show_lines, show_progress, show_table, size
+from herenow.cli.output import (
+    as_json,
+    many,
+    say,
+    show_json,
+    show_lines,
+    show_progress,
+    show_table,
+    size,
+)
 from herenow.cli.program import NO, YES
 from herenow.cli.source import layout_options, open_source
 
@@ -38,7 +46,7 @@ def audit(
         show_json({**as_json(found), "bytes": found.bytes})
     elif not found.found:
         named = f"{layout.sets}<minute> and {layout.activity}<user>"
-        print(f"herenow: no key of the recipe there, as {named}", file=sys.stderr)
+        say(f"no key of the recipe there, as {named}")
     else:
         show_lines([headline(found)])
         show_table(("", ""), list(_rows(found, layout)))

@@ -1,7 +1,6 @@
 """``herenow migrate``: a site's recipe keys into herenow, while the site goes on writing them."""
 
 import signal
-import sys
 import threading
 import time
 from dataclasses import replace
@@ -18,7 +17,7 @@ from herenow.cli.options import (
     store_url,
     url_option,
 )
-from herenow.cli.output import as_json, many, show_json, show_lines, show_progress
+from herenow.cli.output import as_json, many, say, show_json, show_lines, show_progress
 from herenow.cli.program import INTERRUPTED, NO, STORE, YES
 from herenow.cli.source import layout_options, open_source
 from herenow.errors import StoreError
@@ -94,7 +93,7 @@ def migrate(
     else:
         show_lines([_said(moved)])
         for user, why in moved.examples.items():
-            _say(f"refused '{user}': {why}")
+            say(f"refused '{user}': {why}")
     return code if moved.read or code != YES else NO
 
 
@@ -112,13 +111,13 @@ def _run(steps: "Iterable[Moved]", stop: threading.Event) -> bool:
 
 def _follow(mover: "Mover", stop: threading.Event) -> int:
     """Go on until it is to stop, and then have a last look; the exit code."""
-    _say(f"{_said(mover.moved)}; following: switch the site when you like, then end this")
+    say(f"{_said(mover.moved)}; following: switch the site when you like, then end this")
     while not stop.wait(_EVERY):
         _insist(mover, stop)
     try:
         _run(mover.recent(), threading.Event())
     except StoreError as error:
-        _say(f"{error}; what the old site wrote last is not brought over")
+        say(f"{error}; what the old site wrote last is not brought over")
         return STORE
     return YES
 
@@ -131,7 +130,7 @@ def _insist(mover: "Mover", stop: threading.Event) -> None:
             _run(mover.recent(), stop)
         except StoreError as error:
             if not told:
-                _say(f"{error}; waiting for it")
+                say(f"{error}; waiting for it")
             told = True
             if stop.wait(_RETRY):
                 return
@@ -151,7 +150,3 @@ def _said(moved: "Moved") -> str:
         "without a Unix time": moved.unreadable,
     }
     return "; ".join([*said, *(f"{number:,} {what}" for what, number in parts.items() if number)])
-
-
-def _say(text: str) -> None:
-    print(f"herenow: {text}", file=sys.stderr, flush=True)

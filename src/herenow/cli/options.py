@@ -5,7 +5,6 @@ the `Settings` to one that makes its own. What is not said is read by `settings`
 """
 
 import os
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from functools import wraps
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
 import click
 
 from herenow import connection, names
+from herenow.cli.output import say
 
 if TYPE_CHECKING:
     from herenow.presence import Presence
@@ -121,7 +121,7 @@ def _embedded() -> str:
 
     directory = project_directory() or default_directory()
     url = embedded_url(directory)
-    print(f"herenow: the embedded store in {directory} (--url names another)", file=sys.stderr)
+    say(f"the embedded store in {directory} (--url names another)")
     return url
 
 

@@ -1,7 +1,8 @@
 """What commands print: plain lines into a pipe, a table on a terminal, JSON when asked.
 
-Owns every escape code: there are none unless stdout is a terminal, and none at all with NO_COLOR. rich is
-imported on a terminal alone, and json where it is asked for.
+What is foreign in it is shown escaped (`escapes`): in a cell and in what is said on stderr all of it,
+in a line all but tabs. Owns every escape code: there are none unless stdout is a terminal, and none at
+all with NO_COLOR. rich is imported on a terminal alone, and json where it is asked for.
 """
 
 import os
@@ -10,6 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
+
+from herenow.escapes import json_text, printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -31,7 +34,8 @@ def console() -> "Console":
 def show_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Print rows: on a terminal under their columns' names, else tab-separated, a row a line."""
     if not on_terminal():
-        show_lines("\t".join(map(str, row)) for row in rows)
+        for row in rows:
+            sys.stdout.write("\t".join(printable(str(cell)) for cell in row) + "\n")
         return
     from rich.table import Table
     from rich.text import Text
@@ -46,14 +50,14 @@ def show_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:
-        table.add_row(*(Text(str(cell)) for cell in row))
+        table.add_row(*(Text(printable(str(cell))) for cell in row))
     console().print(table)
 
 
 def show_lines(lines: Iterable[object]) -> None:
     """Print lines; many cost one write a buffer, not one each."""
     for line in lines:
-        sys.stdout.write(f"{line}\n")
+        sys.stdout.write(printable(str(line), keep="\t") + "\n")
 
 
 def show_json(value: object) -> None:
@@ -61,7 +65,12 @@ def show_json(value: object) -> None:
     import json
 
     indent = 2 if on_terminal() else None
-    print(json.dumps(as_json(value), ensure_ascii=False, indent=indent))
+    print(json_text(json.dumps(as_json(value), ensure_ascii=False, indent=indent)))
+
+
+def say(text: str) -> None:
+    """Say a line on stderr, as this program."""
+    print(f"herenow: {printable(text)}", file=sys.stderr, flush=True)
 
 
 def show_progress(text: str = "") -> None:

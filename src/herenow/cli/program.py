@@ -13,6 +13,7 @@ from typing import Any, Final
 import click
 
 from herenow.cli import COMMANDS
+from herenow.cli.output import say
 from herenow.errors import StoreError
 
 YES: Final = 0
@@ -121,7 +122,7 @@ def run(args: list[str] | None = None) -> int:
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED
     except (click.ClickException, ValueError, StoreError, OSError) as error:
-        print(f"herenow: {' '.join(_said(error).split())}", file=sys.stderr)
+        say(" ".join(_said(error).split()))
         return STORE if isinstance(error, StoreError) else USAGE
     return code if isinstance(code, int) else YES
 

@@ -11,6 +11,7 @@ from html import escape
 from typing import Any, Final
 
 from herenow.accesslog import Figures
+from herenow.escapes import printable
 from herenow.models import Peak
 
 _WIDTH, _HEIGHT = 960, 260
@@ -158,7 +159,8 @@ td.number { text-align: right; font-variant-numeric: tabular-nums }
 
 def page(figures: Figures, logs: Sequence[str]) -> str:
     """Write the report as one HTML page."""
-    title = "Who was online: " + ", ".join(logs)
+    title = "Who was online: " + ", ".join(map(printable, logs))
+    heading = "Who was online: " + ", ".join(f"<bdi>{escape(printable(one))}</bdi>" for one in logs)
     rows = "\n".join(
         f"<tr><th scope=row>{escape(name)}</th><td>{escape(value)}</td></tr>"
         for name, value in sentences(figures)
@@ -176,7 +178,7 @@ def page(figures: Figures, logs: Sequence[str]) -> str:
 <style>
 {_STYLE}
 </style>
-<h1>{escape(title)}</h1>
+<h1>{heading}</h1>
 {_svg(figures)}
 <table>
 {rows}

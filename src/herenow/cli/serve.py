@@ -10,6 +10,7 @@ import click
 
 from herenow.cli.options import prefix_option, settings_for, url_option
 from herenow.cli.program import YES
+from herenow.escapes import Escaping
 
 if TYPE_CHECKING:
     import uvicorn
@@ -137,7 +138,14 @@ _LOG_CONFIG: Final = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(message)s"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "filters": {"escaping": {"()": Escaping}},
+    "handlers": {
+        "stderr": {
+            "class": "logging.StreamHandler",
+            "formatter": "line",
+            "filters": ["escaping"],  # uvicorn's loggers too
+        }
+    },
     "loggers": {
         "uvicorn": {"handlers": ["stderr"], "propagate": False},
         "herenow": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},

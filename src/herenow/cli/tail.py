@@ -3,7 +3,6 @@
 import os
 import signal
 import socket
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -17,6 +16,7 @@ from herenow.accesslog import Line, Naming, mark_of
 from herenow.accesslog.following import Follower
 from herenow.cli.logstore import LogStore, open_store
 from herenow.cli.options import duration_option, prefix_option, room_option, url_option
+from herenow.cli.output import say
 from herenow.cli.program import YES
 from herenow.cli.replay import kinds, log_options, make_parser
 from herenow.errors import StoreError
@@ -79,13 +79,13 @@ def tail(
         except OSError as error:
             raise click.FileError(str(log), error.strerror or str(error)) from None
         _notify("READY=1")
-        _say(f"following {log}" + ("" if log.exists() else ", which is not there yet"))
+        say(f"following {log}" + ("" if log.exists() else ", which is not there yet"))
         try:
             marker.run(follower)
         finally:
             follower.close()
     _notify("STOPPING=1")
-    _say(f"{marker.lines:,} lines, {marker.malformed:,} of them malformed")
+    say(f"{marker.lines:,} lines, {marker.malformed:,} of them malformed")
     return YES
 
 
@@ -126,7 +126,7 @@ class _Marker:
                     if self._stop.is_set():
                         break
             except OSError as error:
-                _say(f"{error}; trying again")
+                say(f"{error}; trying again")
             if follower.moved or (unsaved and time.monotonic() - saved > _SAVE_EVERY):
                 self._tell({}, follower.places())
                 saved, unsaved = time.monotonic(), False
@@ -173,14 +173,10 @@ class _Marker:
                 return call()
             except StoreError as error:
                 if not tried:
-                    _say(f"{error}; waiting for the store")
+                    say(f"{error}; waiting for the store")
                 if self._stop.wait(_RETRIES[min(tried, len(_RETRIES) - 1)]):
                     return None
         return None
-
-
-def _say(text: str) -> None:
-    print(f"herenow: {text}", file=sys.stderr, flush=True)
 
 
 def _notify(state: str) -> None:

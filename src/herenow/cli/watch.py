@@ -1,7 +1,6 @@
 """``herenow watch``: a room as it lives: counts, their curve, who came last, what happens."""
 
 import json
-import sys
 import time
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final
@@ -10,9 +9,10 @@ import click
 
 from herenow.cli.online import said_counts
 from herenow.cli.options import checked, hidden_option, with_presence
-from herenow.cli.output import ago, as_json, console, on_terminal
+from herenow.cli.output import ago, as_json, console, on_terminal, say
 from herenow.cli.program import YES
 from herenow.errors import StoreError
+from herenow.escapes import json_text, printable
 from herenow.operations.events import Place
 
 if TYPE_CHECKING:
@@ -57,9 +57,7 @@ def watch(
         if on_terminal() and not as_lines:
             return _Screen(presence, include_hidden=include_hidden).run(events, most)
         if not presence.health().ok:
-            print(
-                "herenow: the store is not available; waiting for it", file=sys.stderr, flush=True
-            )
+            say("the store is not available; waiting for it")
         for number, event in enumerate(events, 1):
             print(_as_line(event) if as_lines else _told(event), flush=True)
             if number == most:
@@ -68,12 +66,12 @@ def watch(
 
 
 def _as_line(event: "Event") -> str:
-    return json.dumps(as_json(event), ensure_ascii=False)
+    return json_text(json.dumps(as_json(event), ensure_ascii=False))
 
 
 def _told(event: "Event") -> str:
     told = (as_json(event.at), event.type, event.kind, event.user, event.reason, event.id)
-    return "\t".join("-" if one is None else str(one) for one in told)
+    return "\t".join("-" if one is None else printable(str(one)) for one in told)
 
 
 class _Screen:
@@ -133,10 +131,12 @@ class _Screen:
             else said_counts(snapshot.counts, include_hidden=self._include_hidden)
         )
         newest = [] if snapshot is None else snapshot.users
-        people = [f"{one.user}  {ago(one.last_seen)}{'  away' * one.away}" for one in newest]
+        people = [
+            f"{printable(one.user)}  {ago(one.last_seen)}{'  away' * one.away}" for one in newest
+        ]
         half = max(20, width // 2 - 2)
         return Group(
-            Text(f"{self._presence.name}: {self._trouble or counts}", style="bold"),
+            Text(printable(f"{self._presence.name}: {self._trouble or counts}"), style="bold"),
             Text(_curve(list(self._curve), width), no_wrap=True),
             Columns(
                 [
@@ -152,7 +152,7 @@ class _Screen:
 
 
 def _said(event: "Event") -> str:
-    what = event.user or "started over"
+    what = printable(event.user or "started over")
     kind = "" if event.kind in (None, "member") else f" ({event.kind})"
     why = " timed out" if event.reason == "timeout" else ""
     return f"{event.at.astimezone():%H:%M:%S} {event.type:<6} {what}{kind}{why}"

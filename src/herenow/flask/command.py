@@ -7,6 +7,7 @@ import click
 from flask.cli import with_appcontext
 
 from herenow import online_page
+from herenow.escapes import printable
 from herenow.people import UNKNOWN, last_seen
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def online_command(here: "HereNow") -> click.Command:
             counts = content.counts
             click.echo(", ".join(online_page.counted(counts)))
             for one in content.people:
-                click.echo(f"{one.name}\t{last_seen(one)}")
+                click.echo(f"{printable(one.name)}\t{last_seen(one)}")
         if content.counts is None:
             click.echo(f"{UNKNOWN}: the store does not answer", err=True)
             sys.exit(1)

@@ -23,6 +23,7 @@ from starlette.routing import Route
 
 from herenow.aio import AsyncPresence, asynchronous, observe
 from herenow.errors import StoreError, TooManySessions
+from herenow.escapes import json_text
 from herenow.presence import Presence
 from herenow.service import parameters, problems
 from herenow.service.access import API_KEY, OPEN, Access, Gate
@@ -225,7 +226,15 @@ class _Handler:
         if isinstance(answer, Response):
             return answer
         status, content = answer if isinstance(answer, tuple) else (HTTPStatus.OK, answer)
-        return JSONResponse(content, status, problems.HEADERS)
+        return _Json(content, status, problems.HEADERS)
+
+
+class _Json(JSONResponse):
+    """JSON that may be shown in a terminal too."""
+
+    def render(self, content: Any) -> bytes:
+        """Encode it."""
+        return json_text(super().render(content).decode()).encode()
 
 
 _NOBODY: Final = Access("read", rooms=frozenset())

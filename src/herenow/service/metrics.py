@@ -12,6 +12,7 @@ from prometheus_client.exposition import choose_encoder
 
 from herenow.aio import AsyncPresence
 from herenow.errors import StoreError, StoreTimeout, StoreUnavailable
+from herenow.escapes import printable
 from herenow.models import Health, Room
 from herenow.operations import Operation, Outcome, marking
 from herenow.operations.marking import Written
@@ -121,7 +122,8 @@ class Metrics:
         for room in rooms:
             counts = room.counts
             for kind in ("member", "hidden", "guest", "bot"):
-                self._online.labels(room.name, kind).set(getattr(counts, kind))
+                label = self._online.labels(printable(room.name), kind)
+                label.inc(getattr(counts, kind))  # two names may be shown alike
 
 
 def _error(error: StoreError) -> str:

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from sse_starlette import ServerSentEvent
 
+from herenow.escapes import json_text
 from herenow.models import Counts, Event, Snapshot, UserPresence
 from herenow.operations.events import Place
 from herenow.operations.scope import moment
@@ -29,7 +30,7 @@ class Frame:
         self, event: str, data: dict[str, Any], place: Place | None, *, netted: bool = False
     ) -> None:
         self.known = None if place is None else Known(place, netted)
-        self.body = ServerSentEvent(_encode(data), event=event, sep="\n").encode()
+        self.body = ServerSentEvent(json_text(_encode(data)), event=event, sep="\n").encode()
         self.whole = (
             b"id: %b\n" % (UNKNOWN if place is None else str(self.known)).encode() + self.body
         )
