@@ -16,8 +16,8 @@ def read(data: bytes) -> tuple[int, list[tuple[int, str, bytes]]]:
         lines.pop()
     found = []
     for line in lines:
-        words = line.lstrip(b"\0").split(None, 1)
-        if not words or line[:1].isspace() or len(words) < 2:
+        words = line.lstrip(b"\0 \t\r\v\f").split(None, 1)
+        if len(words) < 2:
             continue
         stamp = words[1].partition(b"[")[2].partition(b"]")[0].decode("latin-1")
         try:

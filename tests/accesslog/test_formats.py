@@ -89,6 +89,23 @@ def test_a_moment_by_every_zone_and_unit() -> None:
     assert local.day == datetime(2024, 3, 1, tzinfo=UTC).toordinal()
 
 
+@pytest.mark.parametrize("before", ["", " ", "  \t", "\0", "\0 \t\0", "\r", " \x0b\x0c"])
+def test_the_host_is_the_first_thing_that_is_not_blank(before: str) -> None:
+    rest = 'a.example - - [29/Feb/2024:23:58:30 +0000] "GET /owl HTTP/1.0" 200 5 "-" "Firefox"'
+    for parser, line in (
+        (text_parser(), rest),
+        (text_parser(), rest.replace(" - -", " - bob the [owl] ")),
+        (text_parser('%h %l %u %t "%r" %>s %b "%{Referer}i" "%{User-Agent}i" %D'), rest + " 7"),
+        (json_parser({"host": "h", "time": "t"}), '{"h": "a.example", "t": 1709251110}'),
+    ):
+        found = parser.split((before + line).encode())
+        assert found is not None, line
+        assert found[0] == b"a.example"
+        whole = parser.whole((before + line).encode())
+        assert whole is not None
+        assert whole.host == b"a.example"
+
+
 def test_json_lines_tell_it_in_fields_of_any_depth() -> None:
     parser = json_parser(
         {"host": "request.remote_ip", "time": "ts", "path": "request.uri", "agent": "a.UA"}

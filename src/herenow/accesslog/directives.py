@@ -67,7 +67,7 @@ def translate(form: str) -> Directives:
             groups[found] = group
     if "host" not in groups.values():
         raise ValueError("a format names the host: %h or %a, $remote_addr")
-    pattern, ends = [r"\x00*", _literal(texts[0])], 0
+    pattern, ends = [r"[ \t\r\v\f\x00]*", _literal(texts[0])], 0
     for i, name in enumerate(names):
         group = groups.pop(name, "")  # the first of a name counts
         pattern.append(_field(name, group, texts[i], texts[i + 1]))

@@ -16,14 +16,18 @@ from typing import Any, Final, NamedTuple
 from herenow.accesslog.directives import Directives, translate
 from herenow.accesslog.times import Moment, ReadTime, read_any, read_clf
 
+# a host is the first thing that is not blank: containers and awk write blanks before it, crashes NULs
+_BEFORE: Final = rb"[ \t\r\v\f\x00]*"
 _QUOTED: Final = rb'"((?:[^"\\]|\\.)*)"'
 # host, ident and user without a blank: most lines by far
-_USUAL: Final = re.compile(rb"\x00*([^\s\x00]\S*) +\S+ +\S+ +\[([^\]]*)\]")
+_USUAL: Final = re.compile(_BEFORE + rb"([^\s\x00]\S*) +\S+ +\S+ +\[([^\]]*)\]")
 # the same of each line of many, or else the line: one call finds the hosts and stamps of thousands
-_USUAL_LINES: Final = re.compile(rb"(?:\x00*([^\s\x00]\S*) +\S+ +\S+ +\[([^\]\n]*)\].*|(.*))\n")
+_USUAL_LINES: Final = re.compile(
+    rb"(?:" + _BEFORE + rb"([^\s\x00]\S*) +\S+ +\S+ +\[([^\]\n]*)\].*|(.*))\n"
+)
 # a user name with blanks or brackets, or none at all. Not beyond a quote: there the visitor writes
 _UNUSUAL: Final = re.compile(
-    rb'\x00*([^\s\x00]\S*)\s(?:[^"\\]|\\.)*?\[(\d\d?/[A-Za-z]{3}/\d{4}:[^\]]*)\]'
+    _BEFORE + rb'([^\s\x00]\S*)\s(?:[^"\\]|\\.)*?\[(\d\d?/[A-Za-z]{3}/\d{4}:[^\]]*)\]'
 )
 _REST: Final = re.compile(
     rb"\s*" + _QUOTED + rb"(?: +\S+ +\S+ +" + _QUOTED + rb" +" + _QUOTED + rb")?"
@@ -154,7 +158,7 @@ def json_parser(fields: Mapping[str, str]) -> Parser:
     def whole(line: bytes) -> Line | None:
         try:
             found = json.loads(
-                line.lstrip(b"\0").decode("utf-8", "surrogateescape"),
+                line.lstrip(b"\0 \t\r\v\f").decode("utf-8", "surrogateescape"),
                 parse_int=str,
                 parse_float=str,
             )
