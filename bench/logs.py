@@ -78,12 +78,12 @@ def run(*command: str) -> tuple[float, int]:
     return time.perf_counter() - started, usage.ru_maxrss
 
 
-def replayed(lines: int, seconds: int) -> tuple[float, float, int]:
+def replayed(lines: int, seconds: int, *where: str) -> tuple[float, float, int]:
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder, "access.log")
         make(log, lines, seconds)
         bare, _ = run("-c", PARSE, str(log))
-        whole, memory = run("-m", "herenow", "replay", "--json", str(log))
+        whole, memory = run("-m", "herenow", "replay", "--json", *where, str(log))
     return bare, whole, memory
 
 
@@ -104,6 +104,14 @@ def replay_dense(stage: Stage) -> Measured:
 def replay_sparse(stage: Stage) -> Measured:
     days = 6 if stage.quick else 30
     return _rate(stage, days * 33_000, days * 86_400)
+
+
+@row("replay --url: a quiet month, vs the throwaway store", "x its time", must=1.3, aim=1.1)
+def replay_kept(stage: Stage) -> Measured:
+    days = 3 if stage.quick else 30
+    _, own, _ = replayed(days * 2_880, days * 86_400)
+    _, given, _ = replayed(days * 2_880, days * 86_400, "--url", stage.url, "--prefix", "kept:")
+    return Measured(given / own, f"{given:.2f} s : {own:.2f} s")
 
 
 @row("replay: memory at 10,000,000 lines, vs at 1,000,000", "×", must=2, aim=1.3)

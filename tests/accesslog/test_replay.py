@@ -19,6 +19,7 @@ from herenow.accesslog import Figures, Log, Naming, replay, text_parser
 from herenow.accesslog.sorting import Sorter
 from herenow.cli.logstore import open_store
 from herenow.cli.report import document, minutes
+from herenow.execution import Call
 from tests.accesslog import oracle
 from tests.servers import Server
 
@@ -147,6 +148,35 @@ def test_a_busy_log_gives_the_oracles_figures_and_events(
         entries: Any = server.control.xrange(f"{prefix}{{site}}:events")
         told = [one for _, entry in entries for one in entry[b"events"].split(b"\n")]
         assert sum(one.startswith(b"j") for one in told) == comings(events, window)
+
+
+def spread(lines: int) -> bytes:
+    """A line each 95 seconds."""
+    return written([(95 * i, f"host{i % 40}", 0.0) for i in range(lines)])
+
+
+def test_the_books_of_a_whole_day_are_right(check: Callable[..., str]) -> None:
+    check(spread(1_000), 300)
+
+
+def test_a_store_that_is_far_away_is_seldom_waited_for(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What follows a round trip goes along with the next one."""
+    trips: list[object] = []
+    enter = Call.__enter__
+
+    def counted(call: Call) -> Call:
+        trips.append(call)
+        return enter(call)
+
+    log = Log()
+    with log.sorter, open_store(server.unix_url, None, None, 300, 30) as store:
+        log.read([spread(8_000)], text_parser())  # nine days: 25,000 counts and touches
+        monkeypatch.setattr(Call, "__enter__", counted)
+        replay(log, store.core(10**9), store.engine, Naming(None))
+    assert len(trips) <= 20, len(trips)
+    server.control.flushall()
 
 
 def comings(events: list[tuple[int, str, float]], window: int) -> int:

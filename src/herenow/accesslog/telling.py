@@ -13,20 +13,22 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from math import inf
-from typing import Final
+from typing import Any, Final
 
 from herenow.accesslog.hosts import Naming
 from herenow.core import Core
-from herenow.execution import Engine
+from herenow.execution import Engine, advance
 from herenow.models import Counts
-from herenow.operations import answer, history, timeline, upkeep
+from herenow.operations import Operation, Outcome, Plan, answer, history, timeline, upkeep
+from herenow.operations.marking import Written
 from herenow.operations.scope import Scope
 
 MINUTE: Final = 60_000
 _STEPS: Final = 100
 _MARKS: Final = 500
 """What one call may hold the store for: some milliseconds."""
-_CALLS: Final = 16
+_CALLS: Final = 32
+"""In a round trip: a store that is far away is not to be waited for too often."""
 
 
 class Teller:
@@ -39,6 +41,7 @@ class Teller:
         self._steps: list[timeline.Step] = []
         self._marks = 0
         self._calls: list[list[timeline.Step]] = []
+        self._following = _Following(core, self.scope)
         self._sender = ThreadPoolExecutor(1, thread_name_prefix="herenow-replay")
         self._sent: list[Future[list[Counts]]] = []
         self.counted: list[int] = []
@@ -83,15 +86,12 @@ class Teller:
 
     def _run(self, calls: list[list[timeline.Step]]) -> list[Counts]:
         operations = [timeline.timeline(self.scope, steps) for steps in calls]
-        passed: list[timeline.Passed] = [
-            answer(outcome) for outcome in self._engine.batch(operations)
-        ]
-        due = [one.written.history for one in passed if one.written.history]
-        self._engine.run(history.after(self.scope, due))
-        listed = [one.written for one in passed if one.written.listed is not None]
-        more = listed and self.core.memory.after(self.scope, listed[-1]._replace(history=None))
-        if more:
-            self._engine.run(more)
+        following = self._following.operations
+        outcomes = self._engine.batch([*following, *operations])
+        self._following.take(outcomes[: len(following)])
+        passed = [answer(outcome) for outcome in outcomes[len(following) :]]
+        for one in passed:
+            self._following.add(one.written)
         return [count for one in passed for count in one.counts]
 
     def _take(self) -> None:
@@ -106,10 +106,59 @@ class Teller:
             self._send()
         while self._sent:
             self._take()
+        while operations := self._following.operations:
+            self._following.take(self._engine.batch(operations))
 
     def close(self) -> None:
         """End the background."""
         self._sender.shutdown(cancel_futures=True)
+
+
+class _Following:
+    """What is to follow what was told: for the room's history, and for the list of rooms.
+
+    It goes along with what is told next: by itself it would be two round trips more for each.
+    """
+
+    def __init__(self, core: Core, scope: Scope) -> None:
+        self._core, self._scope = core, scope
+        self._written: list[Written] = []
+        self._plan: Plan[None] | None = None
+        self._operations: Sequence[Operation[Any]] = ()
+
+    def add(self, written: Written) -> None:
+        """Take what a call answered."""
+        if written.history or written.listed is not None:
+            self._written.append(written)
+
+    @property
+    def operations(self) -> Sequence[Operation[Any]]:
+        """What is to be sent next; nothing when all is done."""
+        if self._plan is None and self._written:
+            self._plan = self._all(self._written)
+            self._written = []
+            self._go_on(None)
+        return self._operations
+
+    def take(self, outcomes: list[Outcome]) -> None:
+        """Take what these ended with."""
+        if self._plan is not None:
+            self._go_on(outcomes)
+
+    def _go_on(self, outcomes: list[Outcome] | None) -> None:
+        if self._plan is not None:
+            operations, _ = advance(self._plan, outcomes)
+            self._operations = operations or ()
+            if not operations:
+                self._plan = None
+
+    def _all(self, written: Sequence[Written]) -> Plan[None]:
+        yield from history.after(self._scope, [one.history for one in written if one.history])
+        listed = [one for one in written if one.listed is not None]
+        if listed:
+            more = self._core.memory.after(self._scope, listed[-1]._replace(history=None))
+            if more is not None:
+                yield from more
 
 
 class Told:
