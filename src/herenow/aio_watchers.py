@@ -19,7 +19,7 @@ from herenow.core import Core
 from herenow.errors import StoreError
 from herenow.models import Event
 from herenow.operations import text
-from herenow.operations.events import Place
+from herenow.operations.events import Place, read_bell
 from herenow.operations.scope import Scope
 from herenow.watchers import PING_EVERY
 from herenow.watching import Hub, Switchboard, Watch
@@ -257,7 +257,7 @@ class AsyncWatchers:
         if isinstance(message, list) and len(message) == 3:  # noqa: PLR2004 - what, channel, payload
             what, channel, payload = text(message[0]), message[1], message[2]
             if what in ("smessage", "message"):
-                self.hub.ring(channel, int(payload))
+                self.hub.ring(channel, read_bell(payload))
             elif what in ("ssubscribe", "subscribe"):
                 self._board.connected()
                 self.hub.ring(channel)

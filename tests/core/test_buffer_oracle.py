@@ -162,7 +162,7 @@ class Machine(RuleBasedStateMachine):
         if hasattr(self, "oracle"):
             listed = self.presences["plain"].get_online_users()
             assert listed == self.oracle.online(self.now, "member")
-            peak = self.presences["plain"].peak()
+            peak = self.presences["plain"].peak(include_hidden=True)
             assert peak.count == self.oracle.peaks.get("people", (0, None))[0]
 
     def teardown(self) -> None:

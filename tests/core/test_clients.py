@@ -19,6 +19,7 @@ import redis.client
 
 import herenow
 from herenow import Sighting
+from herenow.operations.events import Place
 from tests.conftest import SERVER, Clock
 from tests.core.sides import SIDES, Side, opened
 from tests.servers import HOST, Server, binary, start_cluster
@@ -99,14 +100,14 @@ def reads(room: Side) -> Iterator[Any]:
             cursor = page.cursor
             yield page
         snapshot = room.snapshot(3, include_hidden=hidden)
-        first, moment = map(int, snapshot.event_id.split("-")[:2])
+        first, moment, *_ = Place.parse(snapshot.event_id)
         yield replace(snapshot, event_id=str(moment))
         yield room.get_online_users(include_hidden=hidden)
         yield room.get_active_users(3600, include_hidden=hidden)
         yield room.count_active_users(3600, include_hidden=hidden)
         for user in ("alice", "hid", "eve"):
             why = room.explain(user, include_hidden=hidden)
-            shown = [replace(one, id=str(int(one.id) - first)) for one in why.events]
+            shown = [replace(one, id=str(Place.parse(one.id).number - first)) for one in why.events]
             yield str(why), replace(why, events=tuple(shown))
     yield [room.get_online_users(kind=kind) for kind in ("member", "hidden", "guest", "bot")]
     yield [room.get_online_users(5, "member", 2), room.count_online_users(3)]

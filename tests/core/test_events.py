@@ -159,7 +159,7 @@ def test_the_counter_of_a_new_room_starts_at_the_time(
 
 def test_each_event_of_an_entry_has_its_own_moment_or_that_of_the_entry() -> None:
     said = "tm\tann\t5000\ntm\tbob\t5000\njm\tcy\nug\tdan\t\ttab\t1\t{}\tm\ntm\teve\t6000"
-    entry = ("9-0", ["at", "9000", "told", "5", "events", said])
+    entry = ("9-9", ["at", "9000", "told", "5", "events", said])
     events = [one.event for one in read_entry(entry, "site")]
     assert [(one.id, one.user, one.at.timestamp()) for one in events] == [
         ("5", "ann", 5),

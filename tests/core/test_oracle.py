@@ -278,7 +278,7 @@ class Machine(RuleBasedStateMachine):
         if self.touched:
             self.sweep()  # so that all who are over are told of
         stored = [one for entry in self.stream() for one in read_entry(entry, "site")]
-        ids = [int(one.event.id) for one in stored]
+        ids = [one.number for one in stored]
         assert ids == sorted(set(ids))
         state: dict[str, bool] = {}
         for one in stored:

@@ -22,9 +22,10 @@ from hypothesis.stateful import (
 )
 
 import herenow
-from herenow.keys import room_keys
+from herenow.keys import EVENTS, room_keys
 from herenow.names import Kind
-from herenow.operations.events import as_outsider, read_entry
+from herenow.operations.events import Place, as_outsider, read_entry
+from herenow.watching import Hub, Watch
 from tests.conftest import PHASES, Clock
 from tests.core.test_oracle import LONG, RETENTION, START, aways, infos, sessions
 from tests.oracle import Oracle, Outsiders
@@ -84,6 +85,51 @@ def asked(there: herenow.Presence, now: float) -> dict[str, Any]:
     return found
 
 
+class Watcher:
+    """A watch of a room that is read when it is pulled."""
+
+    def __init__(
+        self,
+        there: herenow.Presence,
+        after: str | None = None,
+        users: Any = None,
+        *,
+        hidden: bool = False,
+    ) -> None:
+        self.there = there
+        self.hub = Hub(there._core.memory, own_clock=True, clock=there._core.now)
+        self.watch = Watch(there._scope, after, users, include_hidden=hidden)
+        self.events: list[herenow.Event] = []
+        self.hub.attach(self.watch)
+        self.pull()
+
+    def pull(self) -> list[herenow.Event]:
+        """Read on; all that it told."""
+        self.hub.ring(self.there._scope.keys[EVENTS])
+        while feeds := self.hub.due():
+            self.there._engine.run(self.hub.look(feeds))
+        while batch := self.watch.take():
+            self.events += batch
+        return self.events
+
+
+class Numbers:
+    """What is told with a number, from the first event of the room on."""
+
+    def __init__(self) -> None:
+        self.first: int | None = None
+
+    def place(self, event_id: str | Place) -> tuple[int, int, str]:
+        place = Place.parse(str(event_id))
+        assert place.shown is None
+        if self.first is None and place.number:
+            self.first = place.number - 1
+        return place.number and place.number - (self.first or 0), place.moment, place.history
+
+    def event(self, event: herenow.Event) -> herenow.Event:
+        return replace(event, id=str(self.place(event.id)), snapshot=None)
+
+
 def pages(there: herenow.Presence, window: float | None, kind: Any) -> list[herenow.Page]:
     found: list[herenow.Page] = []
     while not found or found[-1].cursor is not None:
@@ -106,6 +152,12 @@ class Machine(RuleBasedStateMachine):
         self.clock = Clock(START / 1000)
         self.hides, self.left = (type(self).open(one, self.clock) for one in ("hides:", "left:"))
         self.outsiders = Outsiders(Oracle(300_000, RETENTION))
+        self.numbers = {self.hides: Numbers(), self.left: Numbers()}
+        self.watchers = [
+            [Watcher(there, users=whom) for there in (self.hides, self.left)]
+            for whom in (None, ["a"], ["b", "c"])
+        ]
+        self.insider = Watcher(self.hides, hidden=True)
 
     @property
     def now(self) -> int:
@@ -207,6 +259,52 @@ class Machine(RuleBasedStateMachine):
             type(self).compared += 1
         assert self.told("hides:") == self.told("left:")
         type(self).compared += 1
+        self.compare_watchers()
+
+    @rule(whom=st.none() | st.lists(users, min_size=1))
+    def watch(self, whom: list[str] | None) -> None:
+        if len(self.watchers) < 8:
+            starts = [(one, one.snapshot().event_id) for one in (self.hides, self.left)]
+            self.watchers.append([Watcher(one, after, whom) for one, after in starts])
+            self.compare_watchers()
+
+    @rule(place=st.integers(0, 50))
+    def resume(self, place: int) -> None:
+        there, insider = self.watchers[0], self.insider
+        if there[0].events:
+            place %= len(there[0].events)
+            again = [Watcher(one.there, one.events[place].id) for one in there]
+            for one, before in zip(again, there, strict=True):
+                assert one.events == before.events[place + 1 :]
+                type(self).compared += 1
+        if insider.events:
+            place %= len(insider.events)
+            again_inside = Watcher(self.hides, insider.events[place].id, hidden=True)
+            assert again_inside.events == insider.events[place + 1 :]
+            from_inside = Watcher(self.hides, insider.events[place].id)
+            told = there[0].events
+            assert from_inside.events == told[len(told) - len(from_inside.events) :]
+
+    def compare_watchers(self) -> None:
+        hides, left = self.numbers[self.hides], self.numbers[self.left]
+        for one, other in self.watchers:
+            seen = [list(map(hides.event, one.pull())), list(map(left.event, other.pull()))]
+            assert in_order(seen[0]) == in_order(seen[1])
+            assert [self.place_of(one, hides)] == [self.place_of(other, left)]
+            type(self).compared += 2
+        snapshots = (
+            hides.place(self.hides.snapshot().event_id),
+            left.place(self.left.snapshot().event_id),
+        )
+        assert snapshots[0] == snapshots[1]
+        type(self).compared += 1
+        entries = type(self).events("hides:")
+        stored = [one.event.user for entry in entries for one in read_entry(entry, "")]
+        assert [one.user for one in self.insider.pull()] == stored[-len(self.insider.events) :]
+
+    @staticmethod
+    def place_of(watcher: Watcher, numbers: Numbers) -> Any:
+        return watcher.watch.place and numbers.place(watcher.watch.place)
 
     def told(self, prefix: str) -> list[herenow.Event]:
         since = self.now - 86_400_000  # older ones are deleted now or then

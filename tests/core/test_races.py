@@ -118,7 +118,7 @@ class Watcher:
         return [stored for _, events in self.entries for stored in events]
 
     def ids(self) -> list[int]:
-        return [int(stored.event.id) for stored in self.told]
+        return [stored.number for stored in self.told]
 
     def peaks(self) -> dict[str | None, tuple[int, int | None]]:
         """The most of each kind after any entry by which somebody joined or changed kind.
@@ -131,7 +131,7 @@ class Watcher:
             event = stored.event
             assert event.user is not None
             if event.type == "join":
-                came[event.user] = int(event.id)
+                came[event.user] = stored.number
             elif event.reason == "timeout":
                 ends[came[event.user]] = milliseconds(event.at)
         best: dict[str | None, tuple[int, int | None]] = dict.fromkeys((None, *KINDS), (0, None))
@@ -145,7 +145,7 @@ class Watcher:
                     del there[user]
                 else:
                     joined = event.type == "join"
-                    there[user] = (event.kind, int(event.id) if joined else there[user][1])
+                    there[user] = (event.kind, stored.number if joined else there[user][1])
             if any(stored.event.type == "join" or stored.was for stored in events):
                 kinds = [kind for kind, join in there.values() if ends.get(join, now + 1) > now]
                 for kind, (most, _) in best.items():
@@ -211,7 +211,7 @@ def check_story(watcher: Watcher, room: herenow.Presence, most: int, *, late: bo
     assert all(after == before + 1 for before, after in pairwise(watcher.ids())), "a hole"
     peaks = {}
     for kind in (None, *KINDS):
-        peak = room.peak(kind)  # type: ignore[arg-type]
+        peak = room.peak(kind, include_hidden=True)  # type: ignore[arg-type]
         peaks[kind] = (peak.count, peak.at and milliseconds(peak.at))
     told = watcher.peaks()
     if late:  # told in batches: more may have been there for a moment before the batch came

@@ -11,8 +11,16 @@ from herenow.service.streaming.ids import MOST, Known, StreamId, read_id
 
 HISTORIES = st.sampled_from(["", "a" * 40, "0" + "b" * 39, "00f", "7"])
 NUMBERS = st.integers(0, 10**16 - 1)
+
+
+def place(number: int, moment: int, history: str, shown: int | None) -> Place:
+    return Place(number, moment, history, None if shown == number else shown)
+
+
 PLACES = st.none() | st.builds(
-    Known, st.builds(Place, NUMBERS, NUMBERS | st.just(0), HISTORIES), st.booleans()
+    Known,
+    st.builds(place, NUMBERS, NUMBERS | st.just(0), HISTORIES, st.none() | NUMBERS),
+    st.booleans(),
 )
 
 
@@ -32,7 +40,7 @@ def test_the_largest_is_bounded() -> None:
     rooms = [f"room {i}" for i in range(32)]
     stream_id = StreamId(rooms)
     for i in range(32):
-        stream_id.move(i, Known(Place(10**16 - 1, 10**16 - 1, f"{i:040x}"), netted=True))
+        stream_id.move(i, Known(place(10**16 - 1, 10**16 - 1, f"{i:040x}", 10**15), netted=True))
     assert len(str(stream_id)) <= MOST
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 import herenow
+from herenow.operations.events import Place
 from tests.conftest import Clock
 from tests.core.sides import SIDES
 from tests.servers import Server
@@ -173,15 +174,19 @@ def test_hiding_is_a_leave_to_outsiders_and_an_update_to_others(
     presence.mark_online("alice", kind="member")
     presence.mark_online("ghost", kind="hidden")
     presence.mark_online("end")
-    assert outside.brief(4) == [
+    shown = outside.take(5)
+    assert [(one.type, one.user) for one in shown] == [
         ("join", "alice"),
         ("leave", "alice"),
         ("join", "alice"),
+        ("update", "alice"),  # of the session that was opened meanwhile
         ("join", "end"),
     ]
-    told = inside.take(6)
+    first = Place.parse(shown[0].id).number
+    assert [Place.parse(one.id).number - first for one in shown] == [0, 1, 2, 3, 4]
+    told = inside.take(7)
     assert [(one.type, one.user, one.kind) for one in told][1] == ("update", "alice", "hidden")
-    assert [one.type for one in told] == ["join", "update", "update", "update", "join", "join"]
+    assert [one.type for one in told] == ["join", *["update"] * 4, "join", "join"]
 
 
 def test_rooms_are_watched_apart(watcher: Watching, presence: herenow.Presence) -> None:

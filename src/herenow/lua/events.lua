@@ -1,19 +1,28 @@
 -- The events of a room after a number, and what a watcher must know to believe them.
 -- KEYS: 1 meta | 2 events | 3-6 online:*
--- ARGV: see parts/look.lua, 5 the number after which, or '' for none of them, 6 how many entries at most
--- Reply: {now, window, the counter or 0, the number before the room's first event or -1, the history,
---   when the next is due or -1, entries}
+-- ARGV: see parts/look.lua, 5 the id of the entry after which, or '' for none of them, 6 how many entries at most,
+--   7 '1' to see the hidden
+-- Reply: {now, window, the counters (see parts/look.lua), the number before the first event that is seen or -1, the
+--   history, when the next is due or -1, the same of those who are seen, entries, how many there were}
 --#include parts/look.lua
 --#include parts/history.lua
-local due = -1
+local due, due_seen = -1, -1
 for i = 3, 6 do
   local first = call('ZRANGE', KEYS[i], 0, 0, 'WITHSCORES')[2]
   if first then
     if due < 0 or first + window < due then due = first + window end
+    if (i ~= 4 or ARGV[7] == '1') and (due_seen < 0 or first + window < due_seen) then due_seen = first + window end
     -- a moment that is yet to come is mended by a sweep: see parts/ahead.lua
     if due > now and call('ZCOUNT', KEYS[i], now + 1, '+inf') > 0 then due = now end
   end
 end
 local entries = {}
-if ARGV[5] ~= '' then entries = call('XRANGE', KEYS[2], '(' .. ARGV[5] .. '-0', '+', 'COUNT', ARGV[6]) end
-return {now, window, tonumber(stored[3]) or 0, tonumber(call('HGET', KEYS[1], 'born')) or -1, history(), due, entries}
+if ARGV[5] ~= '' then entries = call('XRANGE', KEYS[2], '(' .. ARGV[5], '+', 'COUNT', ARGV[6]) end
+-- those older than a day are over, deleted or not: when that is done may tell of the hidden
+local fresh = {}
+for _, entry in ipairs(entries) do
+  if tonumber(entry[2][2]) > now - 86400000 then fresh[#fresh + 1] = entry end
+end
+local born = call('HMGET', KEYS[1], 'born', 'born:shown')
+if ARGV[7] ~= '1' and stored[4] then born[1] = shown_counter > 0 and (born[2] or born[1]) end
+return {now, window, {counter, shown_counter}, tonumber(born[1] or -1), history(), due, due_seen, fresh, #entries}

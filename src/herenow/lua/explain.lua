@@ -1,5 +1,6 @@
 -- All that is known of one user in a room.
--- KEYS: all ten of a room. ARGV: see parts/look.lua, 5 the user, 6 how many event entries to look through
+-- KEYS: all ten of a room. ARGV: see parts/look.lua, 5 the user, 6 how many event entries to look through,
+--   7 '1' to see the hidden
 -- Reply: {now, window, retention, scores in online:member, hidden, guest, bot, last:member, last:hidden, left
 --   and of left as somebody hidden, packed sessions, the last event entries}; where there is no score: false
 --#include parts/look.lua
@@ -9,8 +10,18 @@ for _, i in ipairs({2, 3, 4, 5, 6, 7, 9}) do
 end
 reply[#reply + 1] = call('ZSCORE', KEYS[9], '\t' .. ARGV[5])
 reply[#reply + 1] = call('HGET', KEYS[8], ARGV[5])
-local entries = call('XREVRANGE', KEYS[10], '+', '-', 'COUNT', ARGV[6])
--- older ones are over, deleted or not (see parts/old_events.lua)
-while #entries > 0 and tonumber(entries[#entries][2][2]) <= now - 86400000 do entries[#entries] = nil end
+-- events older than a day are over, deleted or not; of the hidden alone outsiders see none
+local entries, last, newer = {}, '+', nil
+repeat
+  local part = call('XREVRANGE', KEYS[10], last, '-', 'COUNT', 200)
+  for _, entry in ipairs(part) do
+    if tonumber(entry[2][2]) <= now - 86400000 then part = {} break end
+    if newer and (ARGV[7] == '1' or string.match(newer[1], '^%d+') ~= string.match(entry[1], '^%d+')) then
+      entries[#entries + 1] = newer
+    end
+    newer, last = entry, '(' .. entry[1]
+  end
+until #part < 200 or #entries >= tonumber(ARGV[6])
+if newer and #entries < tonumber(ARGV[6]) then entries[#entries + 1] = newer end
 reply[#reply + 1] = entries
 return reply

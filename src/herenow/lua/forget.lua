@@ -7,19 +7,24 @@
 -- Reply: {1 when there was anything of hers, else 0}. Cost: O(events), at most about 10,000.
 --#include parts/room.lua
 --#include parts/open.lua
-local found = 0
+local found, shown = 0, 0  -- all of hers, and what of it was there for outsiders
 for i = 2, 9 do
-  found = found + call(i == 8 and 'HDEL' or 'ZREM', KEYS[i], ARGV[9])
+  local there = call(i == 8 and 'HDEL' or 'ZREM', KEYS[i], ARGV[9])
+  found = found + there
+  if i ~= 3 and i ~= 7 and i ~= 8 then shown = shown + there end
   if i == 9 then found = found + call('ZREM', LEFT, '\t' .. ARGV[9]) end
 end
-local start = '-'
+local start, seen = '-', '0'
 while true do
   local entries = call('XRANGE', EVENTS, start, '+', 'COUNT', 100)
   for _, entry in ipairs(entries) do
+    local seen_before = seen
+    seen = string.match(entry[1], '^%d+')
     for user in string.gmatch(entry[2][6], '[^\t\n]+\t([^\t\n]*)[^\n]*') do
       if user == ARGV[9] then
         call('XDEL', EVENTS, entry[1])
         found = found + 1
+        if seen ~= seen_before then shown = shown + 1 end  -- not of the hidden alone
         break
       end
     end
@@ -28,7 +33,8 @@ while true do
   start = '(' .. entries[100][1]
 end
 if found > 0 and stored[3] then
-  ring(call('HINCRBY', META, 'seq', 1))
+  if shown > 0 then hole = 1 end
+  ring(next_id(1 - hole, 0))
 end
 keep_minutes()
 return {found > 0 and 1 or 0}

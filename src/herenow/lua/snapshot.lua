@@ -1,6 +1,7 @@
 -- One consistent moment of a room: its first page, the counts, and the number of the last event.
 -- KEYS: all ten of a room. ARGV: see parts/look.lua, 5 kinds, 6 limit
--- Reply: that of parts/page.lua, then the count of each kind (m, h, g, b), then the event counter or 0, then
+-- Reply: that of parts/page.lua, then the count of each kind (m, h, g, b), then the event counters (see
+-- parts/look.lua), then
 -- the history
 --#include parts/look.lua
 --#include parts/window.lua
@@ -8,6 +9,6 @@
 --#include parts/history.lua
 local reply = page(ARGV[5], tonumber(ARGV[6]), '', '')
 for i = 2, 5 do reply[#reply + 1] = call('ZCOUNT', KEYS[i], '(' .. int(cut), now) end
-reply[#reply + 1] = tonumber(stored[3]) or 0
+reply[#reply + 1] = {counter, shown_counter}
 reply[#reply + 1] = history()
 return reply

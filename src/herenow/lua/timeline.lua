@@ -38,7 +38,7 @@ local function close_timeline(result)
   for field, value in pairs(held) do set(field, value) end
   write_fields()
   renew(held_due)
-  if held_bell then ring(int(held_bell)) end
+  if held_bell then ring(held_bell) end
   local mixed = card[ONLINE.h] + card[ONLINE.g] + card[ONLINE.b] + card[LAST.h] + card[SESSIONS] > 0
   return {result, window, mixed and 1 or 0, -1, -1, 0, history}
 end

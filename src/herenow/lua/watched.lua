@@ -1,6 +1,6 @@
 -- One consistent moment of a room for who watches some of its users: these, and what snapshot.lua tells beside.
 -- KEYS: all ten of a room. ARGV: see parts/look.lua, 5 '1' to see the hidden, 6... users
--- Reply: {now, the count of each kind (m, h, g, b), the event counter or 0, the history,
+-- Reply: {now, the count of each kind (m, h, g, b), the event counters (see parts/look.lua), the history,
 --   for each thousand of the users what parts/lookup.lua answers}
 --#include parts/look.lua
 --#include parts/window.lua
@@ -8,7 +8,7 @@
 --#include parts/lookup.lua
 local reply = {now}
 for i = 2, 5 do reply[i] = call('ZCOUNT', KEYS[i], '(' .. int(cut), now) end
-reply[6], reply[7] = tonumber(stored[3]) or 0, history()
+reply[6], reply[7] = {counter, shown_counter}, history()
 for i = 6, #ARGV, 1000 do
   reply[#reply + 1] = lookup({unpack(ARGV, i, math.min(i + 999, #ARGV))})
 end

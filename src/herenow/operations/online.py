@@ -100,12 +100,13 @@ def snapshot(scope: Scope, limit: object, *, include_hidden: bool) -> Operation[
     which = letters("member", include_hidden=include_hidden)
 
     def read(reply: Any) -> Snapshot:
-        *number, sequence, history = reply[6:]
+        *number, counters, history = reply[6:]
+        place = Place.of(counters, reply[0], text(history), include_hidden=include_hidden)
         return Snapshot(
             Counts(*number),
             presences(reply)[:most],
             _next_cursor(reply, most),
-            str(Place(sequence, reply[0], text(history))),
+            str(place),
         )
 
     return Operation(lua.load("snapshot"), scope.keys, (*scope.looking(), which, most + 1), read)
@@ -116,7 +117,7 @@ def watched(scope: Scope, users: Sequence[str], *, include_hidden: bool) -> Oper
     args = (*scope.looking(), "1" if include_hidden else "", *users)
 
     def read(reply: Any) -> Snapshot:
-        now, member, hidden, guest, bot, sequence, history, *parts = reply
+        now, member, hidden, guest, bot, counters, history, *parts = reply
         found = [
             one
             for i, part in enumerate(parts)
@@ -124,8 +125,8 @@ def watched(scope: Scope, users: Sequence[str], *, include_hidden: bool) -> Oper
             if one.online
         ]
         found.sort(key=lambda one: (one.last_seen, one.user), reverse=True)
-        event_id = str(Place(sequence, now, text(history)))
-        return Snapshot(Counts(member, hidden, guest, bot), tuple(found), None, event_id)
+        place = Place.of(counters, now, text(history), include_hidden=include_hidden)
+        return Snapshot(Counts(member, hidden, guest, bot), tuple(found), None, str(place))
 
     return Operation(lua.load("watched"), scope.keys, args, read)
 

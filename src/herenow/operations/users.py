@@ -156,7 +156,7 @@ def explain(scope: Scope, user: object, *, include_hidden: bool) -> Operation[Ex
     def read(reply: Any) -> Explanation:
         return _explain(scope, name, reply, include_hidden=include_hidden)
 
-    args = (*scope.looking(), name, _EVENTS_LOOKED_THROUGH)
+    args = (*scope.looking(), name, _EVENTS_LOOKED_THROUGH, "1" if include_hidden else "")
     return Operation(lua.load("explain"), scope.keys, args, read)
 
 

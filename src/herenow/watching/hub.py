@@ -31,7 +31,7 @@ from herenow.operations.events import Told, read
 from herenow.operations.marking import Written
 from herenow.operations.scope import Scope
 from herenow.watching.contact import Contact
-from herenow.watching.watch import Shown, Watch, Wish, nothing
+from herenow.watching.watch import Shown, View, Watch, Wish, nothing
 
 _log: Final = logging.getLogger("herenow")
 _dice: Final = random.SystemRandom()  # whoever seeds the common one wants the next for himself
@@ -67,9 +67,14 @@ class Feed:
         self.failed = 0
 
     @property
-    def numbers(self) -> set[int | None]:
-        """The numbers of the last events that its watches know; None where one is yet to learn it."""
-        return {one.place and one.place.number for one in self.watches if not one.lost}
+    def views(self) -> set[View]:
+        """What its watches are to be told of it."""
+        return {one.view for one in self.watches if not one.lost}
+
+    def knows(self, bell: tuple[int, int]) -> bool:
+        """Whether all its watches know all that a bell tells of."""
+        known = {(hidden, place and place.number) for hidden, place in self.views}
+        return bool(known) and known <= {(False, bell[0]), (True, bell[1])}
 
 
 class Hub:
@@ -142,13 +147,13 @@ class Hub:
 
     # when to look
 
-    def ring(self, channel: bytes, number: int | None = None) -> None:
-        """Look at a room soon: its bell rang for an event of this number, or (None) may have."""
+    def ring(self, channel: bytes, bell: tuple[int, int] | None = None) -> None:
+        """Look at a room soon: its bell rang for an event of these numbers, or (None) may have."""
         with self._lock:
             feed = self._feeds.get(channel)
-            if feed is None or (number is not None and {number} == feed.numbers):
+            if feed is None or (bell is not None and feed.knows(bell)):
                 return
-            if number is None:
+            if bell is None:
                 feed.failed = 0
             self._look_soon(channel, feed)
         self.wake()
@@ -238,20 +243,23 @@ class Hub:
             yield from self._sweep(sweeping)
 
     def _read(self, feeds: Sequence[Feed]) -> Plan[None]:
-        jobs: list[tuple[Feed, int | None]] = []
+        jobs: list[tuple[Feed, View]] = []
         with self._lock:
             for feed in feeds:
-                jobs += [(feed, number) for number in feed.numbers or {None}]
-        outcomes = yield [read(feed.scope, number, _ENTRIES_AT_ONCE) for feed, number in jobs]
-        found: dict[Feed, dict[int | None, Told]] = {feed: {} for feed in feeds}
+                jobs += [(feed, view) for view in feed.views or {(False, None)}]
+        outcomes = yield [
+            read(feed.scope, place, _ENTRIES_AT_ONCE, include_hidden=hidden)
+            for feed, (hidden, place) in jobs
+        ]
+        found: dict[Feed, dict[View, Told]] = {feed: {} for feed in feeds}
         bad: dict[Feed, None] = {}
-        for (feed, number), outcome in zip(jobs, outcomes, strict=True):
+        for (feed, view), outcome in zip(jobs, outcomes, strict=True):
             if isinstance(outcome, StoreError):
                 if isinstance(outcome, StoreUnavailable | StoreTimeout):
                     feed.contact.missed(self.heard(feed.scope.keys[keys.EVENTS]))
                 bad[feed] = None
             else:
-                found[feed][number] = answer(outcome)
+                found[feed][view] = answer(outcome)
         self.failed(bad)
         with self._lock:
             over = [
@@ -259,7 +267,7 @@ class Hub:
             ]
         yield from self._start_over([(feed, watches) for feed, watches in over if watches])
 
-    def _deliver(self, feed: Feed, found: dict[int | None, Told]) -> list[Watch]:
+    def _deliver(self, feed: Feed, found: dict[View, Told]) -> list[Watch]:
         """Give each watch what follows its place; those that are to start over."""
         feed.failed = 0
         now = next(iter(found.values())).now  # by the store's own clock that of the answer
@@ -267,22 +275,25 @@ class Hub:
         if away is not None:
             feed.outages.append(away)
         over = [watch for watch in feed.watches if watch.lost and watch.asked]
-        reads = [(after, told, Shown(told)) for after, told in found.items()]
+        reads = [(view, told, Shown(told)) for view, told in found.items()]
         reads.sort(key=lambda one: one[1].counter)
         for watch in feed.watches:
-            number = watch.place and watch.place.number
-            if watch.lost or number not in found:
+            view = watch.view
+            if watch.lost or view not in found:
                 continue
-            if not watch.follow(found[number]):
+            if not watch.follow(found[view]):
                 over.append(watch)
                 continue
-            for after, told, shown in reads:  # what a later one found, it may know too
-                if after is not None and watch.place is not None and after <= watch.place.number:
+            for (hidden, after), told, shown in reads:  # what a later one found, it may know too
+                if hidden is not watch.include_hidden or after is None or watch.place is None:
+                    continue
+                if after.number <= watch.place.number:
                     watch.see(told, shown)
+                watch.settle(told)
             watch.start()
         if any(not told.whole for told in found.values()):
             self._look_soon(feed.scope.keys[keys.EVENTS], feed)
-        self._schedule(feed, reads[-1][1])
+        self._schedule(feed, max(found.values(), key=lambda told: told.now))
         return over
 
     @staticmethod
@@ -308,23 +319,14 @@ class Hub:
         until = told.due - told.now
         if told.due < 0:
             feed.sweep, feed.sweeps = False, 1
-            self._settled(feed, told.counter)
             self._wake_after(feed, self.anyway * _dice.uniform(0.8, 1.2))
         elif 0 < until <= told.window:
             feed.sweep, feed.sweeps = False, 1
-            self._settled(feed, told.counter)
             anyway = _CLOCK_OF_OTHERS if self._own_clock else self.anyway
             turn = _dice.uniform(0.001, _TURN)
             self._wake_after(feed, min(until / 1000 + turn, anyway))
         elif not feed.sweep:  # due, or the clock was set back: somebody may be at it
             self._wake_after(feed, _dice.uniform(0.05, _TURN))
-
-    @staticmethod
-    def _settled(feed: Feed, counter: int) -> None:
-        """Note that all is told that was due before: the moments of the watches' snapshots are over."""
-        for watch in feed.watches:
-            if watch.place is not None and watch.place.moment and watch.place.number == counter:
-                watch.place = watch.place._replace(moment=0)
 
     def _sweep(self, feeds: Sequence[Feed]) -> Plan[None]:
         counts = [feed.sweeps for feed in feeds]

@@ -9,16 +9,20 @@ holds at most `MOST_WAITING` events; then it lets go of them, and starts over wh
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 from herenow import names
 from herenow.models import Event, Snapshot
-from herenow.operations.events import Place, StoredEvent, Told, as_outsider
+from herenow.operations.events import Place, StoredEvent, Told
 from herenow.operations.scope import Scope, moment
 
 MOST_WAITING: Final = 10_000
 """How many events wait for a reader at most: as many as the store keeps."""
 SNAPSHOT_USERS: Final = 50
+
+
+View: TypeAlias = tuple[bool, Place | None]
+"""What of a room is read for a watch: with the hidden or not, after which place (None: nothing yet)."""
 
 
 class Wish(NamedTuple):
@@ -42,7 +46,9 @@ class Watch:
         limit: int = SNAPSHOT_USERS,
     ) -> None:
         self.scope = scope
-        self.place = None if after is None else Place.parse(after)
+        self.place = (
+            None if after is None else Place.parse(after).seen_by(include_hidden=include_hidden)
+        )
         self.users = (
             None
             if users is None
@@ -65,6 +71,11 @@ class Watch:
     def wish(self) -> Wish:
         """What it wants in a snapshot."""
         return Wish(self.users, self.limit, self.include_hidden)
+
+    @property
+    def view(self) -> View:
+        """After what it is to be told, and whether of the hidden too."""
+        return self.include_hidden, self.place and self.place._replace(moment=0, history="")
 
     @property
     def waiting(self) -> int:
@@ -95,11 +106,12 @@ class Watch:
         """Take up what was read from its place on; False where something is missing in between."""
         at = self.place
         if at is None:
-            self.place = Place(told.counter, 0, told.history)
+            self.place = told.end
             return True
         if at.number == 0 and told.born >= 0:
             at = at._replace(number=told.born)
-        if at.history and told.history and at.history != told.history:
+        history = told.end.history
+        if at.history and history and at.history != history:
             return False
         if at.moment > told.now:  # the clock was set back: what times out now may seem to be known
             return False
@@ -111,17 +123,24 @@ class Watch:
             ran_on = last - first == len(events) - 1
             if first > at.number + 1 or not ran_on or (told.whole and last != told.counter):
                 return False
-        self.place = at._replace(history=told.history)
+        self.place = at._replace(history=history)
         return True
+
+    def settle(self, told: Told) -> None:
+        """Note that all is told that was due at the moment of its snapshot, where that is so."""
+        at = self.place
+        if at is None or not at.moment or at.number != told.counter:
+            return
+        if told.due_seen < 0 or told.due_seen > at.moment:
+            self.place = at._replace(moment=0)
 
     def see(self, told: Told, shown: "Shown") -> None:
         """Have those of the events wait that are after its place and that it is to see."""
         place, events = self.place, told.events
         if place is None or not events or events[-1].number <= place.number:
             return
-        hidden = self.include_hidden
         if not place.moment and place.number < events[0].number:
-            seen = shown.all(include_hidden=hidden)
+            seen = shown.all
         else:
             new = [
                 one
@@ -129,11 +148,12 @@ class Watch:
                 if one.number > place.number
                 and not (one.event.reason == "timeout" and one.at <= place.moment)
             ]
-            shown_new = (shown.one(one, place.moment, include_hidden=hidden) for one in new)
-            seen = [one for one in shown_new if one is not None]
+            seen = [shown.one(one, place.moment) for one in new]
         if self.users is not None:
             seen = [one for one in seen if one.user in self.users]
-        self.place = place._replace(number=events[-1].number)
+        last = events[-1]
+        shown_last = last.shown if last.shown != last.number else None
+        self.place = place._replace(number=last.number, shown=shown_last)
         self.put(seen)
 
     def start(self) -> None:
@@ -159,22 +179,22 @@ def nothing() -> None:
 
 
 class Shown:
-    """Events that were read, as outsiders and as others see them: made once for all who see the same."""
+    """Events that were read: made once for all who are told the same."""
 
     def __init__(self, told: Told) -> None:
         self._told = told
-        self._lists: dict[bool, list[Event]] = {}
+        self._all: list[Event] | None = None
 
-    def one(self, stored: StoredEvent, since: int, *, include_hidden: bool) -> Event | None:
-        """One of them, to somebody whose snapshot was of the moment ``since``; None: not for them."""
-        event = stored.event if include_hidden else as_outsider(stored)
-        if event is None or not since:
-            return event
-        return replace(event, id=str(Place(stored.number, since, self._told.history)))
+    def one(self, stored: StoredEvent, since: int) -> Event:
+        """One of them, to somebody whose snapshot was of the moment ``since``."""
+        if not since:
+            return stored.event
+        place = Place.parse(stored.event.id)._replace(moment=since)
+        return replace(stored.event, id=str(place))
 
-    def all(self, *, include_hidden: bool) -> list[Event]:
-        """All that are for them, as one list that nobody may change."""
-        if include_hidden not in self._lists:
-            shown = (self.one(one, 0, include_hidden=include_hidden) for one in self._told.events)
-            self._lists[include_hidden] = [one for one in shown if one is not None]
-        return self._lists[include_hidden]
+    @property
+    def all(self) -> list[Event]:
+        """All of them, as one list that nobody may change."""
+        if self._all is None:
+            self._all = [one.event for one in self._told.events]
+        return self._all

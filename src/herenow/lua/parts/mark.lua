@@ -55,8 +55,8 @@ local function mark()
     end
     if due > most_due then return end
   end
-  local stored = call('HMGET', META, 'seq', 'listed', 'peak:people', 'peak:member', 'top', 'peak:shown')
-  if not stored[1] or hidden > 0 and not stored[6] then return end
+  local stored = call('HMGET', META, 'seq', 'listed', 'peak:people', 'peak:member', 'top', 'peak:shown', 'seq:shown')
+  if not stored[1] or hidden > 0 and not stored[6] or stored[7] == '0' then return end
 
   if minute then count_today() end
   call('ZREM', LAST_SEEN, USER)
@@ -64,6 +64,9 @@ local function mark()
   members = members + 1
   local people = members + others
   local seq, total, before, listed = stored[1] + 1, people + bots, tonumber(stored[2] or 0), -1
+  local seen = stored[7] and stored[7] + 1 or seq
+  local id = string.format('%.0f-%.0f', seen, seq)
+  if stored[7] then call('HSET', META, 'seq:shown', seen) end
   if minute then
     local most, most_members, rest = string.match(stored[5], '^(%d+) (%d+)(.*)$')
     call('HSET', META, 'seq', seq, 'joined', now,
@@ -81,12 +84,12 @@ local function mark()
     call('HSET', META, 'listed', total)
   end
   if seq % 50 == 0 then
-    call('XTRIM', EVENTS, 'MINID', '~', seq - 10000)
+    call('XTRIM', EVENTS, 'MINID', '~', math.max(0, seen - 10000))
 --#include parts/old_events.lua
-    trim_events(60)
+    trim_events(60, seq)
   end
-  call('XADD', EVENTS, string.format('%.0f-0', seq), 'at', now, 'told', 1, 'events', 'jm\t' .. USER)
+  call('XADD', EVENTS, id, 'at', now, 'told', 1, 'events', 'jm\t' .. USER)
 --#include parts/ring.lua
-  ring(seq)
+  ring(id)
   return listed < 0 and same and 1 or {1, tonumber(room[1]), mixed and 1 or 0, listed, -1, 0, 0}
 end

@@ -15,6 +15,10 @@
 -- kinds need no look. Times are ms; a user is online while seen > cut. Numbers become strings by
 -- int(): Lua's own tostring() would round them.
 --
+-- Events have two numbers: one among all (`seq`), and one among those that outsiders may see (`seq:shown` in meta,
+-- where it is another one), so that what they are given moves only with what they see. The id of an entry is
+-- <the latter>-<the former> of its last event; the hidden alone move only the former.
+--
 -- An event entry holds one record a line, its fields divided by tabs, the empty ones at the end left out:
 --   <type><kind> user at session away info was
 -- type j(oin), l(eft), t(imeout), u(pdate); kind m, h, g, b; `at` only where it is not the entry's.
@@ -35,7 +39,7 @@ end
 
 local FIELDS = {'window', 'retention', 'seq', 'mixed', 'renewed', 'listed',
   'peak:people', PEAKS.m, PEAKS.h, PEAKS.g, PEAKS.b, 'history', 'minute', 'top', 'joined', 'counted', 'unfiled',
-  'since', 'since:shown', 'peak:shown', 'moved'}
+  'since', 'since:shown', 'peak:shown', 'moved', 'seq:shown'}
 local clock = call('TIME')
 local store_now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local now, cut
@@ -44,6 +48,7 @@ local window, retention
 local window_before      -- that held until now, where another is named
 local named              -- window, retention and history to store, when they are new
 local told               -- event records of this call
+local told_hidden        -- how many of them outsiders do not see
 local told_too           -- how many more there are where one of them holds several, a line each
 local grown = {}         -- keys that were added to: they may be new, and want a TTL
 local open_to_all        -- this call concerns somebody who is not hidden: an outsider may learn that it was made
@@ -59,7 +64,7 @@ local card               -- how many are in each key; of those that only grow he
 local peaks, peaked      -- the most ever; which of them are new, and when
 local fields = {}        -- of meta, to be written
 local held_due           -- whether all is then to be renewed
-local held_bell          -- the number to be rung for
+local held_bell          -- the id to be rung for
 local held               -- what a timeline will write of these after its last step: field -> value
 
 --#include parts/ring.lua
@@ -102,6 +107,7 @@ local function tell(type, kind, user, at, session, away, info, was)
     record = record .. '\t' .. session .. '\t' .. away .. '\t' .. info .. '\t' .. was
   end
   told[#told + 1] = record
+  if kind == 'h' and (type ~= 'u' or (was or '') == '') then told_hidden = told_hidden + 1 end
 end
 
 -- Pop up to `most` whose window is over, first to expire first; answer how many that were.
@@ -131,6 +137,7 @@ local function sweep(most)
     local user = found[i]
     if score ~= score_before then score_before, tail = score, '\t' .. int(score + window) end
     n = n + 1
+    if first == 'h' then told_hidden = told_hidden + 1 end
     told[told_before + n - before] = 't' .. first .. '\t' .. user .. tail
     users[n], of_kind[n], scores[n] = user, first, score
     if left then
@@ -189,12 +196,6 @@ local function settle()
   return swept
 end
 
--- The counter of a room that has none begins at the time; after what the stream has where meta alone was
--- evicted.
-local function first_number()
-  local last = call('XREVRANGE', EVENTS, '+', '-', 'COUNT', 1)[1]
-  return math.max(store_now, last and tonumber(string.match(last[1], '^%d+')) or 0)
-end
 
 -- Give what may be new its time to live, or (`all`) all of them.
 local function renew(all)
@@ -216,10 +217,32 @@ local function write_fields()
   if #fields > 0 then call('HSET', META, unpack(fields)) end
 end
 
+-- Count `number` events, of which outsiders see `shown`, and the hole; answer the id of their entry. A counter that
+-- there is not yet begins at the time; after what the stream has where meta alone was evicted.
+local function next_id(number, shown)
+  local seq, seen = tonumber(stored[3]), tonumber(stored[22] or stored[3])
+  local begins, new = not seq, (seen or 0) == 0 and shown + hole > 0
+  if begins or new then
+    local last = call('XREVRANGE', EVENTS, '+', '-', 'COUNT', 1)[1]
+    local last_seen, last_seq = string.match(last and last[1] or '0-0', '^(%d+)-(%d+)$')
+    seq = seq or math.max(store_now, tonumber(last_seq))
+    seen = new and math.max(store_now, tonumber(last_seen)) or tonumber(last_seen)
+  end
+  seq = seq + number + hole
+  if shown + hole > 0 then seen = seen + shown + hole end
+  set('seq', int(seq))
+  if begins then set('born', int(seq - number)) end
+  if stored[22] or seen ~= seq then
+    set('seq:shown', int(seen))
+    if new then set('born:shown', int(seen - shown)) end
+  end
+  return int(seen) .. '-' .. int(seq), seen, seq
+end
+
 -- Write the minutes that are over, and nothing else: the end of a script that changes the sets and tells nobody.
 local function keep_minutes()
   trim(TRIMMED_AT_LEAST)
-  trim_events(TRIMMED_AT_LEAST)
+  trim_events(TRIMMED_AT_LEAST, tonumber(stored[3]))
   if not stored[1] then return end
   if moved then set('moved', moved_last or int(now)) end
   write_minutes(set)
@@ -237,16 +260,14 @@ local function close(result)
   if not stored[12] or named.history then set('history', int(kept)) end
   if #told + hole > 0 then
     local number = #told + told_too
-    local seq = (tonumber(stored[3]) or first_number()) + number + hole
-    set('seq', int(seq))
-    if not stored[3] then set('born', int(seq - number)) end
+    local id, seen, seq = next_id(number, number - told_hidden)
     if number > 0 then
-      call('XADD', EVENTS, 'MINID', '~', int(seq - EVENTS_KEPT), int(seq) .. '-0',
+      call('XADD', EVENTS, 'MINID', '~', int(math.max(0, seen - EVENTS_KEPT)), id,
         'at', int(now), 'told', number, 'events', table.concat(told, '\n'))
       grown[EVENTS] = true
-      if seq % 16 < number then trim_events(TRIMMED_AT_LEAST) end
+      if seq % 16 < number then trim_events(TRIMMED_AT_LEAST, seq) end
     end
-    if held then held_bell = seq else ring(int(seq)) end
+    if held then held_bell = id else ring(id) end
   end
   local seconds = tonumber(clock[1])
   local due = not stored[5] or math.abs(seconds - tonumber(stored[5])) >= 3600
@@ -275,7 +296,7 @@ local function close(result)
   if not trim(most) and at_once > SWEPT_AT_MOST then behind = 2 end
   if due then
     set('renewed', seconds)
-    trim_events(100)
+    trim_events(100, tonumber(stored[3]))
     if stored[4] and not mixed then
       call('HDEL', META, 'mixed')
       stored[4] = false

@@ -6,7 +6,7 @@ at_once = #ARGV - 9
 local most = math.max(10, math.min(SWEPT_AT_MOST, at_once))
 local swept_clean = sweep(most) < most
 if not swept_clean and at_once > SWEPT_AT_MOST then behind = 2 end
-local told_by_sweep = #told
+local told_by_sweep, hidden_by_sweep = #told, told_hidden
 local joined, refused = 0, {}
 
 if ARGV[9] == 'plain' and swept_clean
@@ -69,6 +69,7 @@ else
   end
   if #refused > 0 and ARGV[9] ~= 'lenient' then
     while #told > told_by_sweep do table.remove(told) end
+    told_hidden = hidden_by_sweep
     counted, seen_today, uncounted = false, {m = {}, h = {}, g = {}, b = {}}, {}
     close(0)
     return redis.error_reply('HERENOW a user has at most ' .. MOST_SESSIONS .. ' sessions')

@@ -16,11 +16,12 @@ from typing import Final, NamedTuple
 from herenow.operations.events import Place
 
 UNKNOWN: Final = "c"
-MOST: Final = 2_000
+MOST: Final = 2_600
 _TAG: Final = 6
 _WIDTH: Final = 7  # bytes of a number: 16 digits
 _MOMENT: Final = 0x80
 _NETTED: Final = 0x40
+_SHOWN: Final = 1 << 55  # no number is that large
 _NOTHING: Final = b"\0"
 """The piece of a room whose place is not known."""
 
@@ -62,10 +63,14 @@ class StreamId:
             return _NOTHING
         place, netted = known.place, _NETTED if known.netted else 0
         history = self._histories.index(place.history) + 1 if place.history else 0
-        number = place.number.to_bytes(_WIDTH)
-        if not place.moment:
-            return bytes((netted | 1 + history,)) + number
-        return bytes((_MOMENT | netted | 1 + history,)) + number + place.moment.to_bytes(_WIDTH)
+        head, numbers = netted | 1 + history, [place.number]
+        if place.moment:
+            head |= _MOMENT
+            numbers.append(place.moment)
+        if place.shown is not None:
+            numbers[0] |= _SHOWN
+            numbers.append(place.shown)
+        return bytes((head,)) + b"".join(one.to_bytes(_WIDTH) for one in numbers)
 
     def __str__(self) -> str:
         histories = b"".join(
@@ -125,12 +130,16 @@ def _places(packed: bytes, count: int) -> list[Known | None]:
         if not head:
             places.append(None)
             continue
-        end = at + (2 * _WIDTH if head & _MOMENT else _WIDTH)
+        parts = 1 + bool(head & _MOMENT) + bool(packed[at] >> 7)  # _SHOWN
+        end = at + _WIDTH * parts
         packed[end - 1]  # it ends too early: IndexError
-        number = int.from_bytes(packed[at : at + _WIDTH])
-        moment = int.from_bytes(packed[at + _WIDTH : end])
+        number, *others = (int.from_bytes(packed[i : i + _WIDTH]) for i in range(at, end, _WIDTH))
+        moment = others.pop(0) if head & _MOMENT else 0
         history = ["", *histories][head & ~_MOMENT & ~_NETTED]
-        place = Place.parse(str(Place(number, moment, history)))  # its sizes are checked
+        shown = others.pop() if others else None
+        place = Place.parse(
+            str(Place(number & ~_SHOWN, moment, history, shown))
+        )  # its sizes are checked
         places.append(Known(place, bool(head & _NETTED)))
         at = end
     if at != len(packed):
