@@ -1,7 +1,4 @@
-"""Who may do what: every route × verb × scope × room. A route that is not in this table fails.
-
-The user of the table is alice, its room is site.
-"""
+"""Who may do what, beyond the table of `test_table`: streams, kinds, rooms, the hidden, tokens."""
 
 import asyncio
 import contextlib
@@ -9,150 +6,17 @@ import json
 import string
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pytest
 from fastapi import FastAPI
 
-import herenow
 from herenow.service import Service
-from herenow.service.endpoints import ENDPOINTS
-from herenow.tokens import BadTokenError, Scope, Token, _signer, read_token, sign_token
+from herenow.tokens import BadTokenError, Scope, Token, read_token, sign_token
+from tests.service.asking import status_of_stream
 from tests.service.conftest import API_KEY, SECRET, bearer, token
-
-CREDENTIALS: dict[str, Callable[[], Any]] = {
-    "none": lambda: None,
-    "forged": lambda: herenow.sign_token("alice", secret="another-secret-0123456789"),
-    "changed": lambda: "e30" + token(scope="admin")[3:],
-    "late": lambda: _signer(SECRET).dumps({"s": "admin", "t": int(time.time()) - 1}),
-    "read": token,
-    "read elsewhere": lambda: token(rooms=["elsewhere"]),
-    "alice": lambda: token("alice", rooms=["site"]),
-    "alice elsewhere": lambda: token("alice", rooms=["elsewhere"]),
-    "bob": lambda: token("bob"),
-    "admin here": lambda: token(scope="admin", rooms=["site"]),
-    "admin elsewhere": lambda: token(scope="admin", rooms=["elsewhere"]),
-    "admin": lambda: token(scope="admin"),
-    "key": lambda: API_KEY,
-}
-NOBODY = ("none", "forged", "changed", "late")
-NAMED = tuple(name for name in CREDENTIALS if name not in NOBODY)
-
-
-def row(*may: str, refused: int = 403, **others: int) -> dict[str, int]:
-    """Who may (200), who is refused, and who is not believed at all."""
-    said = dict.fromkeys(CREDENTIALS, refused)
-    said |= dict.fromkeys(NOBODY, 401) | dict.fromkeys(may, 200)
-    return said | {name.replace("_", " "): status for name, status in others.items()}
-
-
-ADMINS = ("admin here", "admin", "key")
-READ = row("read", "alice", "bob", *ADMINS)
-OWN = row("alice", *ADMINS)
-PUBLIC = dict.fromkeys(CREDENTIALS, 200)
-TABLE: dict[tuple[str, str], dict[str, int]] = {
-    ("GET", "/v1/rooms"): row(*NAMED),
-    ("GET", "/v1/rooms/{room}"): READ,
-    ("GET", "/v1/rooms/{room}/users"): READ,
-    ("GET", "/v1/rooms/{room}/users/{user}"): READ,
-    ("PUT", "/v1/rooms/{room}/users/{user}"): OWN,
-    ("DELETE", "/v1/rooms/{room}/users/{user}"): OWN,
-    ("POST", "/v1/rooms/{room}/sightings"): row(*ADMINS),
-    ("POST", "/v1/rooms/{room}/lookup"): READ,
-    ("POST", "/v1/counts"): READ,
-    ("GET", "/v1/rooms/{room}/history"): READ,
-    ("GET", "/v1/rooms/{room}/uniques"): READ,
-    ("GET", "/v1/rooms/{room}/events"): READ,
-    ("GET", "/v1/events"): READ,
-    ("DELETE", "/v1/users/{user}"): row("admin", "key"),
-    ("GET", "/v1/users/{user}/why"): row(*ADMINS),
-    # the credential is in its body; whoever comes without one has said nothing
-    ("POST", "/v1/beacon"): row("alice", "bob", none=400),
-    ("POST", "/v1/login"): row(*NAMED, key=403),
-    ("DELETE", "/v1/login"): PUBLIC,
-    ("GET", "/metrics"): row("admin", "key"),
-    ("GET", "/"): PUBLIC,
-    ("GET", "/healthz"): PUBLIC,
-    ("GET", "/readyz"): PUBLIC,
-    ("GET", "/openapi.json"): PUBLIC,
-}
-BODIES: dict[str, Any] = {
-    "/v1/rooms/{room}/sightings": {"sightings": ["alice"]},
-    "/v1/rooms/{room}/lookup": {"users": ["alice"]},
-    "/v1/counts": {"rooms": ["site"]},
-}
-
-
-def test_every_route_is_in_the_table() -> None:
-    assert {(one.method, one.path) for one in ENDPOINTS} == set(TABLE)
-
-
-@pytest.mark.parametrize("method, path", TABLE)
-async def test_a_credential_opens_what_the_table_says(
-    api: httpx.AsyncClient, method: str, path: str
-) -> None:
-    found = {}
-    for name, make in CREDENTIALS.items():
-        found[name] = await _status(api, method, path, make())
-    assert found == TABLE[method, path]
-
-
-async def _status(api: httpx.AsyncClient, method: str, path: str, credential: str | None) -> int:
-    address = path.format(room="site", user="alice")
-    body = BODIES.get(path)
-    headers = {"Authorization": "", **bearer(credential)}
-    if path == "/v1/beacon":
-        body = {} if credential is None else {"token": credential}
-    if path.endswith("/events"):
-        return await _status_of_stream(api, address, bearer(credential))
-    if not headers["Authorization"]:
-        api = httpx.AsyncClient(transport=api._transport, base_url=api.base_url)
-        headers = {}
-    answer = await api.request(method, address, json=body, headers=headers)
-    if answer.status_code >= 400:
-        assert answer.headers["content-type"] == "application/problem+json"
-        assert answer.json()["status"] == answer.status_code
-    if answer.status_code == 401:
-        assert answer.headers["www-authenticate"].startswith("Bearer")
-    return 200 if answer.is_success else answer.status_code
-
-
-async def _status_of_stream(
-    api: httpx.AsyncClient, path: str, headers: dict[str, str], query: str = "", app: Any = None
-) -> int:
-    """Begin to read a stream, and go."""
-    found: list[int] = []
-    begun = asyncio.Event()
-
-    async def receive() -> dict[str, Any]:
-        await begun.wait()
-        return {"type": "http.disconnect"}
-
-    async def send(message: Any) -> None:
-        if message["type"] == "http.response.start":
-            found.append(message["status"])
-            begun.set()
-
-    transport: Any = api._transport
-    scope: dict[str, Any] = {
-        "type": "http",
-        "asgi": {"version": "3.0"},
-        "http_version": "1.1",
-        "method": "GET",
-        "scheme": "http",
-        "path": path,
-        "raw_path": path.encode(),
-        "query_string": query.encode(),
-        "root_path": "",
-        "headers": [(name.lower().encode(), value.encode()) for name, value in headers.items()],
-        "client": ("192.0.2.1", 1),
-        "server": ("service.test", 80),
-    }
-    await asyncio.wait_for((app or transport.app)(scope, receive, send), 5)
-    assert b"token" not in scope["query_string"]  # which the server logs from the same scope
-    return found[0]
 
 
 async def test_a_client_that_is_gone_before_its_stream_begins_is_not_online(
@@ -189,12 +53,12 @@ async def test_a_token_is_taken_out_of_the_query_where_it_is_mounted(
     outer = FastAPI()
     outer.mount("/presence", service)
     query = f"room=a&token={token()}"
-    assert await _status_of_stream(api, "/presence/v1/events", {}, query, outer) == 200
+    assert await status_of_stream(api, "/presence/v1/events", {}, query, outer) == 200
 
 
 async def test_a_stream_is_of_the_rooms_and_the_user_of_its_token(api: httpx.AsyncClient) -> None:
     async def ask(credential: str, query: str, path: str = "/v1/events") -> int:
-        return await _status_of_stream(api, path, bearer(credential), query)
+        return await status_of_stream(api, path, bearer(credential), query)
 
     alice = token("alice", rooms=["a", "b"])
     assert await ask(alice, "room=a&room=b") == 200
@@ -205,9 +69,9 @@ async def test_a_stream_is_of_the_rooms_and_the_user_of_its_token(api: httpx.Asy
     assert await ask(token(), "session=tab") == 403
     assert await ask(API_KEY, "session=tab") == 403
     assert await ask(API_KEY, "hidden=true") == 200
-    assert await _status_of_stream(api, "/v1/events", {}, f"room=a&token={alice}") == 200
-    assert await _status_of_stream(api, "/v1/events", {}, f"room=c&token={alice}") == 403
-    assert await _status_of_stream(api, "/v1/events", {}, f"token={alice}&token={alice}") == 400
+    assert await status_of_stream(api, "/v1/events", {}, f"room=a&token={alice}") == 200
+    assert await status_of_stream(api, "/v1/events", {}, f"room=c&token={alice}") == 403
+    assert await status_of_stream(api, "/v1/events", {}, f"token={alice}&token={alice}") == 400
 
 
 async def test_a_token_marks_its_user_as_its_own_kind_alone(api: httpx.AsyncClient) -> None:
@@ -310,9 +174,9 @@ async def test_a_cookie_never_writes(
     api.headers.pop("Authorization")
     answer = await api.post("/v1/login", headers=bearer(token("alice", scope=scope)))
     cookie = {"Cookie": answer.headers["set-cookie"].partition(";")[0]}
-    assert await _status_of_stream(api, path, cookie, "session=tab") == 403
+    assert await status_of_stream(api, path, cookie, "session=tab") == 403
     assert (await service.presence.lookup(["alice"]))["alice"].last_seen is None
-    assert await _status_of_stream(api, path, cookie) == 200
+    assert await status_of_stream(api, path, cookie) == 200
 
 
 async def test_a_sites_own_authorization_hides_no_cookie(api: httpx.AsyncClient) -> None:

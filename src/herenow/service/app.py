@@ -213,10 +213,10 @@ class _Handler:
             access = service.admit(request, stream=endpoint.stream)
         else:
             service.limit_address(request, probe=endpoint.probe)
-        if endpoint.stream and request.method == "HEAD":
-            return Response(media_type="text/event-stream")  # a stream is opened for readers alone
         values = await _values(endpoint, request)
         endpoint.check(access, values)
+        if endpoint.stream and request.method == "HEAD":
+            return Response(media_type="text/event-stream")  # a stream is opened for readers alone
         try:
             answer = await endpoint.handler(Call(service, request, access, values))
         except TooManySessions as error:
