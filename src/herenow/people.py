@@ -6,7 +6,7 @@ it is called once for a list.
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from herenow.models import UserPresence
@@ -79,7 +79,14 @@ def last_seen(one: Person | UserPresence | datetime | None, now: datetime | None
     moment = one.last_seen if isinstance(one, Person | UserPresence) else one
     if moment is None:
         return _NOT_LATELY
+    return ago(moment, now)
+
+
+def ago(moment: datetime, now: datetime | None = None) -> str:
+    """Say how long ago a moment was: "3 minutes ago", "now".
+
+    Never "in 2 seconds": the store's clock, which told the moment, may be ahead of this machine's.
+    """
     from humanize import naturaltime
 
-    # a store's clock may be a little ahead of this one's: nobody is seen "in a second"
-    return naturaltime(max((now or datetime.now(UTC)) - moment, moment - moment))
+    return naturaltime(max((now or datetime.now(UTC)) - moment, timedelta()))

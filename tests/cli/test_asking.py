@@ -2,10 +2,13 @@
 
 import re
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 import herenow
+from herenow.cli.output import ago
+from herenow.people import last_seen
 from tests.cli.conftest import Call, Done
 from tests.cli.test_program import on_terminal
 from tests.servers import Cluster, Server
@@ -74,6 +77,15 @@ def test_a_terminal_gets_a_table_and_colours_unless_told_not_to(
     _, plain = on_terminal(["online", "--limit", "1"], HERENOW_URL=server.url, NO_COLOR="1")
     assert "\x1b" not in plain
     assert "1 more (--limit)" in plain
+
+
+@pytest.mark.parametrize("tell", [ago, last_seen])
+def test_no_age_is_in_the_future_though_the_stores_clock_is_ahead(
+    tell: Callable[[datetime], str],
+) -> None:
+    for ahead in (0, 2, 90, 7200):
+        assert tell(datetime.now(UTC) + timedelta(seconds=ahead)) == "now"
+    assert tell(datetime.now(UTC) - timedelta(seconds=185)) == "3 minutes ago"
 
 
 def test_seen(people: herenow.Presence, ask: Call) -> None:

@@ -96,9 +96,9 @@ def ago(moment: datetime | None, now: datetime | None = None) -> str:
     """Say how long ago a moment was, as people do: "3 minutes ago"; a dash for never."""
     if moment is None:
         return "-"
-    import humanize
+    from herenow import people
 
-    return humanize.naturaltime((now or datetime.now(UTC)) - moment)
+    return people.ago(moment, now)
 
 
 def many(number: int, what: str) -> str:
