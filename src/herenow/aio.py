@@ -33,7 +33,7 @@ from herenow.models import (
 )
 from herenow.operations import Operation, Plan, history, marking, online, single, users
 from herenow.operations.scope import Scope
-from herenow.presence import _NOTHING, DEFAULT_URL, Presence, Seconds, opener, same_store
+from herenow.presence import _NOTHING, DEFAULT_URL, Owner, Presence, Seconds, opener, same_store
 from herenow.settling import Namer
 
 T = TypeVar("T")
@@ -76,9 +76,12 @@ class AsyncPresence:
         )
         self._core.memory.topology = self._engine.store
         self._scope = self._core.site
+        self._owner = Owner()
         buffer = self._core.buffer
         self._flusher = (
-            AsyncFlushing(self._core, buffer, self._engine, seconds) if buffer is not None else None
+            None
+            if buffer is None
+            else AsyncFlushing(self._core, buffer, self._engine, seconds, self._owner)
         )
         self._watchers = AsyncWatchers(self._core, self._engine)
 

@@ -6,6 +6,7 @@ what is left before it goes.
 
 import asyncio
 import logging
+import weakref
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from time import monotonic
@@ -27,7 +28,10 @@ _log: Final = logging.getLogger("herenow")
 class AsyncFlushing:
     """When the buffer of an AsyncPresence is sent: by a task, and before whatever reads."""
 
-    def __init__(self, core: Core, buffer: Buffer, engine: AsyncEngine, patience: float) -> None:
+    def __init__(
+        self, core: Core, buffer: Buffer, engine: AsyncEngine, patience: float, owner: object
+    ) -> None:
+        self._owner = weakref.ref(owner)
         self._core = core
         self._buffer = buffer
         self._engine = engine
@@ -106,7 +110,7 @@ class AsyncFlushing:
                 buffer.end(flight)
                 ended, self._ended = self._ended, asyncio.Event()
                 ended.set()
-            if buffer:
+            if buffer and self._owner() is not None:
                 self.wake()
 
     async def _turn(self, rooms: Collection[str] | None, ending: Collection[str]) -> Flight:

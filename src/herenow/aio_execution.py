@@ -51,7 +51,7 @@ class AsyncEngine(Asking):
     async def _open(self) -> Any:
         loop = asyncio.get_running_loop()
         if self._loop is not loop:  # a client of ours belongs to its loop
-            self._loop = loop
+            self._loop = self.store.loop = loop
             self.store.abandon()
         client = self.store.opened
         if client is None:
@@ -114,8 +114,9 @@ class AsyncEngine(Asking):
 
     async def _know(self) -> None:
         """Open the client, and have one of a cluster know which node is to be asked for what."""
-        with Call(self):
+        with Call(self) as call:
             client = await self._open()
+            call.tells = self.store.cluster
             if self.store.cluster:
                 await client.initialize()
 

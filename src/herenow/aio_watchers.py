@@ -120,8 +120,14 @@ class AsyncEvents:
         await self.aclose()
 
     def __del__(self) -> None:
-        if hasattr(self, "_told"):
-            self._close()
+        # by any thread, in the middle of anything: it takes no lock, and leaves the rest to the loop
+        if hasattr(self, "_told") and not self._watch.closed:
+            self._watch.closed = True
+            hub = self._watchers.hub
+            hub.dropped.append(self._watch)
+            if self._loop is not None:
+                with contextlib.suppress(RuntimeError):  # its loop is over, and nobody serves
+                    self._loop.call_soon_threadsafe(hub.wake)
 
 
 class AsyncWatchers:

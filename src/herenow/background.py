@@ -31,12 +31,14 @@ BUSY: Final = "the store did not answer in time: a flush is under way"
 class Flushing:
     """When the buffer of a sync Presence is sent: by a thread, and before whatever reads."""
 
-    def __init__(self, core: Core, buffer: Buffer, engine: Engine, patience: float) -> None:
+    def __init__(
+        self, core: Core, buffer: Buffer, engine: Engine, patience: float, owner: object
+    ) -> None:
         self._core = core
         self._buffer = buffer
         self._engine = engine
         self._patience = ROUND_TRIPS * patience
-        self._flusher = Flusher(self.send_all, core.flush_after)
+        self._flusher = Flusher(self.send_all, core.flush_after, owner)
 
     @property
     def busy(self) -> bool:

@@ -25,12 +25,14 @@ import logging
 import random
 import threading
 import weakref
+from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime
 from time import monotonic
 from typing import Any, Final, Literal, Protocol
 
 from herenow import forking
+from herenow.finalizing import Flag
 
 _log: Final = logging.getLogger("herenow")
 _dice: Final = random.SystemRandom()  # whoever seeds the common one wants the next for himself
@@ -237,10 +239,10 @@ class Prober:
     """A daemon thread that tries while the breaker is open; it does not keep alive whom it tries for."""
 
     def __init__(self, engine: Asking, breaker: Breaker) -> None:
-        self._ended = threading.Event()
+        self._ended = ended = Flag()
         self._thread = threading.Thread(
             target=_probe,
-            args=(weakref.ref(engine.store), breaker, self._ended),
+            args=(weakref.ref(engine.store, lambda _: ended.set()), breaker, ended),
             name="herenow-probe",
             daemon=True,
         )
@@ -256,7 +258,7 @@ class Prober:
         self._ended.set()
 
 
-def _probe(known: "weakref.ref[Probed]", breaker: Breaker, ended: threading.Event) -> None:
+def _probe(known: "weakref.ref[Probed]", breaker: Breaker, ended: Flag) -> None:
     wait = 0.0
     while not ended.wait(wait):
         store = known()
@@ -270,9 +272,16 @@ def _probe(known: "weakref.ref[Probed]", breaker: Breaker, ended: threading.Even
 
 _breakers: Final["weakref.WeakValueDictionary[object, Breaker]"] = weakref.WeakValueDictionary()
 _sharing: Final = threading.Lock()
+_recent: Final[deque[Breaker]] = deque(maxlen=100)
+"""Those of URLs, kept when whoever asked was dropped: an outage that another one meets is no new one."""
 
 
 def shared_breaker(key: object, name: str = "the store") -> Breaker:
-    """The one breaker of this process for a store, or a node, as long as anybody keeps it."""
+    """The one breaker of this process for a store, or a node: of a client as long as anybody keeps it."""
     with _sharing:
-        return _breakers.get(key) or _breakers.setdefault(key, Breaker(name))
+        found = _breakers.get(key)
+        if found is None:
+            found = _breakers[key] = Breaker(name)
+            if isinstance(key, tuple) and isinstance(key[0], str):
+                _recent.append(found)
+        return found

@@ -7,6 +7,7 @@ that). Safe with threads, gevent and fork: a child starts empty, its parent send
 
 import atexit
 import logging
+import os
 import sys
 import threading
 import weakref
@@ -17,6 +18,7 @@ from typing import Final, NamedTuple, TypeAlias
 
 from herenow import forking
 from herenow.errors import StoreError
+from herenow.finalizing import Flag
 from herenow.operations.marking import Mark, base_of
 from herenow.operations.scope import Scope
 
@@ -230,19 +232,22 @@ def ages(scope: Scope, marks: Iterable[Mark], moments: Iterable[float], now: flo
 class Flusher:
     """A daemon thread that calls ``flush`` some seconds ``after`` something was put; and at exit.
 
-    The thread holds on to whoever flushes only while something waits: a Presence that is dropped has
-    its marks sent, and then ends it.
+    The thread holds on to whoever flushes only while something waits. When the ``owner`` is dropped, what
+    waits is flushed once more, at once, and the thread ends, whether the store took it or not.
     """
 
-    def __init__(self, flush: Callable[[], None], after: Callable[[], float]) -> None:
+    def __init__(
+        self, flush: Callable[[], None], after: Callable[[], float], owner: object
+    ) -> None:
         # the client library can be imported at the very end too, if only this is there already
         import_module("concurrent.futures.thread")
         self._after = after
         self._flush = weakref.WeakMethod(flush)
+        self._ending = Ending()
         self.start_anew()
         forking.register(self)
-        atexit.register(_flush_at_exit, self._flush)
-        weakref.finalize(flush.__self__, self.close).atexit = False  # type: ignore[attr-defined]
+        _flushers.add(self)
+        weakref.finalize(owner, self._ending.drop).atexit = False
 
     def start_anew(self) -> None:
         """Have no thread, and a lock of its own: what a forked child needs."""
@@ -250,8 +255,9 @@ class Flusher:
         self._have_none()
 
     def _have_none(self) -> None:
-        self._wanted = threading.Event()
-        self._closed = threading.Event()
+        self._wanted = Flag()
+        self._closed = Flag()
+        self._ending.flags = (self._closed, self._wanted)
         self._waiting: list[Callable[[], None]] = []
         self._thread: threading.Thread | None = None
 
@@ -260,6 +266,8 @@ class Flusher:
         if not self._wanted.is_set():
             flush = self._flush()
             with self._starting:
+                if self._ending.dropped:
+                    return
                 if flush is not None:
                     self._waiting[:] = [flush]
                 self._wanted.set()
@@ -267,13 +275,10 @@ class Flusher:
                     self._start()
 
     def _start(self) -> None:
-        # a child of multiprocessing ends without atexit, by its own finalizers
-        finalizers = sys.modules.get("multiprocessing.util")
-        if finalizers is not None:
-            finalizers.Finalize(None, _flush_at_exit, (self._flush,), exitpriority=10)
+        _flush_at_the_end_of_a_child()
         self._thread = threading.Thread(
             target=_run,
-            args=(self._starting, self._waiting, self._wanted, self._closed, self._after),
+            args=(self._starting, self._waiting, self._ending, self._after),
             name="herenow-flusher",
             daemon=True,
         )
@@ -293,24 +298,47 @@ class Flusher:
         if thread is not None and thread is not threading.current_thread():
             thread.join(1)
 
+    def flush_at_exit(self) -> None:
+        """Flush what waits, for the last time."""
+        flush = self._flush()
+        if flush is not None:
+            _call(flush)
+
+
+class Ending:
+    """How a thread that flushes is told to end: its flags, and whether its owner was dropped."""
+
+    flags: tuple[Flag, Flag]
+    dropped = False
+
+    def drop(self) -> None:
+        """Have it end when it has flushed once more: as a finalizer, so it sets flags and no more."""
+        self.dropped = True
+        for flag in self.flags:
+            flag.set()
+
 
 def _run(
     starting: threading.Lock,
     waiting: list[Callable[[], None]],
-    wanted: threading.Event,
-    closed: threading.Event,
+    ending: Ending,
     after: Callable[[], float],
 ) -> None:
-    while not closed.is_set():
+    closed, wanted = ending.flags
+    dropped = False
+    while not dropped:
         wanted.wait()
-        if closed.wait(after()):
+        if closed.wait(after()) and not ending.dropped:
             return
+        dropped = ending.dropped  # what is flushed from here on is the last
         with starting:  # a wake comes before both, or after
             wanted.clear()
             flush = waiting.pop() if waiting else None
         if flush is not None:
             _call(flush)
         del flush
+    with starting:
+        waiting.clear()
 
 
 def _call(flush: Callable[[], None]) -> None:
@@ -322,7 +350,19 @@ def _call(flush: Callable[[], None]) -> None:
         _log.exception("a flush failed")
 
 
-def _flush_at_exit(method: "weakref.WeakMethod[Callable[[], None]]") -> None:
-    flush = method()
-    if flush is not None:
-        _call(flush)
+_flushers: Final["weakref.WeakSet[Flusher]"] = weakref.WeakSet()
+_of_child: Final[set[int]] = set()
+
+
+@atexit.register
+def _flush_at_exit() -> None:
+    for one in list(_flushers):
+        one.flush_at_exit()
+
+
+def _flush_at_the_end_of_a_child() -> None:
+    # one of multiprocessing ends without atexit, by its own finalizers
+    finalizers = sys.modules.get("multiprocessing.util")
+    if finalizers is not None and os.getpid() not in _of_child:
+        _of_child.add(os.getpid())
+        finalizers.Finalize(None, _flush_at_exit, exitpriority=10)

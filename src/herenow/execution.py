@@ -146,7 +146,7 @@ class Asking:
 class Call:
     """One round trip: it asks the breaker, tells it, and raises our errors instead of the client's."""
 
-    __slots__ = ("_breaker", "_engine", "_key", "_lost", "_watched", "began")
+    __slots__ = ("_breaker", "_engine", "_key", "_watched", "began", "tells")
 
     def __init__(
         self,
@@ -159,7 +159,8 @@ class Call:
         self._engine = engine
         self._key = key
         self._watched = watched
-        self._lost = False
+        self.tells = True
+        """Whether its end, without an error, shows that the store answers."""
         store = engine.store
         if node is not None:
             self._breaker = store.node_breaker(node)
@@ -191,7 +192,7 @@ class Call:
             translated = self._engine.call_failed(error, self.began, breaker, self._key)
             if translated is not error:
                 raise translated from error
-        elif not (breaker.ok or self._lost):
+        elif self.tells and not breaker.ok:
             answered(breaker)
 
     def moves(self, error: BaseException) -> bool:
@@ -215,7 +216,7 @@ class Call:
             return operation.read(reply)
         key = operation.keys[0]
         translated = self._engine.call_failed(reply, self.began, self._breaker, key)
-        self._lost |= isinstance(translated, StoreUnavailable | StoreTimeout)
+        self.tells = self.tells and not isinstance(translated, StoreUnavailable | StoreTimeout)
         return translated
 
 
@@ -227,8 +228,9 @@ class Engine(Asking):
     def open(self) -> None:
         """Open the connection, where that is still to be done."""
         if self.store.opened is None:
-            with Call(self):
+            with Call(self) as call:
                 self.store.open()
+                call.tells = self.store.cluster  # another one has not been asked anything yet
 
     def call(self, operation: Operation[T]) -> T:
         """Run one operation: one round trip."""

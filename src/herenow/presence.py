@@ -94,6 +94,10 @@ def _warn_of_a_slow_client(seconds: float | None) -> None:
         )
 
 
+class Owner:
+    """What a Presence and the rooms that it gave hold, and nobody else: it is dropped with them."""
+
+
 class Presence:
     """Who is online in one room, and in those that `room` gives.
 
@@ -138,9 +142,12 @@ class Presence:
         )
         self._core.memory.topology = self._engine.store
         self._scope = self._core.site
+        self._owner = Owner()
         buffer = self._core.buffer
         self._flusher = (
-            Flushing(self._core, buffer, self._engine, seconds) if buffer is not None else None
+            None
+            if buffer is None
+            else Flushing(self._core, buffer, self._engine, seconds, self._owner)
         )
         self._watchers = Watchers(self._core, self._engine)
 

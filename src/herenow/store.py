@@ -10,11 +10,12 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from time import monotonic
 from types import ModuleType
 from typing import Any, Final, Protocol
 
-from herenow import forking
+from herenow import finalizing, forking
 from herenow.breaker import Breaker, shared_breaker
 from herenow.errors import (
     StoreError,
@@ -78,6 +79,9 @@ class Connected(Protocol):
     def abandon(self) -> None:
         """Let go of an async client whose loop is over."""
 
+    def drop(self, loop: Any) -> None:
+        """Close a client that nobody uses any more, an async one in its loop."""
+
 
 class Opener(Protocol):
     """What opens the connection."""
@@ -107,6 +111,8 @@ class Store:
         self.watched = False
         self._refusals: dict[str, float] = {}
         self._connected: Connected | None = None
+        self._closing: Any = None
+        self.loop: Any = None  # where an async client is used, and closed
         self._failed: tuple[float, Exception] | None = None
         self.start_anew()
         forking.register(self)
@@ -133,6 +139,7 @@ class Store:
         # who waited while another failed fails with it: a store that hangs costs nobody the sum
         if self._failed is not None and self._failed[0] > came:
             raise StoreUnavailable(str(self._failed[1])) from self._failed[1]
+        finalizing.close_dropped()
         try:
             opened = self._connect()
         except Exception as error:
@@ -144,11 +151,15 @@ class Store:
         self.execute = opened.client.execute_command
         if not (opened.cluster or opened.handed_in):
             self.execute = _straight(opened.client)
+        if not opened.handed_in:
+            self._closing = finalizing.close_when_dropped(self, partial(opened.drop, self.loop))
         return opened
 
     def take(self) -> Connected | None:
         """Let go of the connection, to close it."""
         connected, self._connected = self._connected, None
+        if self._closing is not None:
+            self._closing.detach()
         return connected
 
     def abandon(self) -> None:
@@ -180,7 +191,7 @@ class Store:
     def node_breaker(self, node: str) -> Breaker:
         """The breaker of one node of a cluster."""
         if node not in self._nodes:
-            shared = self._shared and (self._shared, node)
+            shared = (*self._shared, node) if isinstance(self._shared, tuple) else None
             self._nodes[node] = self._breaker(shared, f"{self.name}, node {node}")
         return self._nodes[node]
 

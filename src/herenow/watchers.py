@@ -5,11 +5,10 @@ Both run only while anybody watches, and are daemons. The rules are `watching`'s
 """
 
 import logging
-import sys
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -17,6 +16,7 @@ from herenow import connection, forking
 from herenow.core import Core
 from herenow.errors import StoreError
 from herenow.execution import Engine
+from herenow.finalizing import Flag
 from herenow.models import Event
 from herenow.operations import text
 from herenow.operations.events import read_bell
@@ -96,10 +96,13 @@ class Events:
     ) -> None:
         self.close()
 
-    def __del__(self, ending: Callable[[], bool] = sys.is_finalizing) -> None:
-        # when the program ends, the keeper has stopped where it was, perhaps with the hub's lock
-        if hasattr(self, "_told") and not ending():
-            self.close()
+    def __del__(self) -> None:
+        # by a thread that may hold any of our locks, or while the program ends: it takes none
+        if hasattr(self, "_told") and not self._watch.closed:
+            self._watch.closed = True
+            hub = self._watchers.hub
+            hub.dropped.append(self._watch)
+            hub.wake()
 
 
 class Watchers:
@@ -115,7 +118,7 @@ class Watchers:
     def start_anew(self) -> None:
         """Have no threads and no lines: in a forked child they are the parent's."""
         self._lock = threading.Lock()
-        self._wake = threading.Event()
+        self._wake = Flag()
         self._keeper: threading.Thread | None = None
         self._lines: dict[str, _Line] = {}
         self._board = Switchboard()

@@ -12,6 +12,7 @@ import pytest
 
 import herenow
 from herenow.buffer import Flusher
+from herenow.finalizing import Flag
 from tests.conftest import Clock
 from tests.core.relay import Relay
 from tests.servers import Server
@@ -309,13 +310,13 @@ def test_a_mark_that_comes_just_as_the_thread_is_told_to_end_has_one_of_its_own(
         def flush(self) -> None:
             sent.set()
 
-    class Late(threading.Event):
+    class Late(Flag):
         def set(self) -> None:
             flusher.wake()  # what a mark does, in the midst of the close
             super().set()
 
     site = Site()
-    flusher = Flusher(site.flush, lambda: 0.3)
+    flusher = Flusher(site.flush, lambda: 0.3, site)
     flusher._closed = Late()
     flusher.close()
     assert sent.wait(20)

@@ -1,7 +1,6 @@
 """``herenow migrate``: a site's recipe keys into herenow, while the site goes on writing them."""
 
 import signal
-import threading
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -21,6 +20,7 @@ from herenow.cli.output import as_json, many, say, show_json, show_lines, show_p
 from herenow.cli.program import INTERRUPTED, NO, STORE, YES
 from herenow.cli.source import layout_options, open_source
 from herenow.errors import StoreError
+from herenow.finalizing import Flag
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -72,7 +72,7 @@ def migrate(
     from herenow.core import DEFAULT_RETENTION
     from herenow.recipe import Mover
 
-    stop = threading.Event()
+    stop = Flag()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     began = time.monotonic()
@@ -97,7 +97,7 @@ def migrate(
     return code if moved.read or code != YES else NO
 
 
-def _run(steps: "Iterable[Moved]", stop: threading.Event) -> bool:
+def _run(steps: "Iterable[Moved]", stop: Flag) -> bool:
     """Go through a pass, to its end or until it is to stop; whether to its end."""
     try:
         for moved in steps:
@@ -109,20 +109,20 @@ def _run(steps: "Iterable[Moved]", stop: threading.Event) -> bool:
     return True
 
 
-def _follow(mover: "Mover", stop: threading.Event) -> int:
+def _follow(mover: "Mover", stop: Flag) -> int:
     """Go on until it is to stop, and then have a last look; the exit code."""
     say(f"{_said(mover.moved)}; following: switch the site when you like, then end this")
     while not stop.wait(_EVERY):
         _insist(mover, stop)
     try:
-        _run(mover.recent(), threading.Event())
+        _run(mover.recent(), Flag())
     except StoreError as error:
         say(f"{error}; what the old site wrote last is not brought over")
         return STORE
     return YES
 
 
-def _insist(mover: "Mover", stop: threading.Event) -> None:
+def _insist(mover: "Mover", stop: Flag) -> None:
     """Bring over what is new; wait for a store that is away."""
     told = False
     while True:

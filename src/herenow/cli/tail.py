@@ -3,7 +3,6 @@
 import os
 import signal
 import socket
-import threading
 import time
 from collections.abc import Callable
 from functools import partial
@@ -20,6 +19,7 @@ from herenow.cli.output import say
 from herenow.cli.program import YES
 from herenow.cli.replay import kinds, log_options, make_parser
 from herenow.errors import StoreError
+from herenow.finalizing import Flag
 from herenow.operations import Operation, answer
 from herenow.operations.logs import follow, read_to
 from herenow.operations.marking import Mark
@@ -64,7 +64,7 @@ def tail(
     marked. Each line counts at its own moment. A store that is away is waited for. SIGTERM ends it.
     """
     parser, kind_of = make_parser(form, json_fields), kinds(bots, exclude, kind)
-    stop = threading.Event()
+    stop = Flag()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     with open_store(url or None, prefix, room, window, None) as store:
@@ -100,7 +100,7 @@ class _Marker:
         parser: "Parser",
         kind_of: Callable[[Line], bytes] | None,
         log: str,
-        stop: threading.Event,
+        stop: Flag,
     ) -> None:
         self._store, self._parser, self._kind_of = store, parser, kind_of
         self._core = store.core()

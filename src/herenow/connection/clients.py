@@ -24,7 +24,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from herenow import forking
-from herenow.connection.given import exceptions_of, is_cluster, node_client
+from herenow.connection.given import exceptions_of, is_async, is_cluster, node_client
 from herenow.connection.urls import Target, parse
 
 if TYPE_CHECKING:
@@ -92,10 +92,28 @@ class Connection:
             if self.server is not None:
                 self.server.close()
 
+    def drop(self, loop: Any) -> None:
+        """Close a client that nobody uses any more; one of redis.asyncio in its loop, while that runs."""
+        if not is_async(self.client):
+            self.close()
+        elif loop is None or not loop.is_running():
+            self.abandon()
+        else:
+            loop.call_soon_threadsafe(_close_in, loop, self)
+
     def abandon(self) -> None:
         """Let go of what ``aclose`` would, when the loop that could have closed the client is over."""
         if self.server is not None:
             self.server.close()
+
+
+_closing: set[Any] = set()
+
+
+def _close_in(loop: Any, connection: Connection) -> None:
+    task = loop.create_task(connection.aclose())
+    _closing.add(task)  # a loop alone does not hold it
+    task.add_done_callback(_closing.discard)
 
 
 def _load() -> None:

@@ -41,6 +41,11 @@ def is_cluster(client: Any) -> bool:
     return origin is not None and origin[0].endswith(".cluster")
 
 
+def is_async(client: Any) -> bool:
+    """Whether a client that ``check_client`` passed is one of asyncio's."""
+    return ".asyncio" in _module(client)
+
+
 def exceptions_of(client: Any) -> ModuleType:
     """``redis.exceptions`` or ``valkey.exceptions``, whichever the client raises."""
     return import_module(f"{_library(client)}.exceptions")

@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
+from weakref import ref
 
 from flask import Request, Response, g, has_request_context, request
 from flask import globals as flask_globals
@@ -262,15 +263,21 @@ def meeting(site: "Site") -> Callable[[], None]:
 
 
 def _naming(site: "Site") -> Callable[[str | None, str | None, float], Mark | None]:
-    keys, guests = site.keys, site.guests
+    # what waits to be sent must not hold the app, which may be dropped meanwhile
+    keys, guests, known = site.keys, site.guests, ref(site)
+    windows = [site.window]
 
     def make(address: str | None, agent: str | None, ago: float) -> Mark | None:
         now = time.time() - ago
+        there = known()
+        if there is not None:
+            windows[0] = there.window
+        [window] = windows
         visitor = stranger(address, agent, keys, now, waits=False)
-        if visitor is None or not guests.admits(visitor.user, site.window):
+        if visitor is None or not guests.admits(visitor.user, window):
             return None
         replaced = (
-            before_midnight(address, agent, keys, site.window, now, waits=False)
+            before_midnight(address, agent, keys, window, now, waits=False)
             if visitor.kind == "guest"
             else None
         )

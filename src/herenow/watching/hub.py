@@ -18,6 +18,7 @@ import logging
 import random
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from typing import Any, Final
@@ -90,6 +91,8 @@ class Hub:
         self._feeds: dict[bytes, Feed] = {}
         self._heap: list[tuple[float, bytes]] = []
         self._dirty: dict[bytes, None] = {}
+        self.dropped: deque[Watch] = deque()
+        """Watches whose reader is gone: a finalizer puts them here, which must not take the lock."""
         self.wake: Callable[[], None] = nothing
         """Called when something is to be done."""
         self.heard: Callable[[bytes], float] = _never
@@ -142,7 +145,9 @@ class Hub:
 
     @property
     def idle(self) -> bool:
-        """Whether nobody watches."""
+        """Whether nobody watches: those that were dropped are let go first."""
+        while self.dropped:
+            self.detach(self.dropped.popleft())
         return not self._feeds
 
     # when to look
