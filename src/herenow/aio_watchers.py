@@ -144,6 +144,7 @@ class AsyncWatchers:
         core = self._core
         self.hub = Hub(core.memory, own_clock=core.clock is not None, clock=core.now)
         self.hub.heard = self._heard
+        self.hub.doubt = self._doubt
         self._wake = asyncio.Event()
         self.hub.wake = self._wake.set
         self._keeper: asyncio.Task[None] | None = None
@@ -258,8 +259,17 @@ class AsyncWatchers:
         lines = [line.heard for line in self._lines.values() if line.has(channel)]
         return max(lines, default=0.0)
 
+    def _doubt(self, channel: bytes) -> None:
+        for line in self._lines.values():
+            if line.has(channel):
+                line.ping()
+
     async def heard(self, line: "_Line", message: Any) -> None:
-        """Take what a line heard."""
+        """Take what a line heard: whatever it is, the store is there."""
+        silent = self.hub.back(line.has)
+        if silent:
+            self._engine.hasten(silent[0])  # a line is one node's
+            self.hub.retry(silent)
         if isinstance(message, list) and len(message) == 3:  # noqa: PLR2004 - what, channel, payload
             what, channel, payload = text(message[0]), message[1], message[2]
             if what in ("smessage", "message"):
@@ -297,6 +307,7 @@ class _Line:
         self.heard = 0.0
         """When anything was heard, by `time.monotonic`."""
         self._over = False
+        self._asking: asyncio.Task[None] | None = None
         self.task = asyncio.get_running_loop().create_task(self._listen())
 
     @property
@@ -307,6 +318,10 @@ class _Line:
     def has(self, channel: bytes) -> bool:
         """Whether this room is listened to."""
         return channel in self._channels
+
+    def ping(self) -> None:
+        """Have the store say something as soon as it can."""
+        self._asking = asyncio.get_running_loop().create_task(self._say("PING"))
 
     async def add(self, channel: bytes) -> None:
         """Listen to a room's bell."""

@@ -125,6 +125,7 @@ class Watchers:
         self.hub.start_anew()
         self.hub.wake = self._wake.set
         self.hub.heard = self._heard
+        self.hub.doubt = self._doubt
         for events in list(self._all):
             events.start_anew()
 
@@ -217,8 +218,17 @@ class Watchers:
         lines = [line.heard for line in list(self._lines.values()) if line.has(channel)]
         return max(lines, default=0.0)
 
+    def _doubt(self, channel: bytes) -> None:
+        for line in list(self._lines.values()):
+            if line.has(channel):
+                line.ping()
+
     def heard(self, line: "_Line", message: Any) -> None:
-        """Take what a line heard."""
+        """Take what a line heard: whatever it is, the store is there."""
+        silent = self.hub.back(line.has)
+        if silent:
+            self._engine.hasten(silent[0])  # a line is one node's
+            self.hub.retry(silent)
         if isinstance(message, list) and len(message) == 3:  # noqa: PLR2004 - what, channel, payload
             what, channel, payload = text(message[0]), message[1], message[2]
             if what in ("smessage", "message"):
@@ -270,6 +280,11 @@ class _Line:
     def has(self, channel: bytes) -> bool:
         """Whether this room is listened to."""
         return channel in self._channels
+
+    def ping(self) -> None:
+        """Have the store say something as soon as it can."""
+        with self._lock:
+            self._say("PING")
 
     def add(self, channel: bytes) -> bool:
         """Listen to a room's bell; False where the line has ended, and listens to nothing."""

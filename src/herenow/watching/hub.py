@@ -7,7 +7,8 @@ is not heard delays an event and loses none. A room is looked at
 - when its bell rings, once for all its watches, however many came meanwhile;
 - when its next user is due to expire, and then swept. Who watches the same room in other processes waits
   a little, each for another time: the first one sweeps, and its bell tells the others;
-- after every (re)connection of the doorbell, and now and then in any case.
+- after every (re)connection of the doorbell, and now and then in any case;
+- where the store did not answer, later and later, and when its line is heard again, which proves it back.
 
 Where the store did not answer for a while (see `contact`), that is recorded in the room's history by the
 first look that is answered again.
@@ -41,6 +42,8 @@ DEAF: Final = 1.0
 """Every so many seconds rooms are looked at where no bell can be heard: the user lacks the right to."""
 PATIENCE: Final = (0.05, 3.0)
 """Seconds until what failed is tried again, at least and at most."""
+_PROVEN: Final = 1.0
+"""Seconds between looks that follow because a line was heard: it may be heard, and calls still fail."""
 _ENTRIES_AT_ONCE: Final = 100
 _ROOMS_AT_ONCE: Final = 100
 _SWEEPS_AT_ONCE: Final = 16
@@ -51,6 +54,10 @@ _TURN: Final = 0.3
 
 def _never(_channel: bytes) -> float:
     return 0.0
+
+
+def _nobody(_channel: bytes) -> None:
+    pass
 
 
 class Feed:
@@ -66,6 +73,8 @@ class Feed:
         self.sweep = True
         self.sweeps = 1
         self.failed = 0
+        self.proven = float("-inf")
+        """When it was looked at last because its line was heard, by `time.monotonic`."""
 
     @property
     def views(self) -> set[View]:
@@ -91,12 +100,15 @@ class Hub:
         self._feeds: dict[bytes, Feed] = {}
         self._heap: list[tuple[float, bytes]] = []
         self._dirty: dict[bytes, None] = {}
+        self._failing: dict[bytes, None] = {}
         self.dropped: deque[Watch] = deque()
         """Watches whose reader is gone: a finalizer puts them here, which must not take the lock."""
         self.wake: Callable[[], None] = nothing
         """Called when something is to be done."""
         self.heard: Callable[[bytes], float] = _never
         """Told a doorbell, when its line was heard last, by `time.monotonic`."""
+        self.doubt: Callable[[bytes], None] = _nobody
+        """Told a doorbell whose room the store said nothing of, for its line to ask for a sign."""
         self.anyway = ANYWAY
         """Every so many seconds a room is looked at in any case."""
         forking.register(self)
@@ -129,6 +141,7 @@ class Hub:
                 if not feed.watches:
                     del self._feeds[channel]
                     self._dirty.pop(channel, None)
+                    self._failing.pop(channel, None)
         self.wake()
 
     def ask(self, watch: Watch) -> None:
@@ -160,7 +173,26 @@ class Hub:
                 return
             if bell is None:
                 feed.failed = 0
+                self._failing.pop(channel, None)
             self._look_soon(channel, feed)
+        self.wake()
+
+    def back(self, listens: Callable[[bytes], bool]) -> list[bytes]:
+        """Take the rooms of a line that was heard of which the store last said nothing: `retry` them."""
+        if not self._failing:
+            return []
+        now = time.monotonic()
+        with self._lock:
+            rooms = [one for one in self._failing if listens(one)]
+            rooms = [one for one in rooms if now - self._feeds[one].proven > _PROVEN]
+            for one in rooms:
+                self._feeds[one].proven = now
+            return rooms
+
+    def retry(self, rooms: Iterable[bytes]) -> None:
+        """Look at some rooms now, though it is not their turn yet."""
+        with self._lock:
+            self._dirty.update(dict.fromkeys(one for one in rooms if one in self._feeds))
         self.wake()
 
     def _look_soon(self, channel: bytes, feed: Feed) -> None:
@@ -233,6 +265,10 @@ class Hub:
                 least, most = PATIENCE
                 seconds = min(most, least * 2 ** min(feed.failed, 10))
                 feed.failed += 1
+                channel = feed.scope.keys[keys.EVENTS]
+                if self._feeds.get(channel) is feed:
+                    self._failing[channel] = None
+                    self.doubt(channel)
                 self._wake_after(feed, seconds * _dice.uniform(0.5, 1))
 
     # the look
@@ -275,6 +311,7 @@ class Hub:
     def _deliver(self, feed: Feed, found: dict[View, Told]) -> list[Watch]:
         """Give each watch what follows its place; those that are to start over."""
         feed.failed = 0
+        self._failing.pop(feed.scope.keys[keys.EVENTS], None)
         now = next(iter(found.values())).now  # by the store's own clock that of the answer
         away = feed.contact.met(round(self._clock() * 1000) if self._own_clock else now)
         if away is not None:
