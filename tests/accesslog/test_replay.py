@@ -150,19 +150,20 @@ def test_a_busy_log_gives_the_oracles_figures_and_events(
         assert sum(one.startswith(b"j") for one in told) == comings(events, window)
 
 
-def spread(lines: int) -> bytes:
-    """A line each 95 seconds."""
-    return written([(95 * i, f"host{i % 40}", 0.0) for i in range(lines)])
+def spread(lines: int, seconds: int) -> bytes:
+    """A line each so many seconds."""
+    return written([(seconds * i, f"host{i % 40}", 0.0) for i in range(lines)])
 
 
 def test_the_books_of_a_whole_day_are_right(check: Callable[..., str]) -> None:
-    check(spread(1_000), 300)
+    check(spread(1_000, 95), 300)
 
 
+@pytest.mark.parametrize("lines, seconds, most", [(8_000, 95, 20), (1_500, 36_000, 80)])
 def test_a_store_that_is_far_away_is_seldom_waited_for(
-    server: Server, monkeypatch: pytest.MonkeyPatch
+    server: Server, monkeypatch: pytest.MonkeyPatch, lines: int, seconds: int, most: int
 ) -> None:
-    """What follows a round trip goes along with the next one."""
+    """What follows a round trip goes along with the next one, and hours are filed many at once."""
     trips: list[object] = []
     enter = Call.__enter__
 
@@ -172,10 +173,10 @@ def test_a_store_that_is_far_away_is_seldom_waited_for(
 
     log = Log()
     with log.sorter, open_store(server.unix_url, None, None, 300, 30) as store:
-        log.read([spread(8_000)], text_parser())  # nine days: 25,000 counts and touches
+        log.read([spread(lines, seconds)], text_parser())  # nine busy days, or two years
         monkeypatch.setattr(Call, "__enter__", counted)
         replay(log, store.core(10**9), store.engine, Naming(None))
-    assert len(trips) <= 20, len(trips)
+    assert len(trips) <= most, len(trips)
     server.control.flushall()
 
 

@@ -89,6 +89,8 @@ class Teller:
         following = self._following.operations
         outcomes = self._engine.batch([*following, *operations])
         self._following.take(outcomes[: len(following)])
+        while self._following.goes_on:  # what is behind costs more the longer it waits
+            self._following.take(self._engine.batch(self._following.operations))
         passed = [answer(outcome) for outcome in outcomes[len(following) :]]
         for one in passed:
             self._following.add(one.written)
@@ -130,6 +132,11 @@ class _Following:
         """Take what a call answered."""
         if written.history or written.listed is not None:
             self._written.append(written)
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether what was begun is not done yet."""
+        return self._plan is not None
 
     @property
     def operations(self) -> Sequence[Operation[Any]]:

@@ -2,7 +2,8 @@
 --
 -- KEYS: 1 meta | 2 samples | 3... samples:<hour>, hour after hour  hash: minute -> maxima, `top` -> those of the
 --   hour, `gaps` -> see outage.lua
--- ARGV: 1 the first hour, counted from 1970, 2 the hour now, which is not to be filed
+-- ARGV: 1 the first hour, counted from 1970, 2 the hour now, which is not to be filed, 3 '1' where another
+--   call follows, which looks for what is left
 -- Reply: the first hour that is still to be filed, or -1
 local call, first = redis.call, tonumber(ARGV[1])
 --#include parts/minutes.lua
@@ -32,6 +33,7 @@ for i = 3, #KEYS do
     call('PEXPIRE', KEYS[i], ttl)
   end
 end
+if ARGV[3] == '1' then return -1 end
 local oldest
 for _, minute in ipairs(call('HKEYS', KEYS[2])) do
   local hour = math.floor(minute / 60)

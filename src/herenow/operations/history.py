@@ -19,6 +19,8 @@ _HOUR: Final = 60 * _MINUTE
 _DAY: Final = 24 * _HOUR
 _HOURS_AT_ONCE: Final = 24 * 31
 _HOURS_FILED_AT_ONCE: Final = 48
+_FILES: Final = 16
+"""Calls that file hours in a round trip."""
 _USERS_AT_ONCE: Final = 1000
 
 
@@ -171,7 +173,7 @@ def after(scope: Scope, dues: Sequence[Due]) -> Plan[None]:
     before = max((due.before for due in dues), default=0)
     while operations or hour is not None:
         if hour is not None:
-            operations.append(_file(scope, hour, before))
+            operations += _files(scope, hour, before)
         outcomes = yield operations
         operations = []
         if hour is not None:
@@ -186,13 +188,20 @@ def _count(
     return Operation(lua.load("uniques_add"), (key,), (kept + 2 * _DAY, *users), int)
 
 
-def _file(scope: Scope, first: int, now: int) -> Operation[int | None]:
+def _files(scope: Scope, first: int, now: int) -> list[Operation[int | None]]:
+    """File hours from ``first`` on; the last answers the first that is still to be filed."""
+    stop = min(now, first + _HOURS_FILED_AT_ONCE * _FILES)
+    starts = range(first, max(stop, first + 1), _HOURS_FILED_AT_ONCE)
+    return [_file(scope, one, now, more=one != starts[-1]) for one in starts]
+
+
+def _file(scope: Scope, first: int, now: int, *, more: bool) -> Operation[int | None]:
     last = min(now, first + _HOURS_FILED_AT_ONCE)
     which = [keys.samples_key(scope.prefix, scope.room, hour) for hour in range(first, last)]
     return Operation(
         lua.load("file"),
         (scope.keys[keys.META], scope.keys[keys.SAMPLES], *which),
-        (first, now),
+        (first, now, "1" if more else ""),
         lambda reply: None if reply < 0 else int(reply),
     )
 
