@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 
 users = st.sampled_from(USERS)
 kinds = st.sampled_from([None, None, "hidden", "hidden", "member", "guest", "bot"])
-ages = st.none()
+ages = st.sampled_from([None, None, None, None, None, 1, 1000, 299_999, 1_000_000])
 marks = st.fixed_dictionaries(
     {"name": users, "kind": kinds, "session": sessions, "away": aways, "info": infos, "age": ages}
 )
@@ -157,6 +157,7 @@ class Machine(RuleBasedStateMachine):
             [Watcher(there, users=whom) for there in (self.hides, self.left)]
             for whom in (None, ["a"], ["b", "c"])
         ]
+        self.late = False
         self.insider = Watcher(self.hides, hidden=True)
 
     @property
@@ -172,12 +173,14 @@ class Machine(RuleBasedStateMachine):
             said["age"] = None  # a leave is of now
         if said["age"] and said["age"] > 300_000 and said["kind"] in ("guest", "bot"):
             said["kind"] = None
+        self.late |= said["age"] is not None
         self.do(said)
         self.compare()
 
     @rule(many=st.lists(marks.map(lambda one: {**one, "replaces": None}), min_size=2, max_size=5))
     def mark_many(self, many: list[dict[str, Any]]) -> None:
         many = [{**one, "kind": None if one["age"] else one["kind"]} for one in many]
+        self.late |= any(one["age"] is not None for one in many)
         now, told = self.now, copy.deepcopy(self.outsiders)
         told.room.begin(now)
         done = [(one, told.mark(now, **one)) for one in many]
@@ -243,7 +246,7 @@ class Machine(RuleBasedStateMachine):
 
     def compare(self) -> None:
         hides, left = asked(self.hides, self.clock.now), asked(self.left, self.clock.now)
-        for question, answer in left.items():
+        for question, answer in self.sure(left):
             swept = question.startswith(
                 ("why", "reason")
             )  # a leave by timeout is told, or is to be
@@ -254,7 +257,7 @@ class Machine(RuleBasedStateMachine):
         self.outsiders.room.begin(self.now)
         self.outsiders.room.sweep(self.now)
         hides, left = asked(self.hides, self.clock.now), asked(self.left, self.clock.now)
-        for question, answer in left.items():
+        for question, answer in self.sure(left):
             assert hides[question] == answer, (question, hides[question], answer)
             type(self).compared += 1
         assert self.told("hides:") == self.told("left:")
@@ -306,6 +309,14 @@ class Machine(RuleBasedStateMachine):
     def place_of(watcher: Watcher, numbers: Numbers) -> Any:
         return watcher.watch.place and numbers.place(watcher.watch.place)
 
+    def sure(self, answers: dict[str, Any]) -> list[tuple[str, Any]]:
+        """The answers to be compared: late sightings count from the last write on, of the hidden too."""
+        return [
+            one
+            for one in answers.items()
+            if not (self.late and one[0].startswith(("peak", "history")))
+        ]
+
     def told(self, prefix: str) -> list[herenow.Event]:
         since = self.now - 86_400_000  # older ones are deleted now or then
         fresh = [entry for entry in type(self).events(prefix) if int(entry[1][1]) > since]
@@ -349,7 +360,7 @@ def test_who_hides_and_who_left_look_alike(server: Server) -> None:
     run_state_machine_as_test(
         Bound,
         settings=settings(
-            max_examples=400 if LONG else 4,
+            max_examples=100 if LONG else 3,
             stateful_step_count=STEPS,
             deadline=None,
             phases=PHASES,
