@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
@@ -115,11 +116,18 @@ class Process:
                 text=True,
                 start_new_session=True,
             )
+        self.address = self.link().rstrip("/")
+
+    def link(self) -> str:
+        """The address in the next line that it prints; one that prints no more is ended."""
         assert self.process.stdout is not None
+        late = threading.Timer(60, self.process.kill)
+        late.start()
         line = self.process.stdout.readline()
+        late.cancel()
         found = re.search(r"http://\S+", line)
         assert found, line + self.log.read_text()
-        self.address = found[0].rstrip("/")
+        return found[0]
 
     def stop(self, how: int = signal.SIGTERM) -> int:
         """End it; its exit code."""
