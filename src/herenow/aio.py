@@ -111,11 +111,12 @@ class AsyncPresence:
             self._flusher.wake()
             return None
         if plain and self._core.memory.settled(self._scope, str(user)):
-            name, cleared = names.clean_user(user), self._core.throttle.cleared
+            name = names.clean_user(user)
+            moment, cleared = self._core.now(), self._core.throttle.cleared
             mixed = self._core.memory.mixed(self._scope)
             written = await self._engine.call(marking.mark_plain(self._scope, name, mixed=mixed))
             if written is not None:
-                more = self._core.marked(self._scope, name, written, cleared)
+                more = self._core.marked(self._scope, name, written, moment, cleared)
                 if more is not None:
                     await self._engine.run(more)
                 return written.result > 0
@@ -156,13 +157,13 @@ class AsyncPresence:
             await self._mark(scope, [mark._replace(kind=kind)])
 
     async def mark_unnamed(self, seen: Unnamed) -> tuple[float, int]:
-        leaves = self._core.throttle.cleared
+        moment, leaves = self._core.now(), self._core.throttle.cleared
         if self._flusher is not None:
             self._core.put_unnamed(self._scope, seen)
             self._flusher.wake()
         elif (mark := seen.make(seen.address, seen.agent, 0.0)) is not None:
             await self._mark(self._scope, [mark])
-        return self._core.repeats_until(self._scope), leaves
+        return self._core.repeats_until(self._scope, moment), leaves
 
     async def mark_offline(self, user: object, session: str | None = None) -> bool:
         name = names.clean_user(user)

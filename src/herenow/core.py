@@ -87,6 +87,7 @@ class Core:
         self.buffer = Buffer() if buffered else None
         self.scope = lru_cache(maxsize=_SCOPES_KEPT)(self._scope)
         self.memory = Memory(self.scope, self._prefix, DEFAULT_ROOM)
+        self.memory.dates = buffered
         self.sender = Sender(self.memory, self.now, self.scope, self.day_key)
         self.site = self._scope(
             DEFAULT_ROOM,
@@ -173,22 +174,26 @@ class Core:
         ]
 
     def said(
-        self, scope: Scope, marks: Iterable[Mark], cleared: int, *, came: bool = False
+        self,
+        scope: Scope,
+        marks: Iterable[Mark],
+        moment: float,
+        cleared: int,
+        *,
+        came: bool = False,
     ) -> None:
-        """Remember what was said, so that repeats are dropped.
+        """Remember what was said at ``moment``, that of the mark, so that repeats are dropped.
 
         ``cleared`` is the throttle's count before it was sent: nothing is remembered that a leave may
         have overtaken. ``came``: somebody came online by it.
         """
-        now = self.now()
         if self._resolution == 0:
             return
         for mark in marks:
             if mark.replaces is not None:
                 self.throttle.clear(scope.room, mark.replaces)
             elif not mark.age and cleared == self.throttle.cleared:
-                known = mark._replace(kind=None) if mark.usual else mark
-                self.throttle.say(scope.room, known, now, came=came)
+                self.throttle.say(scope.room, mark, moment, came=came)
 
     def put(self, scope: Scope, marks: Sequence[Mark]) -> None:
         """Keep marks in the buffer."""
@@ -196,7 +201,7 @@ class Core:
             now = self.now()
             if self.memory.known_window(scope) is None:
                 self._met_new_room = True
-            self.said(scope, marks, self.throttle.cleared)  # before: a leave clears it after
+            self.said(scope, marks, now, self.throttle.cleared)  # before: a leave clears it after
             for mark in marks:
                 self.buffer.put(scope, mark, now)
 
@@ -207,9 +212,9 @@ class Core:
                 self._met_new_room = True
             self.buffer.put(scope, seen, self.now())
 
-    def repeats_until(self, scope: Scope) -> float:
-        """Until when a mark of now has not to be made again, on `clocks.steady`; 0: it has."""
-        return 0.0 if self.clock is not None else clocks.steady() + self._resolution_of(scope)
+    def repeats_until(self, scope: Scope, moment: float) -> float:
+        """Until when a mark of ``moment`` has not to be made again, on `clocks.steady`; 0: it has."""
+        return 0.0 if self.clock is not None else moment + self._resolution_of(scope)
 
     def beat_due(self, scope: Scope) -> float:
         """How many seconds after a mark of a held session the next is due."""
@@ -224,10 +229,12 @@ class Core:
             return _FLUSH_OF_NEW_ROOM
         return min(_FLUSH_AT_MOST, self.memory.shortest_window / 10_000)
 
-    def marked(self, scope: Scope, user: str, written: Written, cleared: int) -> Plan[None] | None:
-        """Remember a plain mark that went alone; what should follow it, if anything."""
+    def marked(
+        self, scope: Scope, user: str, written: Written, moment: float, cleared: int
+    ) -> Plan[None] | None:
+        """Remember a plain mark that was sent alone at ``moment``; what should follow it, if anything."""
         if self._resolution != 0 and cleared == self.throttle.cleared:
-            self.throttle.say(scope.room, Mark(user), self.now(), came=written.result > 0)
+            self.throttle.say(scope.room, Mark(user), moment, came=written.result > 0)
         return self.memory.after(scope, written)
 
     def mark_many(self, scope: Scope, sightings: list[object]) -> Plan[int] | None:
@@ -241,21 +248,21 @@ class Core:
 
     def mark(self, scope: Scope, marks: Sequence[Mark]) -> Plan[int]:
         """Send marks now; how many came online."""
-        cleared = self.throttle.cleared
+        moment, cleared = self.now(), self.throttle.cleared
         if settling.bases(marks):
             came = yield from self.sender.beside(scope, marks)
         else:
             came = yield from self._send(scope, marks, marking.touch)
-        self.said(scope, marks, cleared, came=came > 0)
+        self.said(scope, marks, moment, cleared, came=came > 0)
         return came
 
     def beat(self, scope: Scope, mark: Mark) -> Plan[names.Kind | None]:
         """Send a held session's beat; as what its user is then online, None: is not. One round trip."""
-        cleared = self.throttle.cleared
+        moment, cleared = self.now(), self.throttle.cleared
         writes: list[Write] = [(scope, partial(_naming, marking.touch, scope, [mark]))]
         looking = users.lookup(scope, [mark.user], include_hidden=True)
         written, found = yield from self.memory.write(writes, [looking])
-        self.said(scope, [mark], cleared, came=answer(written).result > 0)
+        self.said(scope, [mark], moment, cleared, came=answer(written).result > 0)
         return online_as(answer(found)[0])
 
     def _send(self, scope: Scope, many: Sequence[M], touch: Touch) -> Plan[int]:

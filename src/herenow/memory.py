@@ -6,7 +6,7 @@ what should follow them in the same round trip), then bring the list up to date.
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Protocol
 
 from herenow import clocks
@@ -40,6 +40,7 @@ class Memory:
 
     def __init__(self, scope_of: Callable[[str], Scope], prefix: str, site: str) -> None:
         self._scope_of = scope_of
+        self.dates = False  # whether writes are dated by the store's clock
         self.user_rooms = UserRooms(prefix, site, self.known_window)
         self.topology: Topology | None = None
         self._start()
@@ -52,6 +53,8 @@ class Memory:
         self._history: dict[str, bool] = {}
         self._mixed: set[str] = set()
         self._ahead = 0.0
+        self._clocks: dict[str, clocks.StoreClock] = {}
+        self._clock = clocks.StoreClock()  # of whatever store of a cluster told last
 
     def window(self, scope: Scope) -> int:
         """The room's window in milliseconds, as far as this process knows."""
@@ -68,8 +71,30 @@ class Memory:
         """
         if not self._history.get(scope.room, scope.history > 0):
             return None
-        seconds = time.time() + self._ahead if now == "" else int(now) // 1000
-        return int(seconds // _DAY)
+        if now != "":
+            return int(now) // 1000 // _DAY
+        latest = self._clock.at_latest(clocks.steady())
+        return int((time.time() + self._ahead if latest is None else latest / 1000) // _DAY)
+
+    def now_at_latest(self, scope: Scope) -> int | None:
+        """What the clock of the room's store shows, in milliseconds, at the latest; None: not known."""
+        return self._clocks.get(scope.room, self._clock).at_latest(clocks.steady())
+
+    def _tell_time(self, room: str, now: int, asked: float) -> float:
+        came = clocks.steady()
+        behind = self._clock.learn(now, asked, came)
+        known = self._clocks.get(room)
+        if known is not None:
+            return known.learn(now, asked, came)
+        self._clocks[room] = known = clocks.StoreClock()
+        known.learn(now, asked, came)
+        return behind
+
+    def _tell_hour(self, hour: int) -> None:
+        """Take the store's hour, counted from 1970: this process's clock may be wrong."""
+        told, known = hour * 3600, time.time() + self._ahead
+        if not told <= known < told + 3600:
+            self._ahead += (told if known < told else told + 3599) - known
 
     def mixed(self, scope: Scope) -> bool:
         """Whether the room is known to have others than members in it, or sessions."""
@@ -96,6 +121,8 @@ class Memory:
             self._mixed.discard(scope.room)
         if written.history is not None:
             self._history[scope.room] = written.history.kept > 0
+            if scope.clock is None:
+                self._tell_hour(written.history.before)
         if written.window_before is not None:
             _log.warning(
                 "the window of room %r is now %g s; it was %g s",
@@ -112,34 +139,28 @@ class Memory:
         A room is put on the list before its first touch. In a cluster the list may be on another node
         and fail by itself: then the room is written all the same, and listed by a later write.
         """
-        stale: dict[str, rooms.Listed] = {}
         due = {scope.room: scope for scope, _ in writes if self._due(scope.room)}
-        if due:
-            if len(self._listed) > _MOST_ROOMS:
-                self._start()  # all is learned again
-            outcomes = yield [_enlist(scope, None, others=_OTHERS) for scope in due.values()]
-            refused = next((one for one in outcomes if isinstance(one, Exception)), None)
-            unavailable = isinstance(refused, StoreUnavailable | StoreTimeout)
-            if refused is not None and not (
-                unavailable and self.topology and self.topology.cluster
-            ):
-                # no write without it, but a store that only refuses can be read
-                read = [refused] * len(then) if unavailable else ((yield then) if then else [])
-                return [refused] * len(writes) + read
-            for room, outcome in zip(due, outcomes, strict=True):
-                if refused is None:
-                    stale.update({one.room: one for one in outcome})
-                    self._listed[room] = clocks.steady()
+        stale, refused = (yield from self._enlist_all(due)) if due else ({}, None)
+        unavailable = isinstance(refused, StoreUnavailable | StoreTimeout)
+        if refused is not None and not (unavailable and self.topology and self.topology.cluster):
+            # no write without it, but a store that only refuses can be read
+            read = [refused] * len(then) if unavailable else ((yield then) if then else [])
+            return [refused] * len(writes) + read
         named = [self.naming(scope) for scope, _ in writes]
         sent = [make(name) for (_, make), name in zip(writes, named, strict=True)]
         marked = [(scope, one) for (scope, _), one in zip(writes, sent, strict=True)]
         notes = self.user_rooms.of(marked)
+        asked = clocks.steady()
         outcomes = yield [*sent, *then, *self.user_rooms.operations(notes)]
-        asked = len(sent) + len(then)
-        self.user_rooms.noted(notes, outcomes[asked:])
-        outcomes = outcomes[:asked]
-        for (scope, _), name, outcome in zip(writes, named, outcomes, strict=False):
+        length = len(sent) + len(then)
+        self.user_rooms.noted(notes, outcomes[length:])
+        outcomes = outcomes[:length]
+        for i, ((scope, _), name) in enumerate(zip(writes, named, strict=True)):
+            outcome = outcomes[i]
             if isinstance(outcome, Written):
+                if outcome.now is not None:
+                    overaged = self._tell_time(scope.room, outcome.now, asked)
+                    outcomes[i] = outcome._replace(overaged=overaged)
                 self._learn(scope, outcome, named=name)
         notes = self.user_rooms.missing(marked, outcomes, notes)
         if notes:
@@ -149,6 +170,31 @@ class Memory:
         if others:
             yield from self._tidy(others)
         return outcomes
+
+    def _enlist_all(
+        self, due: Mapping[str, Scope]
+    ) -> Plan[tuple[dict[str, rooms.Listed], Exception | None]]:
+        """Put rooms on the list: others that may be stale, and why it was refused, if it was.
+
+        Where writes are dated, the same round trip asks for the time.
+        """
+        if len(self._listed) > _MOST_ROOMS:
+            self._start()  # all is learned again
+        dated = [one for one in due.values() if self.dates and one.clock is None]
+        asked = clocks.steady()
+        outcomes = yield [
+            *(_enlist(scope, None, others=_OTHERS) for scope in due.values()),
+            *map(upkeep.now, dated),
+        ]
+        for scope, now in zip(dated, outcomes[len(due) :], strict=True):
+            if isinstance(now, int):
+                self._tell_time(scope.room, now, asked)
+        listed = outcomes[: len(due)]
+        refused = next((one for one in listed if isinstance(one, Exception)), None)
+        if refused is not None:
+            return {}, refused
+        self._listed.update(dict.fromkeys(due, clocks.steady()))
+        return {one.room: one for outcome in listed for one in outcome}, None
 
     def _follow(self, writes: Sequence[Write], outcomes: Sequence[Outcome]) -> Plan[None]:
         written = [

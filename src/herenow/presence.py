@@ -184,11 +184,12 @@ class Presence:
             self._flusher.wake()
             return None
         if plain and self._core.memory.settled(self._scope, str(user)):
-            name, cleared = names.clean_user(user), self._core.throttle.cleared
+            name = names.clean_user(user)
+            moment, cleared = self._core.now(), self._core.throttle.cleared
             mixed = self._core.memory.mixed(self._scope)
             written = self._engine.call(marking.mark_plain(self._scope, name, mixed=mixed))
             if written is not None:
-                more = self._core.marked(self._scope, name, written, cleared)
+                more = self._core.marked(self._scope, name, written, moment, cleared)
                 if more is not None:
                     self._engine.run(more)
                 return written.result > 0
@@ -243,13 +244,13 @@ class Presence:
         Until when she need not be marked again, in seconds of `clocks.steady` (0: she must), as long as
         `leaves` is what is given with it. Not buffered, it is made and sent at once. For adapters.
         """
-        leaves = self._core.throttle.cleared
+        moment, leaves = self._core.now(), self._core.throttle.cleared
         if self._flusher is not None:
             self._core.put_unnamed(self._scope, seen)
             self._flusher.wake()
         elif (mark := seen.make(seen.address, seen.agent, 0.0)) is not None:
             self._mark(self._scope, [mark])
-        return self._core.repeats_until(self._scope), leaves
+        return self._core.repeats_until(self._scope, moment), leaves
 
     def mark_offline(self, user: object, session: str | None = None) -> bool:
         """Record that a user, or (named) one session of hers, is gone; True when this made her offline.

@@ -24,6 +24,8 @@ from herenow.operations.marking import Mark, Written
 from herenow.operations.scope import Scope
 
 _log: Final = logging.getLogger("herenow")
+_OVERAGED: Final = 20.0
+"""Milliseconds by which ages may be wrong where the store's clock was set: as lua/touch.lua has it."""
 _Sent: TypeAlias = tuple[Waiting, Entry]
 """A mark as it waited, and as it is sent."""
 
@@ -155,6 +157,8 @@ class Sender:
             if isinstance(outcome, StoreError):
                 trouble = trouble or outcome
                 lost.update((scope.room, mark.user) for mark in part)
+            elif isinstance(outcome, Written) and outcome.overaged > _OVERAGED:
+                lost.update((scope.room, mark.user) for mark in part)  # of the right age, next time
             elif isinstance(outcome, Written) and outcome.rest:
                 refused = [part[i] for i in outcome.rest if (scope.room, part[i]) in own]
                 self.dropped += len(refused)
@@ -174,7 +178,8 @@ class Sender:
         self, scope: Scope, marks: Sequence[Mark], moments: Sequence[float], naming: bool
     ) -> Operation[Written]:
         told = ages(scope, marks, moments, self._now())
-        return marking.touch(scope, marks, told, naming=naming, lenient=True)
+        date = marking.dated(self._memory.now_at_latest(scope)) if scope.clock is None else ""
+        return marking.touch(scope, marks, told, naming=naming, lenient=True, date=date)
 
     def _correct(
         self, flight: Flight, changed: Sequence[tuple[Entry, Mark | None]]

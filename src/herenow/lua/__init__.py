@@ -21,6 +21,7 @@ READING = frozenset(
         "explain",
         "list",
         "lookup",
+        "now",
         "page",
         "peak",
         "read_to",

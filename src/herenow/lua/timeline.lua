@@ -10,6 +10,7 @@
 --   uniques or 0 for none, how many arguments its sightings are, and these
 -- Reply: {that of touch.lua for all of them, then the four counts of each count: m h g b}
 local steps, ARGV = ARGV, {unpack(ARGV, 1, 8)}
+local dated, late = false, 0
 --#include parts/seeing.lua
 --#include parts/open.lua
 held = {}

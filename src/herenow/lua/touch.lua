@@ -6,16 +6,26 @@
 --   aged:    two each, the user and the age in ms; else as plain, but as often as she was seen
 --   else (a kind's letter is a capital where it is the user's only if they are offline, and did not leave hidden):
 --            user \t age in ms or '' \t kind or '' \t session \t away ('1', '0', '') \t info or '' \t replaces or ''
+-- ARGV 1 may also be '@' and a moment of the store's clock: how long ago sightings were was reckoned at that
+-- moment, at the latest, and what this call is late by is added to it; '@' alone where the caller knows none.
 -- A sighting that would be a user's 33rd session is refused: by `strict` all of them are.
 -- Reply: {how many came online, ... (see close()), then the index of each refused, from 0}
+--   With '@': {the store's clock in ms, that}
 -- One plain mark in a room of members alone goes by mark.lua first.
-if ARGV[9] == 'plain' and #ARGV == 10 and ARGV[3] == '' and ARGV[5] == '' and ARGV[7] == '' then
+local dated, late = string.sub(ARGV[1], 1, 1) == '@', 0
+if dated then
+  local clock = redis.call('TIME')
+  dated = clock[1] * 1000 + math.floor(clock[2] / 1000)
+  late = dated - (tonumber(string.sub(ARGV[1], 2)) or dated)
+  if late < 20 then late = 0 end
+end
+if late == 0 and ARGV[9] == 'plain' and #ARGV == 10 and ARGV[3] == '' and ARGV[5] == '' and ARGV[7] == '' then
   local META, MEMBERS, LAST_SEEN, EVENTS, UNIQUES = KEYS[1], KEYS[2], KEYS[6], KEYS[10], KEYS[12]
   local USER, DAY = ARGV[10], ARGV[8]
   local OTHERS, LAST_HIDDEN, SESSIONS = {KEYS[3], KEYS[4], KEYS[5]}, KEYS[7], KEYS[8]
 --#include parts/mark.lua
   local marked = mark()
-  if marked then return marked end
+  if marked then return dated and {dated, marked} or marked end
 end
 
 --#include parts/seeing.lua

@@ -50,7 +50,8 @@ class Written(NamedTuple):
     ``window_before`` the window that a named one has just replaced; ``pending`` that a named one is
     not stored yet; ``behind`` that more was over than it took away, so that a sweep should follow;
     ``history`` what is to be done for it, None for nothing; ``rest`` the indexes of the
-    sightings that were refused, or a sweep's next due.
+    sightings that were refused, or a sweep's next due. ``now`` is the store's clock in milliseconds where
+    the call was dated; ``overaged`` by how many of these it was taken to be later than it was, surely.
     """
 
     result: int
@@ -62,6 +63,8 @@ class Written(NamedTuple):
     behind: bool
     history: Due | None
     rest: tuple[int, ...]
+    now: int | None = None
+    overaged: float = 0.0
 
 
 def read_written(reply: Any) -> Written:
@@ -80,6 +83,11 @@ def read_written(reply: Any) -> Written:
         _read_due(due),
         tuple(rest),
     )
+
+
+def _read_dated(reply: Any) -> Written:
+    now, written = reply
+    return read_written(written)._replace(now=now)
 
 
 _CAME: Final = tuple(
@@ -256,23 +264,34 @@ def touch(
     *,
     naming: bool = False,
     lenient: bool = False,
+    date: str = "",
 ) -> Operation[Written]:
     """Record at most `MOST_AT_ONCE` marks; ``lenient`` refuses one at a time, not all.
 
-    ``ages`` are those in milliseconds where they are not the marks' own.
+    ``ages`` are those in milliseconds where they are not the marks' own; ``date`` is when they were right
+    (see `dated`), where the store is to add what it comes to them late by.
     """
     if ages is None:
         ages = [mark.age for mark in marks]
     if all([mark[2:] == _PLAIN[1:] for mark in marks]):  # noqa: C419 - nothing but when
         users = [mark.user for mark in marks]
         if not any(ages):
-            return touch_users(scope, users, naming=naming)
+            one = touch_users(scope, users, naming=naming)
+            return one._replace(args=(date, *one.args[1:]), read=_read_dated) if date else one
         how, sightings = "aged", [one for pair in zip(users, ages, strict=True) for one in pair]
     else:
         how = "lenient" if lenient else "strict"
         sightings = [*map(_encode, marks, ages)]
     wanted, args = scope.writing(naming=naming)
-    return Operation(lua.load("touch"), wanted, (*args, how, *sightings), read_written)
+    if date:
+        args = (date, *args[1:])
+    read = _read_dated if date else read_written
+    return Operation(lua.load("touch"), wanted, (*args, how, *sightings), read)
+
+
+def dated(now: int | None) -> str:
+    """Write the moment of the store's clock at which a call is made, at the latest; None: not known."""
+    return "@" if now is None else f"@{now}"
 
 
 def _encode(mark: Mark, age: int) -> str:

@@ -21,6 +21,11 @@ def sweep(scope: Scope, *, naming: bool = False) -> Operation[Written | None]:
     return Operation(lua.load("sweep"), *scope.writing(naming=naming), read)
 
 
+def now(scope: Scope) -> Operation[int]:
+    """Read the clock of the store that has a room, in milliseconds."""
+    return Operation(lua.load("now"), scope.keys[:1], (), int)
+
+
 def forget(scope: Scope, user: object) -> Operation[bool]:
     """Erase one user from one room; whether there was anything of hers."""
     keys, args = scope.writing(naming=False)

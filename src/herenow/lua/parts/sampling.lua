@@ -169,6 +169,7 @@ local function write_history(set)
   local unfiled, hour = write_minutes(set), math.floor(this_minute / 60)
   write_uniques()
   local to_file = closed_some and unfiled and unfiled < hour and unfiled or -1
-  if to_file < 0 and #uncounted == 0 and (kept > 0) == (#KEYS > 11) then return 0 end
+  local right_day = held or ARGV[8] == '' or tonumber(ARGV[8]) == today
+  if to_file < 0 and #uncounted == 0 and right_day and (kept > 0) == (#KEYS > 11) then return 0 end
   return {kept, to_file, hour, unpack(uncounted)}
 end

@@ -1,4 +1,5 @@
--- Record the sightings: the end of a touch, and of each step of a timeline. Needs parts/seeing.lua.
+-- Record the sightings: the end of a touch, and of each step of a timeline. Needs parts/seeing.lua; dated and late
+-- as in touch.lua.
 lane.add, lane.came, lane.sessions, lane.joined = {m = {}, g = {}, b = {}}, {}, {}, 0
 early, swept_seen = {}, nil
 settle()
@@ -9,7 +10,7 @@ if not swept_clean and at_once > SWEPT_AT_MOST then behind = 2 end
 local told_by_sweep, hidden_by_sweep = #told, told_hidden
 local joined, refused = 0, {}
 
-if ARGV[9] == 'plain' and swept_clean
+if ARGV[9] == 'plain' and late == 0 and swept_clean
   and card[ONLINE.h] + card[ONLINE.g] + card[ONLINE.b] + card[LAST.h] + card[SESSIONS] == 0 then
   -- Members alone, and whoever is in the set is online: where the first one is, one ZADD tells whether
   -- all of them were; where she is not, most are new.
@@ -82,4 +83,4 @@ end
 
 local reply = close(joined)
 for _, i in ipairs(refused) do reply[#reply + 1] = i end
-return reply
+return dated and {dated, reply} or reply

@@ -149,8 +149,8 @@ local function parse()
   if ARGV[9] == 'aged' then
     batch.aged = true
     for i = 10, #ARGV, 2 do
-      local n, user = (i - 8) / 2, ARGV[i]
-      batch.user[n], batch.age[n] = user, ARGV[i + 1] ~= '0' and ARGV[i + 1] or ''
+      local n, user, age = (i - 8) / 2, ARGV[i], ARGV[i + 1] + late
+      batch.user[n], batch.age[n] = user, age > 0 and age or ''
       times[user] = (times[user] or 0) + 1
     end
     return batch
@@ -159,6 +159,7 @@ local function parse()
     local user, age, kind, session, away, info, replaces =
       string.match(ARGV[i], '^([^\t]*)\t(%d*)\t(%a?)\t([^\t]*)\t([01]?)\t([^\t]*)\t([^\t]*)$')
     if not user then user, age, kind, session, away, info, replaces = ARGV[i], '', '', '', '', '', '' end
+    if late > 0 then age = (tonumber(age) or 0) + late end
     local n = i - 9
     batch.user[n], batch.age[n], batch.kind[n], batch.session[n] = user, age, kind, session
     batch.away[n], batch.info[n], batch.replaces[n] = away, info, replaces

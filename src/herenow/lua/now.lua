@@ -1,0 +1,3 @@
+-- The clock of the store that has a room. KEYS: 1 meta, for its slot alone. Reply: ms
+local clock = redis.call('TIME')
+return clock[1] * 1000 + math.floor(clock[2] / 1000)
