@@ -212,6 +212,6 @@ def clock_milliseconds(value: object) -> int:
     """Turn what ``clock()`` gave (Unix seconds) into milliseconds."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise ValueError(f"clock() gives Unix seconds as a finite float, not {value!r}")
-    if not 0 <= value <= MAX_SECONDS * 80:
+    if not 0 <= value <= MAX_SECONDS * 81:  # the year 9999 is within
         raise ValueError(f"clock() gives Unix seconds, 0 or later, not {value!r}")
     return round(value * 1000)

@@ -3,6 +3,7 @@
 It shares nothing with herenow. `figures` takes the bytes of the logs, the window in seconds.
 """
 
+import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,13 +20,22 @@ def read(data: bytes) -> tuple[int, list[tuple[int, str, bytes]]]:
         words = line.lstrip(b"\0 \t\r\v\f").split(None, 1)
         if len(words) < 2:
             continue
-        stamp = words[1].partition(b"[")[2].partition(b"]")[0].decode("latin-1")
+        stamp = stamp_of(words[1])
         try:
             local = datetime.strptime(stamp, "%d/%b/%Y:%H:%M:%S %z")
         except ValueError:
             continue
         found.append((int(local.timestamp()), local.date().isoformat(), words[0]))
     return len(lines), found
+
+
+def stamp_of(rest: bytes) -> str:
+    """What stands in the last brackets before the request: a user name may have some too."""
+    before = re.split(rb'(?<!\\)"', rest.replace(b'""', b"-", 1))[
+        0
+    ]  # how Apache writes an empty user
+    found = re.findall(rb"\[(\d\d?/[A-Za-z]{3}/[^\]\[]*)\]", before)
+    return found[-1].decode("latin-1") if found else ""
 
 
 def said(second: int) -> str:

@@ -24,7 +24,7 @@ from tests.accesslog import oracle
 from tests.servers import Server
 
 LOGS = Path(__file__).parent / "logs"
-OURS = ("uniques_estimated", "skipped", "bots")
+OURS = ("uniques_estimated", "skipped", "bots", "silences")
 
 
 def run(*args: str, stdin: bytes = b"", code: int = 0) -> dict[str, Any]:

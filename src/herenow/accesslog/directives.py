@@ -70,7 +70,8 @@ def translate(form: str) -> Directives:
     pattern, ends = [r"[ \t\r\v\f\x00]*", _literal(texts[0])], 0
     for i, name in enumerate(names):
         group = groups.pop(name, "")  # the first of a name counts
-        pattern.append(_field(name, group, texts[i], texts[i + 1]))
+        quoted = any('"' in one for one in texts[i + 1 :])
+        pattern.append(_field(name, group, texts[i], texts[i + 1], quoted=quoted))
         if group == "host" or group in times.values():
             ends = len(pattern)
         pattern.append(_literal(texts[i + 1]))
@@ -133,7 +134,7 @@ def _expand(form: str) -> str:
     return re.sub(r"%[A-Za-z]", lambda one: _SHORT.get(one[0], one[0]), form)
 
 
-def _field(name: str, group: str, before: str, after: str) -> str:
+def _field(name: str, group: str, before: str, after: str, *, quoted: bool) -> str:
     """The pattern of one field: it goes on to the text that follows it."""
     opened = f"(?P<{group}>" if group else "(?:"
     stop = re.escape(after[0]) if after else ""
@@ -145,8 +146,8 @@ def _field(name: str, group: str, before: str, after: str) -> str:
         return rf'{opened}(?:[^"\\]|\\.)*)'
     if group == "host":
         return rf"{opened}[^\s\x00{stop}]+)"
-    if name in _USERS:  # may have blanks in it
-        return f"{opened}.*?)"
+    if name in _USERS:  # may have blanks in it, and what looks like the fields that follow
+        return rf'{opened}(?:[^"\\]|\\.)*)' if quoted else f"{opened}.*?)"
     return f"{opened}[^{stop}]*)" if stop else f"{opened}.*)"
 
 

@@ -20,14 +20,18 @@ from herenow.accesslog.times import Moment, ReadTime, read_any, read_clf
 _BEFORE: Final = rb"[ \t\r\v\f\x00]*"
 _QUOTED: Final = rb'"((?:[^"\\]|\\.)*)"'
 # host, ident and user without a blank: most lines by far
-_USUAL: Final = re.compile(_BEFORE + rb"([^\s\x00]\S*) +\S+ +\S+ +\[([^\]]*)\]")
+# and no other stamp before the quote: a user name may hold one
+_USUAL: Final = re.compile(
+    _BEFORE + rb'([^\s\x00]\S*) +\S+ +\S+ +\[([^\]]*)\](?=[^"\[\\]*(?:"|\Z))'
+)
 # the same of each line of many, or else the line: one call finds the hosts and stamps of thousands
 _USUAL_LINES: Final = re.compile(
-    rb"(?:" + _BEFORE + rb"([^\s\x00]\S*) +\S+ +\S+ +\[([^\]\n]*)\].*|(.*))\n"
+    rb"(?:" + _BEFORE + rb'([^\s\x00]\S*) +\S+ +\S+ +\[([^\]\n]*)\](?=[^"\[\\\n]*["\n]).*|(.*))\n'
 )
-# a user name with blanks or brackets, or none at all. Not beyond a quote: there the visitor writes
+# a user name with blanks or brackets, or none at all: the stamp is the last before the quote, for a name
+# may look like one. Not beyond a quote: there the visitor writes
 _UNUSUAL: Final = re.compile(
-    _BEFORE + rb'([^\s\x00]\S*)\s(?:[^"\\]|\\.)*?\[(\d\d?/[A-Za-z]{3}/\d{4}:[^\]]*)\]'
+    _BEFORE + rb'([^\s\x00]\S*)\s(?:[^"\\]|\\.)*\[(\d\d?/[A-Za-z]{3}/\d{4}:[^\]"]*)\]', re.DOTALL
 )
 _REST: Final = re.compile(
     rb"\s*" + _QUOTED + rb"(?: +\S+ +\S+ +" + _QUOTED + rb" +" + _QUOTED + rb")?"

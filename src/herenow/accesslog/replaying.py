@@ -7,11 +7,12 @@ there; and before that whatever has to be (see `telling`).
 """
 
 from array import array
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from datetime import UTC, date, datetime
+from itertools import islice
 from typing import Final
 
-from herenow.accesslog.figures import Figures
+from herenow.accesslog.figures import DEFAULT_SILENCE, Figures, Series
 from herenow.accesslog.hosts import Naming
 from herenow.accesslog.records import HEAD, Log
 from herenow.accesslog.sorting import Sorter
@@ -44,8 +45,7 @@ class Pass:
     def __init__(self, teller: Teller, window: int, days: Sorter) -> None:
         self._teller, self._window, self._days = teller, window, days
         self._told = Told(teller, window)
-        self._zeros: array[int] = array("I")
-        self._asked: array[int] = array("Q")
+        self._parts: list[list[int]] = []  # what was asked: from which full minute on, how many
         self.first = self.last = self.begins = -1
         self._next = -2  # the full minute to be counted next
         self._newest = -window  # the last sighting
@@ -137,8 +137,10 @@ class Pass:
             self._most_seen = 2 * len(self._seen) + 1000
 
     def _count(self) -> None:
-        self._asked.append(len(self._zeros))
-        self._zeros.append(0)
+        if self._parts and self._next == self._parts[-1][0] + MINUTE * self._parts[-1][1]:
+            self._parts[-1][1] += 1
+        else:
+            self._parts.append([self._next, 1])
         self._teller.count(self._next)
         self._now = self._next
         self._next += MINUTE
@@ -146,20 +148,18 @@ class Pass:
     def _count_until(self, until: int) -> None:
         """Count at each full minute before a moment."""
         while self._next < until:
-            if self._next >= self._newest + self._window:  # nobody is there any more: zeros
-                more = (until - self._next) // -MINUTE * -1
-                self._zeros.frombytes(bytes(more * self._zeros.itemsize))
-                self._next += more * MINUTE
+            if self._next >= self._newest + self._window:  # nobody is there any more
+                self._next += (until - self._next) // -MINUTE * -MINUTE
                 return
             self._told.enter(self._next // MINUTE)
             self._told.tell_due(self._next, self._now)
             self._count()
 
-    def series(self) -> Sequence[int]:
+    def series(self, silence: int) -> Series:
         """The number online at each full minute, once the teller has finished."""
-        for at, count in zip(self._asked, self._teller.counted, strict=True):
-            self._zeros[at] = count
-        return self._zeros
+        counted = iter(self._teller.counted)
+        parts = [(at, array("I", islice(counted, n))) for at, n in self._parts]
+        return Series(self.begins, self._next if self.begins >= 0 else -1, parts, silence)
 
 
 # ------------------------------------------------------------ the whole
@@ -195,10 +195,12 @@ def replay(
     engine: Engine,
     naming: Naming,
     told: Callable[[int], object] = lambda _: None,
+    silence: float = DEFAULT_SILENCE,
 ) -> Figures:
     """Tell a log to a room, which should be fresh, and ask what it came to.
 
-    The core names the window. Raises StoreError.
+    The core names the window. Of a ``silence`` longer than so many seconds there is no series. Raises
+    StoreError.
     """
     scope, teller = core.site, Teller(core, engine, naming)
     with Sorter(_DAYS) as days:
@@ -217,7 +219,7 @@ def replay(
         first=moment(done.first) if done.first >= 0 else None,
         last=moment(done.last) if done.last >= 0 else None,
         begins=moment(done.begins) if done.begins >= 0 else None,
-        series=done.series(),
+        series=done.series(round(silence * 1000)),
         exact_peak=engine.call(online.peak(scope, None, include_hidden=True)),
         uniques=people,
         uniques_per_day=each,

@@ -17,7 +17,8 @@ _CLF: Final = re.compile(
     rb" (?:([+-])(\d\d):?([0-5]\d)|Z)"
 )
 _NUMBER: Final = re.compile(rb"\d{1,20}(?:\.\d{1,20})?")
-_LATEST: Final = 253_402_300_800_000  # the year 10000
+_LATEST: Final = 253_402_214_400_000
+"""The last day of the year 9999: what lies a day later is to be said too."""
 _EPOCHS: Final = ((10**11, 1000.0), (10**14, 1.0), (10**17, 1e-3), (10**20, 1e-6))
 """Below which figure a number of the epoch counts seconds, milli-, micro- or nanoseconds."""
 

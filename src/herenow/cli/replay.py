@@ -9,14 +9,16 @@ from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from herenow.accesslog import Line, Log, Naming, json_parser, read_lines, text_parser
+from herenow.accesslog import Figures, Line, Log, Naming, json_parser, read_lines, text_parser
 from herenow.accesslog import replay as replay_log
 from herenow.accesslog.files import STDIN
 from herenow.cli.options import duration_option, json_option, prefix_option, room_option
+from herenow.cli.output import say
 from herenow.cli.program import NO, YES
 from herenow.visitors import bot_name
 
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 _THROWAWAY: Final = "embedded:///?temporary=1"
 _BATCH_TIMEOUT: Final = 60.0
 """Seconds: a round trip carries some hundred milliseconds of work here, and nobody waits for a page."""
+_SILENCES: Final = 3
 _TELL_EVERY: Final = 10.0
 _HISTORY: Final = 31 * 86_400.0
 
@@ -121,6 +124,9 @@ def log_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.command()
 @click.argument("logs", nargs=-1, required=True, metavar="LOG...")
 @duration_option("--window", "a window", default="300", help="Seconds that a sighting counts; 300.")
+@duration_option(
+    "--silence", "a silence", default="31d", help="A longer one is left out of the series; 31d."
+)
 @log_options
 @click.option("--url", metavar="URL", help="A store to keep it in; else one that is thrown away.")
 @prefix_option
@@ -133,6 +139,7 @@ def replay(
     logs: tuple[str, ...],
     *,
     window: float,
+    silence: float,
     form: str | None,
     json_fields: str | None,
     bots: str,
@@ -173,7 +180,7 @@ def replay(
             records = len(log.sorter)  # fewer than lines: what says the same is told once
             with _progress("replayed", records, lambda one: counted * one // records) as advance:
                 core = store.core(history=_history(log))
-                figures = replay_log(log, core, store.engine, Naming(key), advance)
+                figures = replay_log(log, core, store.engine, Naming(key), advance, silence)
     except OSError as error:
         raise click.FileError(error.filename or "the log", error.strerror or str(error)) from None
     seconds = time.monotonic() - started
@@ -186,15 +193,33 @@ def replay(
     else:
         report.show(figures)
     rate = log.lines / seconds
-    print(
-        f"herenow: {log.lines:,} lines in {seconds:,.1f} s, {rate:,.0f} a second", file=sys.stderr
-    )
-    if log.lines and log.lines == log.malformed:
-        print(
-            "herenow: no line has a host and a time where they were looked for: see --format",
-            file=sys.stderr,
-        )
+    say(f"{log.lines:,} lines in {seconds:,.1f} s, {rate:,.0f} a second")
+    _warn(log, figures, report)
     return YES if figures.first is not None else NO
+
+
+def _warn(log: Log, figures: Figures, report: ModuleType) -> None:
+    """Say what the figures hide: lines that were not read, times without anybody that are left out."""
+    if trouble := not_read(log.lines, log.malformed):
+        say(trouble)
+    silences = figures.series.silences
+    for one, to in silences[:_SILENCES]:
+        since, until = (report.said(report.moment(at)) for at in (one, to))
+        say(
+            f"nobody from {since} to {until}: longer than --silence, so it is left out of the series"
+        )
+    if len(silences) > _SILENCES:
+        say(f"and {len(silences) - _SILENCES:,} more silences are left out")
+
+
+def not_read(lines: int, malformed: int) -> str:
+    """Say that most lines are malformed, where they are."""
+    if malformed * 2 <= lines:
+        return ""
+    return (
+        f"{malformed:,} of {lines:,} lines have no host and time where they were looked for: "
+        "see --format"
+    )
 
 
 @contextmanager

@@ -6,16 +6,18 @@ The page is one file that asks nothing of any other host, light or dark as its r
 import json
 import sys
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from html import escape
 from typing import Any, Final
 
 from herenow.accesslog import Figures
+from herenow.accesslog.replaying import moment
 from herenow.escapes import printable
 from herenow.models import Peak
 
 _WIDTH, _HEIGHT = 960, 260
 _COLUMNS: Final = 72
+_SILENCES: Final = 5
 
 
 def said(at: datetime | None) -> str | None:
@@ -48,14 +50,14 @@ def document(figures: Figures) -> dict[str, Any]:
         "uniques_per_day": {day.isoformat(): n for day, n in figures.uniques_per_day.items()},
         "bots": figures.bots,
         "online_at_end": figures.online_at_end,
+        "silences": [[said(moment(one)), said(moment(to))] for one, to in figures.series.silences],
     }
 
 
 def minutes(figures: Figures) -> Iterator[tuple[datetime, int]]:
     """The series, with its moments."""
-    if figures.begins is not None:
-        for i, count in enumerate(figures.series):
-            yield figures.begins + timedelta(minutes=i), count
+    for at, count in figures.series:
+        yield moment(at), count
 
 
 def write_json(figures: Figures) -> None:
@@ -67,14 +69,6 @@ def write_json(figures: Figures) -> None:
         write(f'{between}["{at:%Y-%m-%dT%H:%M:%S}Z", {count}]')
         between = ", "
     write("]}\n")
-
-
-def buckets(series: Sequence[int], most: int) -> list[int]:
-    """Draw a series in at most so many steps: the largest number of each."""
-    if len(series) <= most:
-        return list(series)
-    step = -(-len(series) // most)
-    return [max(series[i : i + step]) for i in range(0, len(series), step)]
 
 
 def sentences(figures: Figures) -> Iterator[tuple[str, str]]:
@@ -91,6 +85,11 @@ def sentences(figures: Figures) -> Iterator[tuple[str, str]]:
     yield "peak", _peak(figures.peak, "at a full minute")
     yield "exact peak", _peak(figures.exact_peak, "at any moment")
     yield "mean", f"{figures.mean:,.2f} over {len(figures.series):,} minutes"
+    for one, to in figures.series.silences[:_SILENCES]:
+        yield (
+            "left out",
+            f"{said(moment(one))} to {said(moment(to))}: nobody, for longer than --silence",
+        )
     yield "at the end", f"{figures.online_at_end:,}"
     estimated = figures.uniques_estimated
     beside = "" if estimated is None else f" (the HyperLogLogs say {estimated:,})"
@@ -117,10 +116,7 @@ def curve(figures: Figures) -> str:
     """The curve, in braille: the largest number online of each step."""
     import plotille
 
-    assert figures.begins is not None  # noqa: S101 - there is a series
-    drawn = buckets(figures.series, 2 * _COLUMNS)
-    span = timedelta(minutes=len(figures.series) - 1)
-    first = figures.begins
+    drawn = figures.series.buckets(2 * _COLUMNS)
     figure = plotille.Figure()
     figure.width, figure.height = _COLUMNS, 14
     figure.color_mode = "names"
@@ -128,8 +124,10 @@ def curve(figures: Figures) -> str:
     figure.set_x_limits(0, len(drawn) - 1)
     figure.set_y_limits(0, max(*drawn, 1))
     figure.x_label, figure.y_label = "", "online"
-    step = span / (len(drawn) - 1)
-    figure.x_ticks_fkt = lambda low, _high: f"{first + low * step:%d %b %H:%M}"[:9]
+    step = (len(figures.series) - 1) / (len(drawn) - 1)
+    figure.x_ticks_fkt = lambda low, _high: (
+        f"{moment(figures.series.moment(low * step)):%d %b %H:%M}"[:9]
+    )
     figure.y_ticks_fkt = lambda low, _high: f"{low:.0f}"
     figure.plot(range(len(drawn)), drawn)
     return str(figure.show())
@@ -196,7 +194,7 @@ def _svg(figures: Figures) -> str:
     begins, peak = figures.begins, figures.peak
     if begins is None or peak.at is None:
         return "<p>Nobody was online at a full minute.</p>"
-    drawn = buckets(figures.series, _WIDTH)
+    drawn = figures.series.buckets(_WIDTH)
     step = -(-len(figures.series) // len(drawn))
     left, top = 44, 34
 
@@ -207,13 +205,13 @@ def _svg(figures: Figures) -> str:
         return round(top + (1 - count / peak.count) * _HEIGHT, 1)
 
     points = " ".join(f"{x(i * step)},{y(count)}" for i, count in enumerate(drawn))
-    at = (peak.at - begins) / timedelta(minutes=1)
+    at = figures.series.peak[1]
     grid = "".join(
         f"<line class=grid x1={left} x2={_WIDTH - 8} y1={y(n)} y2={y(n)} />"
         f"<text x={left - 6} y={y(n) + 4} text-anchor=end>{n:,}</text>"
         for n in sorted({0, peak.count // 2, peak.count})
     )
-    last = begins + timedelta(minutes=len(figures.series) - 1)
+    last = moment(figures.series.moment(len(figures.series) - 1))
     best = f"{peak.count:,} at {peak.at:%d %b %Y %H:%M}"
     place = "start" if at * 2 < len(figures.series) else "end"
     height, of = _HEIGHT + top + 26, "The number online over time"

@@ -17,7 +17,7 @@ from herenow.cli.logstore import LogStore, open_store
 from herenow.cli.options import duration_option, prefix_option, room_option, url_option
 from herenow.cli.output import say
 from herenow.cli.program import YES
-from herenow.cli.replay import kinds, log_options, make_parser
+from herenow.cli.replay import kinds, log_options, make_parser, not_read
 from herenow.errors import StoreError
 from herenow.finalizing import Flag
 from herenow.operations import Operation, answer
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _POLL: Final = 0.25
+_ENOUGH_LINES: Final = 20
+"""Whether most are malformed is said of so many and more."""
 _SAVE_EVERY: Final = 30.0
 _RETRIES: Final = (0.5, 1.0, 2.0, 5.0)
 
@@ -106,6 +108,7 @@ class _Marker:
         self._core = store.core()
         self._log, self._stop = log, stop
         self.lines = self.malformed = 0
+        self._warned = False
 
     def places(self) -> str | None:
         """Where the last one who followed this log was."""
@@ -146,6 +149,10 @@ class _Marker:
             if letter:
                 visitor = letter + whole.host
                 newest[visitor] = max(moment.ms, newest.get(visitor, 0))
+        trouble = not_read(self.lines, self.malformed)
+        if trouble and self.lines >= _ENOUGH_LINES and not self._warned:
+            say(trouble)
+            self._warned = True
         return newest
 
     def _tell(self, moments: dict[bytes, int], places: str) -> None:
