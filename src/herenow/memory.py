@@ -7,6 +7,7 @@ what should follow them in the same round trip), then bring the list up to date.
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
 from typing import Any, Final, Protocol
 
 from herenow import clocks
@@ -19,6 +20,7 @@ from herenow.user_rooms import UserRooms
 _log: Final = logging.getLogger("herenow")
 _LIST_EVERY: Final = 3600.0
 _MOST_ROOMS: Final = 100_000
+_UNLISTED_AT_ONCE: Final = 100
 _OTHERS: Final = 2
 _SWEEPS: Final = 4
 """Sweeps after a write of many users, at most: they take away as many as it may have brought."""
@@ -47,6 +49,7 @@ class Memory:
 
     def _start(self) -> None:
         self._listed: dict[str, float] = {}
+        self._unlisted: dict[str, Scope] = {}
         self._windows: dict[str, int] = {}
         self.shortest_window = 10**12
         self._settled: set[tuple[str, int, int, int]] = set()
@@ -137,13 +140,15 @@ class Memory:
         """Send writes, and ``then`` in the same round trip; the outcomes in that order.
 
         A room is put on the list before its first touch. In a cluster the list may be on another node
-        and fail by itself: then the room is written all the same, and listed by a later write.
+        and fail by itself: then the room is written all the same, and listed by the next write, of
+        whatever room, that finds that node again.
         """
         due = {scope.room: scope for scope, _ in writes if self._due(scope.room)}
+        due.update(islice(self._unlisted.items(), _UNLISTED_AT_ONCE))
         stale, refused = (yield from self._enlist_all(due)) if due else ({}, None)
-        unavailable = isinstance(refused, StoreUnavailable | StoreTimeout)
-        if refused is not None and not (unavailable and self.topology and self.topology.cluster):
+        if refused is not None:
             # no write without it, but a store that only refuses can be read
+            unavailable = isinstance(refused, StoreUnavailable | StoreTimeout)
             read = [refused] * len(then) if unavailable else ((yield then) if then else [])
             return [refused] * len(writes) + read
         named = [self.naming(scope) for scope, _ in writes]
@@ -174,7 +179,7 @@ class Memory:
     def _enlist_all(
         self, due: Mapping[str, Scope]
     ) -> Plan[tuple[dict[str, rooms.Listed], Exception | None]]:
-        """Put rooms on the list: others that may be stale, and why it was refused, if it was.
+        """Put rooms on the list: others that may be stale, and why none may be written.
 
         Where writes are dated, the same round trip asks for the time.
         """
@@ -192,7 +197,14 @@ class Memory:
         listed = outcomes[: len(due)]
         refused = next((one for one in listed if isinstance(one, Exception)), None)
         if refused is not None:
-            return {}, refused
+            apart = self.topology is not None and self.topology.cluster
+            if not (apart and isinstance(refused, StoreUnavailable | StoreTimeout)):
+                return {}, refused
+            if len(self._unlisted) < _MOST_ROOMS:
+                self._unlisted.update(due)
+            return {}, None
+        for room in due:
+            self._unlisted.pop(room, None)
         self._listed.update(dict.fromkeys(due, clocks.steady()))
         return {one.room: one for outcome in listed for one in outcome}, None
 
@@ -222,8 +234,13 @@ class Memory:
             yield from history.after(room, due)
 
     def settled(self, scope: Scope, user: str) -> bool:
-        """Whether a mark may go alone: nothing to be stored or noted, and the room is on the list."""
-        return not (self.naming(scope) or self._due(scope.room) or self.user_rooms.due(scope, user))
+        """Whether a mark may go alone: nothing to be stored or noted, and every room is on the list."""
+        return not (
+            self.naming(scope)
+            or self._unlisted
+            or self._due(scope.room)
+            or self.user_rooms.due(scope, user)
+        )
 
     def after(self, scope: Scope, written: Written) -> Plan[None] | None:
         """Learn of a write that went alone; what should follow it, if anything."""

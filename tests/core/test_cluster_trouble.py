@@ -233,3 +233,36 @@ def test_the_first_calls_after_a_failover_do_not_fail(
         assert lines(caplog) == []
         if how == "hung":
             master.resume()
+
+
+@pytest.mark.parametrize("how", HARMS)
+@pytest.mark.parametrize("buffered", [False, True], ids=["at once", "buffered"])
+def test_a_bad_master_with_the_list_of_rooms_leaves_the_others_writable(
+    name: str, how: str, buffered: bool, partial: Cluster
+) -> None:
+    keeper = partial.node_of("herenow:rooms")
+    well = [
+        room
+        for room in (f"doc-{i}" for i in range(100))
+        if partial.node_of(f"herenow:{{{room}}}:meta") is not keeper
+    ][:8]
+    with opened(name, partial.url, resolution=0, timeout=1, buffered=buffered) as side:
+        side.room(well[0]).mark_online("alice")
+        assert side.room(well[0]).is_online("alice")
+        harm(keeper, how)
+        for room in well:  # of all but one nothing is known yet
+            there = side.room(room)
+            there.mark_online("alice")
+            there.mark_online_many(["bob", herenow.Sighting("cy", session="tab")])
+            there.mark_offline("bob")
+            assert sorted(there.get_online_users()) == ["alice", "cy"]
+            assert side.health().dropped == 0
+        mend(keeper, how)
+
+        def all_listed() -> bool:
+            there.mark_online("alice")
+            there.is_online("alice")
+            # the first was listed before, and a killed node has lost that: it is listed again hourly
+            return {room.name for room in side.rooms(100)} >= {*well[1:]}
+
+        poll(all_listed, "the list to have them all")
