@@ -16,7 +16,7 @@ from herenow.models import Health, Page, Room, UserPresence
 from herenow.names import Kind, clean_room, clean_user
 from herenow.online_page import Content
 from herenow.operations import users
-from herenow.people import Names, People, Person, absent, name_all, present
+from herenow.people import Names, People, absent, present
 from herenow.presence import Presence
 
 P = ParamSpec("P")
@@ -124,7 +124,6 @@ class Calm:
         }
 
     _lookup = _calm(Presence.lookup, _nothing)
-    _users = _calm(Presence.get_online_users, _nothing)
     _snapshot = _calm(Presence.snapshot, _nothing)
     _page = _calm(Presence.page_online_users, _nothing)
 
@@ -137,14 +136,6 @@ class Calm:
         """
         page = self._page(limit, None, None, kind)
         return People(known=False) if page is None else present(page.users, self.__names)
-
-    def everybody(self) -> People:
-        """List every member online, by name: one round trip, O(n)."""
-        users = self._users()
-        if users is None:
-            return People(known=False)
-        shown = name_all(users, self.__names)
-        return People(Person(one, shown[one], online=True) for one in users)
 
     def online_content(self, limit: int = 50, cursor: str | None = None) -> Content:
         """Find what a page of who is online shows: one round trip, two for a later page."""

@@ -48,8 +48,12 @@ def counted(counts: Counts) -> list[str]:
 
 
 def as_text(content: Content) -> str:
-    """Make the recipe's line."""
-    return f"Online: {printable(str(content.people)) if content.people.known else _NO_ANSWER}"
+    """Make the recipe's line; it says how many more there are than it names."""
+    counts, people = content.counts, content.people
+    if counts is None or not people.known:
+        return f"Online: {_NO_ANSWER}"
+    more = counts.member - len(people)
+    return f"Online: {printable(str(people))}" + (f", and {more:,} more" if more > 0 else "")
 
 
 def as_json(content: Content) -> str:

@@ -23,7 +23,7 @@ DEMO = ("-m", "herenow", "demo")
 
 def members(page: str) -> list[str]:
     """Read who is in the block: names; "you" beside one's own."""
-    chips = re.findall(r'class="chip".*?</span>(\w+)( <em>you</em>)?', page)
+    chips = re.findall(r'class="chip".*?</span><bdi>(\w+)</bdi>( <em>you</em>)?', page)
     return [name + (" (you)" if you else "") for name, you in chips]
 
 

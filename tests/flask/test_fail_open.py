@@ -84,7 +84,6 @@ NAMES: dict[str, tuple[tuple[Any, ...], Any]] = {
     "page_online_users": ((), Page((), None)),
     "rooms": ((), []),
     "online_users": ((), []),
-    "everybody": ((), []),
     "people": ((["alice"],), None),
     "lookup": ((["alice"],), None),
     "online_content": ((), None),

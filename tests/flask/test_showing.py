@@ -39,6 +39,33 @@ def shown(site: Site, asked: list[list[str]]) -> tuple[Flask, HereNow]:
     return app, here
 
 
+@pytest.mark.parametrize("accept", ["text/plain", "application/json", "text/html"])
+def test_a_page_of_very_many_is_short_and_says_how_many_more_there_are(
+    site: Site, accept: str
+) -> None:
+    asked: list[int] = []
+
+    def names(ids: list[str]) -> dict[str, str]:
+        asked.append(len(ids))
+        return {one: f"bird {one}" for one in ids}
+
+    app, here = site(identify=None, names=names, online_url=True, buffered=False)
+    for part in range(5):
+        here.mark_online_many(range(1000 * part, 1000 * part + 1000))
+    client = app.test_client()
+    page = client.get("/online", headers={"Accept": accept}).text
+    assert len(page) < 10_000
+    assert max(asked) <= 100
+    if accept == "text/plain":
+        assert page.count("bird ") == 100
+        assert page.endswith(", and 4,900 more")
+        assert client.get("/online?limit=3").text.endswith(", and 4,997 more")
+    elif accept == "text/html":
+        assert "<b>5,000</b> members" in page
+    else:
+        assert json.loads(page)["counts"]["member"] == 5000
+
+
 class Trimmed(Environment):
     """An environment of a site's own."""
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 _SHOWN: Final = "herenow.shown"
 _PER_PAGE: Final = 50
+_PER_LINE: Final = 100
 
 
 class Unknown(ChainableUndefined):
@@ -137,10 +138,8 @@ def online_page_of(here: "HereNow") -> Response:
 
 
 def _content(here: "HereNow", kind: str) -> online_page.Content:
-    if kind == online_page.TEXT:
-        return online_page.Content(None, here.everybody())
-    cursor = request.args.get("cursor")
-    limit = request.args.get("limit", str(_PER_PAGE))
+    line = kind == online_page.TEXT  # which has no next page
+    limit = request.args.get("limit", str(_PER_LINE if line else _PER_PAGE))
     if not limit.isdecimal() or not 0 < int(limit) <= online_page.MOST_SHOWN:
         raise ValueError(f"a limit is a whole number from 1 to {online_page.MOST_SHOWN}")
-    return here.online_content(int(limit), cursor)
+    return here.online_content(int(limit), None if line else request.args.get("cursor"))
