@@ -100,12 +100,14 @@ class Service(Starlette):
         Of its address, and of its token: the API key is for servers, which have no limit. Raises a 401
         for no credential, or a bad one, and a 429 for one call too many.
         """
-        name = self.gate.cookie_name(request.scope)
+        cookie = None
+        if request.method in _SAFE and "cookie" in request.headers:
+            cookie = request.cookies.get(self.gate.cookie_name(request.scope))
         try:
             access = self.gate.admit(
                 request.scope,
                 query=request.scope[TAKEN] if stream else None,
-                cookie=request.cookies.get(name) if request.method in _SAFE else None,
+                cookie=cookie,
             )
         except ProblemError:
             self.limit_address(request)
