@@ -6,6 +6,7 @@ The docstrings are those of `Presence`; what differs is said here. A test holds 
 import asyncio
 import logging
 import secrets
+import weakref
 from collections.abc import AsyncIterator, Callable, Collection, Hashable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from datetime import date, datetime
@@ -74,7 +75,7 @@ class AsyncPresence:
         self._engine = AsyncEngine(
             opener(store, seconds, asynchronous=True), same_store(store, seconds, "async")
         )
-        self._core.memory.topology = self._engine.store
+        self._core.memory.topology = weakref.proxy(self._engine.store)  # no circle
         self._scope = self._core.site
         self._owner = Owner()
         buffer = self._core.buffer

@@ -17,6 +17,7 @@ from herenow import connection
 from herenow.aio_execution import AsyncEngine
 from herenow.core import Core
 from herenow.errors import StoreError
+from herenow.finalizing import weakly
 from herenow.models import Event
 from herenow.operations import text
 from herenow.operations.events import Place, read_bell
@@ -143,8 +144,8 @@ class AsyncWatchers:
     def _start(self) -> None:
         core = self._core
         self.hub = Hub(core.memory, own_clock=core.clock is not None, clock=core.now)
-        self.hub.heard = self._heard
-        self.hub.doubt = self._doubt
+        self.hub.heard = weakly(self._heard, 0.0)
+        self.hub.doubt = weakly(self._doubt, None)
         self._wake = asyncio.Event()
         self.hub.wake = self._wake.set
         self._keeper: asyncio.Task[None] | None = None

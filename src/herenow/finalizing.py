@@ -11,7 +11,9 @@ import queue
 import weakref
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Final
+from typing import Any, Final, TypeVar
+
+T = TypeVar("T")
 
 
 class Flag:
@@ -44,6 +46,17 @@ class Flag:
             return False
         self._tokens.put(None)
         return True
+
+
+def weakly(method: Callable[[Any], T], otherwise: T) -> Callable[[Any], T]:
+    """Call a method of an object that is not held by this: a circle would be left to the collector."""
+    known = weakref.WeakMethod(method)
+
+    def call(argument: Any) -> T:
+        there = known()
+        return otherwise if there is None else there(argument)
+
+    return call
 
 
 _dropped: Final = queue.SimpleQueue[Callable[[], None]]()

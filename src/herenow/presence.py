@@ -13,6 +13,7 @@ See `breaker`.
 import logging
 import secrets
 import threading
+import weakref
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -140,7 +141,7 @@ class Presence:
         self._engine = Engine(
             opener(store, seconds, asynchronous=False), same_store(store, seconds, "sync")
         )
-        self._core.memory.topology = self._engine.store
+        self._core.memory.topology = weakref.proxy(self._engine.store)  # no circle
         self._scope = self._core.site
         self._owner = Owner()
         buffer = self._core.buffer

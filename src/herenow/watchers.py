@@ -16,7 +16,7 @@ from herenow import connection, forking
 from herenow.core import Core
 from herenow.errors import StoreError
 from herenow.execution import Engine
-from herenow.finalizing import Flag
+from herenow.finalizing import Flag, weakly
 from herenow.models import Event
 from herenow.operations import text
 from herenow.operations.events import read_bell
@@ -124,8 +124,8 @@ class Watchers:
         self._board = Switchboard()
         self.hub.start_anew()
         self.hub.wake = self._wake.set
-        self.hub.heard = self._heard
-        self.hub.doubt = self._doubt
+        self.hub.heard = weakly(self._heard, 0.0)
+        self.hub.doubt = weakly(self._doubt, None)
         for events in list(self._all):
             events.start_anew()
 

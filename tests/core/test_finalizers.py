@@ -5,6 +5,7 @@ import ast
 import asyncio
 import gc
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -18,6 +19,7 @@ from herenow.finalizing import Flag
 from tests.conftest import SERVER
 from tests.core.programs import run
 from tests.servers import Server, binary, start_server
+from tests.waiting import poll
 
 LOCKS = (_thread.LockType, type(threading.RLock()))
 SOURCE = Path(herenow.__file__).parent
@@ -91,6 +93,26 @@ def test_what_is_dropped_waits_for_no_lock(
         return make(herenow.Presence(server.unix_url, buffered=make is marks, timeout=5))
 
     dropped_while_all_is_held(things())
+
+
+@pytest.mark.parametrize("buffered", [True, False])
+def test_a_presence_that_is_dropped_needs_no_collector_to_be_closed(
+    server: Server, *, buffered: bool
+) -> None:
+    def used() -> tuple[weakref.ref[Any], Any]:
+        presence = herenow.Presence(server.unix_url, buffered=buffered, timeout=5)
+        presence.mark_online("alice")
+        assert presence.counts().member == 1
+        [connection] = presence.client.connection_pool._connections
+        return weakref.ref(presence._engine.store), connection
+
+    gc.disable()
+    try:
+        store, connection = used()
+        poll(lambda: store() is None, "its end", 30)
+        poll(lambda: connection._sock is None, "the end of its connection", 30)
+    finally:
+        gc.enable()
 
 
 def test_who_is_tried_for_is_dropped_without_a_lock() -> None:

@@ -472,3 +472,35 @@ def test_where_streams_change_what_they_tell_is_set_by_the_environment(
         for _ in range(3):
             until(":")
         assert httpx.get(events, headers=bearer(API_KEY)).status_code == 503
+
+
+def test_the_log_says_when_the_store_is_gone_and_when_it_is_back(
+    frail: Server, tmp_path: Path
+) -> None:
+    """By its name, without who logs in."""
+    url = f"redis://someone:secret@127.0.0.1:{frail.port}/0"
+    frail.control.execute_command("ACL", "SETUSER", "someone", "on", ">secret", "~*", "&*", "+@all")
+    running = Process(tmp_path, url, (), {"HERENOW_TIMEOUT": "0.5"})
+    named = f"herenow: redis://127.0.0.1:{frail.port}/0: "
+
+    def lines() -> list[str]:
+        return [one for one in running.log.read_text().splitlines() if named in one]
+
+    def ask() -> int:
+        path = f"{running.address}/v1/rooms/site"
+        return httpx.get(path, headers=bearer(API_KEY), timeout=30).status_code
+
+    try:
+        poll(lambda: ask() == 200, "an answer")
+        before = len(lines())
+        frail.pause()
+        for _ in range(5):
+            assert ask() == 503
+        frail.resume()
+        poll(lambda: ask() == 200, "an answer again")
+        gone, back = lines()[before:]
+        assert "did not answer in time" in gone
+        assert "the store answers again, after" in back
+        assert "secret" not in running.log.read_text()
+    finally:
+        running.stop()
