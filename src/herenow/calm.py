@@ -144,7 +144,8 @@ class Calm:
             if snapshot is None:
                 return Content(None, People(known=False))
             people = present(snapshot.users, self.__names)
-            return Content(snapshot.counts, people, snapshot.next_page)
+            more = snapshot.counts.member - len(people) if snapshot.next_page else 0
+            return Content(snapshot.counts, people, snapshot.next_page, max(0, more))
         page, counts = self._page(limit, cursor), self.counts()
         if page is None or counts is None:
             return Content(None, People(known=False))

@@ -29,11 +29,15 @@ _NO_ANSWER: Final = f"{UNKNOWN} (the store does not answer)"
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """Who is online: counts, some or all of the members, the cursor of the next page."""
+    """Who is online: counts, some or all of the members, the cursor of the next page.
+
+    ``more`` is how many members there are besides; None where that is not known, on a later page.
+    """
 
     counts: Counts | None
     people: People
     next: str | None = None
+    more: int | None = None
 
 
 def render(kind: str, content: Content) -> str:
@@ -48,12 +52,16 @@ def counted(counts: Counts) -> list[str]:
 
 
 def as_text(content: Content) -> str:
-    """Make the recipe's line; it says how many more there are than it names."""
-    counts, people = content.counts, content.people
-    if counts is None or not people.known:
+    """Make the recipe's line; of many it names the newest, and how many more there are."""
+    if not content.people.known:
         return f"Online: {_NO_ANSWER}"
-    more = counts.member - len(people)
-    return f"Online: {printable(str(people))}" + (f", and {more:,} more" if more > 0 else "")
+    more = f", {said_more(content)}" if content.more else ""
+    return f"Online: {printable(str(content.people))}{more}"
+
+
+def said_more(content: Content) -> str:
+    """Say how many more there are: "and 49,900 more"; "" where all are shown, or that is not known."""
+    return f"and {content.more:,} more" if content.more else ""
 
 
 def as_json(content: Content) -> str:
@@ -94,8 +102,9 @@ def as_html(content: Content) -> str:
             f"{escape(last_seen(one))}</time></li>"
             for one in content.people
         )
+    rest = said_more(content) or "More"
     more = (
-        f'<p><a href="?cursor={escape(content.next)}" rel="next">More</a></p>'
+        f'<p><a href="?cursor={escape(content.next)}" rel="next">{rest}</a></p>'
         if content.next
         else ""
     )

@@ -38,6 +38,8 @@ def online_command(here: "HereNow") -> click.Command:
             click.echo(", ".join(online_page.counted(counts)))
             for one in content.people:
                 click.echo(f"{printable(one.name)}\t{last_seen(one)}")
+            if content.more:
+                click.echo(online_page.said_more(content))
         if content.counts is None:
             click.echo(f"{UNKNOWN}: the store does not answer", err=True)
             sys.exit(1)
