@@ -277,6 +277,8 @@ class Machine(RuleBasedStateMachine):
             return
         if self.touched:
             self.sweep()  # so that all who are over are told of
+        if not self.forgot:
+            self.check_who_is_away()
         stored = [one for entry in self.stream() for one in read_entry(entry, "site")]
         ids = [one.number for one in stored]
         assert ids == sorted(set(ids))
@@ -291,6 +293,19 @@ class Machine(RuleBasedStateMachine):
             known = set(self.oracle.users)
             assert {name for name, there in state.items() if there and name in known} == online
         self.check_ttls()
+
+    def check_who_is_away(self) -> None:
+        """Who is away by the events is away, as soon as a write has anything to do with them."""
+        online = [one for one in USERS if self.presence.is_online(one, include_hidden=True)]
+        for name in online:
+            self.presence.mark_online(name)
+        told: dict[str, bool] = {}
+        for entry in self.stream():
+            for one in read_entry(entry, "site"):
+                told[str(one.event.user)] = bool(one.event.away)
+        for name in online:
+            found = self.presence.lookup([name], include_hidden=True)[name]
+            assert told[name] == found.away, name
 
     stream: Callable[[], Any]
     check_ttls: Callable[[], None]

@@ -306,3 +306,51 @@ def test_guests_and_bots_are_forgotten_when_they_leave(
         for how in ("leaves", "times out"):
             assert clocked.get_user_last_activity(f"{kind} who {how}") is None
     assert clocked.count_active_users(3600) == 0
+
+
+# who is away changes as a session goes that said otherwise
+
+
+@pytest.mark.parametrize("way", ["mark", "batch", "end", "tab"])
+def test_a_session_that_is_over_tells_who_is_away_as_the_next_event(
+    clocked: herenow.Presence, clock: Clock, way: str
+) -> None:
+    clocked.mark_online("alice", session="phone", away=True)
+    clocked.mark_online("alice", session="pad", away=True)
+    clocked.mark_online("alice", session="desk", away=False)
+    over = clock.now + WINDOW  # that of the desk
+    clock.now += 200
+    clocked.mark_online_many([herenow.Sighting("alice", session=one) for one in ("phone", "pad")])
+    clock.now += 200
+    assert look(clocked, "alice").away
+    assert clocked.explain("alice").events[0].away is False
+    if way == "mark":
+        clocked.mark_online("alice", session="phone")
+    elif way == "batch":
+        clocked.mark_online_many(["bob", herenow.Sighting("alice", session="phone")])
+    elif way == "end":
+        clocked.mark_offline("alice", session="pad")
+    else:
+        clocked.mark_online("alice", session="tab", away=False)
+    newest, *before = clocked.explain("alice").events
+    assert newest.away is look(clocked, "alice").away
+    told = before[0] if way == "tab" else newest
+    assert (told.type, told.session, told.away, told.at.timestamp()) == (
+        "update",
+        "desk",
+        True,
+        over,
+    )
+
+
+def test_where_the_sessions_that_said_away_are_over_the_unnamed_one_counts_and_that_is_told(
+    clocked: herenow.Presence, clock: Clock
+) -> None:
+    clocked.mark_online("alice", session="phone", away=True)
+    over = clock.now + WINDOW
+    for _ in range(3):
+        clock.now += 150
+        clocked.mark_online("alice")
+    assert not look(clocked, "alice").away
+    newest = clocked.explain("alice").events[0]
+    assert (newest.session, newest.away, newest.at.timestamp()) == ("phone", False, over)

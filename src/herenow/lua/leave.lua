@@ -12,6 +12,7 @@
 local function end_session(record, name)
   expire(record)
   if not record.kind then return false end
+  drop_over(record)
   local list, kept, ended, named_ones, seen = sessions_of(record), {}, nil, 0, 0
   local was_away = is_away(list)
   for _, one in ipairs(list) do

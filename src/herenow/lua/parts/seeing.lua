@@ -96,6 +96,7 @@ local function see(record, sighting, replaced)
     return 0
   end
   local at, newest = sighting.at, not (sighting.aged and record.seen and record.seen > sighting.at)
+  drop_over(record)
   local saw = see_session(record, sighting, newest)
   if not saw then return nil end
   if replaced and not (sighting.aged and replaced.seen and replaced.seen > at) then

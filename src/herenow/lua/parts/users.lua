@@ -122,6 +122,25 @@ local function expire(record)
   end
 end
 
+-- Sessions that are over are gone before anything else happens to their user. Where that changed who is away, an
+-- update tells it, of the moment at which it did.
+local function drop_over(record)
+  if not record.kind or not record.sessions then return end
+  local kept, all = unpack_sessions(record.sessions, cut), unpack_sessions(record.sessions, -1)
+  if #kept == #all then return end
+  local away = is_away(kept)
+  if is_away(all) ~= away then
+    table.sort(all, function(one, other) return one.ms < other.ms end)
+    local changed
+    for _ = 1, #all - #kept do
+      local was, one = is_away(all), table.remove(all, 1)
+      if was ~= away and is_away(all) == away then changed = one end
+    end
+    tell('u', record.kind, record.user, changed.ms + window, changed.name, away and '1' or '0', '', '')
+  end
+  record.sessions = pack_sessions(kept)
+end
+
 -- Leave at the moment `at`; answer whether that made her offline. Of somebody offline it counts too.
 local function leave(record, at)
   expire(record)
