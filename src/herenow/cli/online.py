@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from herenow import names
+from herenow.cli.ages import now_of
 from herenow.cli.options import (
     duration_option,
     hidden_option,
@@ -100,14 +101,16 @@ def _show(
     include_hidden: bool,
 ) -> int:
     users = list(_users(presence, kind, window, limit, include_hidden=include_hidden))
+    snapshot = presence.snapshot(1, include_hidden=include_hidden)
+    now = now_of(snapshot)
     if users:
         show_table(
             ("user", "last seen", "", "shows"),
-            [(one.user, ago(one.last_seen), _remark(one), _info(one)) for one in users],
+            [(one.user, ago(one.last_seen, now), _remark(one), _info(one)) for one in users],
         )
     number = presence.count_online_users(window, kind, include_hidden=include_hidden)
     more = f"{number - len(users):,} more (--limit); " if number > len(users) else ""
-    show_lines([more + said_counts(presence.counts(), include_hidden=include_hidden)])
+    show_lines([more + said_counts(snapshot.counts, include_hidden=include_hidden)])
     return YES if users else NO
 
 

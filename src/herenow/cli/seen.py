@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import click
 
 from herenow import names
+from herenow.cli.ages import now_of
 from herenow.cli.options import checked, hidden_option, json_option, with_presence
 from herenow.cli.output import ago, as_json, on_terminal, show_json, show_table
 from herenow.cli.program import NO, YES
@@ -32,13 +33,14 @@ def seen(presence: "Presence", *, users: list[str], include_hidden: bool, in_jso
     if in_json:
         show_json(known)
     else:
+        now = now_of(presence.snapshot(1)) if on_terminal() else None
         show_table(
             ("user", "", "last seen"),
             [
                 (
                     one.user,
                     "online" if one.online else "offline",
-                    ago(one.last_seen) if on_terminal() else as_json(one.last_seen) or "-",
+                    ago(one.last_seen, now) if now else as_json(one.last_seen) or "-",
                 )
                 for one in known
             ],

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from herenow.cli.ages import now_of
 from herenow.cli.online import said_counts
 from herenow.cli.options import checked, hidden_option, with_presence
 from herenow.cli.output import ago, as_json, console, on_terminal, say
@@ -131,8 +132,10 @@ class _Screen:
             else said_counts(snapshot.counts, include_hidden=self._include_hidden)
         )
         newest = [] if snapshot is None else snapshot.users
+        now = None if snapshot is None else now_of(snapshot)
         people = [
-            f"{printable(one.user)}  {ago(one.last_seen)}{'  away' * one.away}" for one in newest
+            f"{printable(one.user)}  {ago(one.last_seen, now)}{'  away' * one.away}"
+            for one in newest
         ]
         half = max(20, width // 2 - 2)
         return Group(
