@@ -66,7 +66,7 @@ def history(
     end = to or datetime.now(UTC) + timedelta(minutes=1)  # the store's clock may be ahead
     start = first or end - timedelta(seconds=last or _DAY)
     step = step or _fitting(end - start)
-    samples = presence.history(start, end, step)
+    samples = presence.history(start, end, step, include_hidden=True)
     if in_json:
         show_json({"room": presence.name, "step": step, "samples": samples})
     elif in_csv:
@@ -96,7 +96,7 @@ def _show_csv(samples: Sequence["Sample"]) -> None:
 
 
 def _show(presence: "Presence", samples: Sequence["Sample"], step: names.Step) -> None:
-    peak = presence.peak()
+    peak = presence.peak(include_hidden=True)
     print(_curve(samples, step))
     most = max(samples, key=lambda one: one.people)
     print(f"most here   {most.people:,} at {most.at:%Y-%m-%d %H:%M} UTC")
