@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import herenow
 from bench.stage import Measured, Stage, row
 from bench.timing import percentile
-from herenow.watchers import Events
+from herenow.watching.threads import Events
 
 ROOMS = 5000
 PROCESSES = 8

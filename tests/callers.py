@@ -5,7 +5,7 @@ from typing import Any, Self
 
 from redis.exceptions import RedisClusterException, RedisError
 
-from herenow.connection import Connection, connect, connect_async
+from herenow.store import Connection, connect, connect_async
 
 MAKERS = {"sync": connect, "async": connect_async}
 

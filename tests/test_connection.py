@@ -97,7 +97,7 @@ def test_redis_is_imported_when_a_client_is_made(maker: str) -> None:
     connect = "connect_async" if maker == "async" else "connect"
     program = f"""
 import sys
-from herenow.connection import check_client, check_url, {connect}
+from herenow.store import check_client, check_url, {connect}
 check_url("redis+cluster://h1,h2")
 try:
     check_client("a string", asynchronous=False)

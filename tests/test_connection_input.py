@@ -14,7 +14,7 @@ from redis.retry import Retry
 
 import herenow
 from herenow import aio
-from herenow.connection import (
+from herenow.store import (
     check_client,
     check_url,
     client_timeout,
@@ -23,7 +23,7 @@ from herenow.connection import (
     exceptions_of,
     is_cluster,
 )
-from herenow.presence import same_store
+from herenow.store.opening import same_store
 
 GOOD_URLS = [
     "redis://",

@@ -10,7 +10,7 @@ import redis.cluster
 import redis.exceptions
 import valkey.cluster
 
-from herenow.connection import check_client, client_timeout, is_cluster
+from herenow.store import check_client, client_timeout, is_cluster
 from tests.callers import MAKERS, Caller
 from tests.servers import (
     Sentinels,

@@ -18,7 +18,6 @@ from herenow.errors import (
     TooManySessions,
     WindowTooLong,
 )
-from herenow.escapes import Escaping
 from herenow.models import (
     Counts,
     Event,
@@ -34,11 +33,12 @@ from herenow.models import (
     UserPresence,
 )
 from herenow.presence import Presence
-from herenow.visitors import Visitor
+from herenow.web.escapes import Escaping
+from herenow.web.visitors import Visitor
 
 if TYPE_CHECKING:
     from herenow.aio import AsyncPresence
-    from herenow.tokens import sign_token
+    from herenow.web.tokens import sign_token
 
 logging.getLogger("herenow").addFilter(Escaping())
 
@@ -75,7 +75,7 @@ def __getattr__(name: str) -> Any:
 
         return AsyncPresence
     if name == "sign_token":
-        from herenow.tokens import sign_token
+        from herenow.web.tokens import sign_token
 
         return sign_token
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

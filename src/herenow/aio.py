@@ -13,12 +13,7 @@ from datetime import date, datetime
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
-from herenow import connection, names
-from herenow.aio_background import AsyncFlushing, AsyncOpenSession
-from herenow.aio_execution import AsyncEngine, Observe
-from herenow.aio_watchers import AsyncEvents, AsyncWatchers
-from herenow.buffer import Unnamed
-from herenow.core import DEFAULT_TIMEOUT, Core, online_as
+from herenow import names
 from herenow.errors import StoreError
 from herenow.models import (
     Counts,
@@ -34,8 +29,15 @@ from herenow.models import (
 )
 from herenow.operations import Operation, Plan, history, marking, online, single, users
 from herenow.operations.scope import Scope
-from herenow.presence import _NOTHING, DEFAULT_URL, Owner, Presence, Seconds, opener, same_store
-from herenow.settling import Namer
+from herenow.outbox.buffer import Unnamed
+from herenow.outbox.core import DEFAULT_TIMEOUT, Core, online_as
+from herenow.outbox.deferred import Namer
+from herenow.outbox.tasks import AsyncFlushing, AsyncOpenSession
+from herenow.presence import _NOTHING, DEFAULT_URL, Owner, Presence, Seconds
+from herenow.store.aio_engine import AsyncEngine, Observe
+from herenow.store.opening import opener, same_store
+from herenow.store.urls import is_temporary
+from herenow.watching.tasks import AsyncEvents, AsyncWatchers
 
 T = TypeVar("T")
 K = TypeVar("K", bound=Hashable)
@@ -456,7 +458,7 @@ def asynchronous(presence: Presence) -> AsyncPresence:
     Raises ValueError where that was made from a client, or has a store that is nobody else's.
     """
     store, given = presence._made_of  # noqa: SLF001 - its sister
-    if not isinstance(store, str) or connection.is_temporary(store):
+    if not isinstance(store, str) or is_temporary(store):
         raise ValueError(
             "this needs an AsyncPresence, or a Presence made from the URL of a store that others can open"
         )

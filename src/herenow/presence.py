@@ -16,18 +16,12 @@ import threading
 import weakref
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from functools import cache
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
-from herenow import connection, names
-from herenow.background import Flushing, OpenSession
-from herenow.buffer import Unnamed
-from herenow.core import DEFAULT_TIMEOUT, Core, online_as
+from herenow import names
 from herenow.errors import StoreError
-from herenow.execution import Engine
 from herenow.models import (
     Counts,
     Explanation,
@@ -42,8 +36,13 @@ from herenow.models import (
 )
 from herenow.operations import Operation, Plan, history, marking, online, single, users
 from herenow.operations.scope import Scope
-from herenow.settling import Namer
-from herenow.watchers import Events, Watchers
+from herenow.outbox.buffer import Unnamed
+from herenow.outbox.core import DEFAULT_TIMEOUT, Core, online_as
+from herenow.outbox.deferred import Namer
+from herenow.outbox.threads import Flushing, OpenSession
+from herenow.store.engine import Engine
+from herenow.store.opening import opener, same_store
+from herenow.watching.threads import Events, Watchers
 
 T = TypeVar("T")
 K = TypeVar("K", bound=Hashable)
@@ -51,48 +50,6 @@ Seconds = float | timedelta
 _log: Final = logging.getLogger("herenow")
 _NOTHING: Final = (None, "", None, None, None)
 DEFAULT_URL: Final = "redis://localhost:6379/0"
-
-
-@dataclass(frozen=True)
-class Opener:
-    """What opens a store, and what the log calls that."""
-
-    name: str
-    connect: Callable[[], Any]
-
-    def __call__(self) -> Any:
-        """Open it."""
-        return self.connect()
-
-
-def opener(store: object, seconds: float, *, asynchronous: bool) -> Opener:
-    """Check a URL or a client, and give what opens it."""
-    if isinstance(store, str):
-        connection.check_url(store)
-        connect = connection.connect_async if asynchronous else connection.connect
-        return Opener(connection.shown(store), lambda: connect(store, timeout=seconds))
-    connection.check_client(store, asynchronous=asynchronous)
-    _warn_of_a_slow_client(connection.client_timeout(store))
-    return Opener(connection.name_of(store), lambda: connection.Connection(store, handed_in=True))
-
-
-def same_store(store: object, *how: object) -> object:
-    """What tells whether two Presences of this process ask the same store, the same way.
-
-    None for a store that is nobody else's.
-    """
-    if isinstance(store, str):
-        return None if connection.is_temporary(store) else (store, *how)
-    return (id(store), *how)  # whoever shares its breaker keeps the client
-
-
-@cache  # once for each figure, not for each Presence
-def _warn_of_a_slow_client(seconds: float | None) -> None:
-    if seconds is None or seconds > 1:
-        _log.warning(
-            "with this client a hung store costs a call %s; give it a shorter socket_timeout, no retries",
-            "for ever" if seconds is None else f"up to {seconds:g} s",
-        )
 
 
 class Owner:

@@ -19,7 +19,7 @@ from herenow.accesslog import Figures, Log, Naming, replay, text_parser
 from herenow.accesslog.sorting import Sorter
 from herenow.cli.logstore import open_store
 from herenow.cli.report import document, minutes
-from herenow.execution import Call
+from herenow.store.engine import Call
 from tests.accesslog import oracle
 from tests.servers import Server
 

@@ -12,7 +12,7 @@ import redis
 
 import herenow
 import herenow.lua
-from herenow import rights
+from herenow.store import rights
 from tests.cli.conftest import Call
 from tests.cli.walking import walk
 from tests.servers import Cluster, Server

@@ -8,7 +8,7 @@ import pytest
 
 import herenow
 from herenow.cli.output import ago
-from herenow.people import last_seen
+from herenow.web.people import last_seen
 from tests.cli.conftest import Call, Done
 from tests.cli.test_program import on_terminal
 from tests.servers import Cluster, Server

@@ -9,10 +9,10 @@ import pytest
 
 import herenow
 from bench.opponents import Recipe
-from herenow.core import Core
-from herenow.diagnosis import Facts, Node, Replica, examine, findings
-from herenow.execution import Engine
-from herenow.presence import opener
+from herenow.doctor import Facts, Node, Replica, examine, findings
+from herenow.outbox.core import Core
+from herenow.store.engine import Engine
+from herenow.store.opening import opener
 from tests.cli.conftest import Call, Done
 from tests.cli.reading import only_read
 from tests.servers import (

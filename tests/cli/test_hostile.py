@@ -13,7 +13,7 @@ import pytest
 
 import herenow
 from herenow.cli import COMMANDS
-from herenow.escapes import json_text, printable
+from herenow.web.escapes import json_text, printable
 from tests.cli.conftest import Call, environment
 from tests.cli.test_program import on_terminal
 from tests.servers import Server

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 
 import herenow
 from herenow import Sighting
-from herenow.keys import room_keys, rooms_key
+from herenow.operations.keys import room_keys, rooms_key
 from tests.core.sides import SIDES, Side, enter, opened
 from tests.servers import Cluster, Server
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import herenow
-from herenow.keys import room_keys
+from herenow.operations.keys import room_keys
 from herenow.operations.logs import follow
 from herenow.operations.marking import Mark
 from tests.conftest import Clock

@@ -7,7 +7,17 @@ import time
 from hypothesis import given
 from hypothesis import strategies as st
 
-from herenow.breaker import FIRST, LONG, LOST, MOST, OVERDUE, PAUSE, TRIPS, Breaker, shared_breaker
+from herenow.store.breaker import (
+    FIRST,
+    LONG,
+    LOST,
+    MOST,
+    OVERDUE,
+    PAUSE,
+    TRIPS,
+    Breaker,
+    shared_breaker,
+)
 
 SLOW = 0.25
 

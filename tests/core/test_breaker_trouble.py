@@ -13,7 +13,8 @@ import pytest
 import redis
 
 import herenow
-from herenow import StoreError, StoreTimeout, StoreUnavailable, breaker
+from herenow import StoreError, StoreTimeout, StoreUnavailable
+from herenow.store import breaker
 from tests.conftest import SERVER, told
 from tests.core.sides import SIDES, Side, opened
 from tests.servers import HOST, Server, binary, start_cluster, start_server

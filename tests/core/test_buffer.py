@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 import herenow
-from herenow.buffer import Flusher
-from herenow.finalizing import Flag
+from herenow.outbox.buffer import Flusher
+from herenow.store.finalizing import Flag
 from tests.conftest import Clock
 from tests.core.relay import Relay
 from tests.servers import Server

@@ -19,8 +19,8 @@ from hypothesis.stateful import (
 )
 
 import herenow
-from herenow.buffer import ages
 from herenow.operations.marking import clean
+from herenow.outbox.buffer import ages
 from tests.conftest import Clock, assert_ttls
 from tests.core.test_oracle import Machine as Whole
 from tests.oracle import Oracle
@@ -194,7 +194,7 @@ def test_buffered_presences_agree_with_the_oracle(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # nothing is sent but by a rule
-    monkeypatch.setattr("herenow.core.Core.flush_after", lambda _: 3600)
+    monkeypatch.setattr("herenow.outbox.core.Core.flush_after", lambda _: 3600)
 
     class Bound(Machine):
         pass

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 import herenow
-from herenow.buffer import MOST_A_FLIGHT, MOST_COPIED, Buffer, Flight
 from herenow.operations.marking import Mark
 from herenow.operations.scope import Scope
+from herenow.outbox.buffer import MOST_A_FLIGHT, MOST_COPIED, Buffer, Flight
 from tests.conftest import SERVER
 from tests.core.sides import opened
 from tests.servers import Server, binary, start_cluster

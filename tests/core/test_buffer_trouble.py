@@ -12,7 +12,7 @@ import pytest
 import redis
 
 import herenow
-from herenow.buffer import MOST_BUFFERED
+from herenow.outbox.buffer import MOST_BUFFERED
 from tests.conftest import SERVER
 from tests.core.test_buffer import flushers
 from tests.servers import Server, binary, start_cluster, start_server

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import herenow
-from herenow.keys import room_keys
+from herenow.operations.keys import room_keys
 from tests.conftest import Clock
 from tests.servers import Server
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 import herenow
-from herenow.finalizing import Flag
+from herenow.store.finalizing import Flag
 from tests.conftest import SERVER
 from tests.core.programs import run
 from tests.servers import Server, binary, start_server
@@ -162,7 +162,7 @@ def test_a_watch_that_is_dropped_ends_what_served_it(server: Server) -> None:
 
 
 SIGNALLED = """
-from herenow.finalizing import Flag
+from herenow.store.finalizing import Flag
 flag, count = Flag(), 0
 def handle(*_):
     global count

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 import herenow
-from herenow.keys import room_keys
 from herenow.operations.events import as_outsider, read_entry
+from herenow.operations.keys import room_keys
 from tests.conftest import Clock
 from tests.servers import Server
 

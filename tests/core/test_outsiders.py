@@ -22,9 +22,9 @@ from hypothesis.stateful import (
 )
 
 import herenow
-from herenow.keys import EVENTS, room_keys
 from herenow.names import Kind
 from herenow.operations.events import Place, as_outsider, read_entry
+from herenow.operations.keys import EVENTS, room_keys
 from herenow.watching import Hub, Watch
 from tests.conftest import PHASES, Clock
 from tests.core.test_oracle import LONG, RETENTION, START, aways, infos, sessions

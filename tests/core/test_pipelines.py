@@ -15,9 +15,9 @@ import pytest
 
 import herenow
 from herenow import lua
-from herenow.core import Core
-from herenow.execution import as_commands
 from herenow.operations import Operation, marking, online, upkeep, users
+from herenow.outbox.core import Core
+from herenow.store.engine import as_commands
 from tests.conftest import SERVER, Clock
 from tests.core.calls import READS, Call, stock
 from tests.core.sides import SIDES, assert_whole, opened

@@ -20,8 +20,8 @@ from typing import Any
 import pytest
 
 import herenow
-from herenow.keys import room_keys
 from herenow.operations.events import StoredEvent, read_entry
+from herenow.operations.keys import room_keys
 from tests.core.racer import ROOMS, USERS, WINDOW, WORKERS
 from tests.servers import Cluster, Server, unwatch, watch
 

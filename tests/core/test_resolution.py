@@ -13,7 +13,7 @@ import pytest
 
 import herenow
 from herenow.operations.marking import Mark
-from herenow.throttle import Throttle
+from herenow.outbox.throttle import Throttle
 from tests.conftest import SERVER, Clock
 from tests.core.relay import Relay
 from tests.core.sides import SIDES, opened

@@ -12,8 +12,8 @@ import redis.asyncio.connection
 import redis.connection
 
 from herenow import Counts, Peak, Room, Sighting
-from herenow.keys import room_keys
 from herenow.operations import marking, rooms, upkeep
+from herenow.operations.keys import room_keys
 from tests.conftest import Clock
 from tests.core.sides import SIDES, Side, contents, opened
 from tests.servers import HOST, Cluster, Server

@@ -16,8 +16,9 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 import herenow
-from herenow import StoreError, StoreTimeout, StoreUnavailable, breaker
-from herenow.keys import ROOM_KEYS, room_keys, rooms_key, uniques_keys
+from herenow import StoreError, StoreTimeout, StoreUnavailable
+from herenow.operations.keys import ROOM_KEYS, room_keys, rooms_key, uniques_keys
+from herenow.store import breaker
 from tests.conftest import SERVER, Clock
 from tests.core.calls import APART, ASKS_NOTHING, READS, WRITES, Call, stock
 from tests.core.sides import SIDES, Side, assert_whole, contents, opened

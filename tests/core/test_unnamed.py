@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from herenow import Counts, StoreError
-from herenow.buffer import MOST_A_FLIGHT, Unnamed
 from herenow.operations.marking import Mark
+from herenow.outbox.buffer import MOST_A_FLIGHT, Unnamed
 from tests.conftest import SERVER
 from tests.core.sides import SIDES, Side, opened
 from tests.servers import Server, binary, poll, start_server

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from herenow import Counts, Sighting
-from herenow.keys import rooms_of_key
+from herenow.operations.keys import rooms_of_key
 from tests.core.sides import SIDES, Side, opened
 from tests.servers import Cluster, Server
 

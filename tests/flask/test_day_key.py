@@ -9,7 +9,7 @@ from flask import Flask, Request, session
 
 from herenow import Counts, StoreUnavailable
 from herenow.flask import HereNow
-from herenow.visitors import DayKeys, stranger
+from herenow.web.visitors import DayKeys, stranger
 from tests.flask.conftest import FIREFOX, browser
 from tests.servers import Server, binary, start_server
 from tests.waiting import poll
@@ -70,7 +70,7 @@ def test_yesterdays_guest_is_counted_once_by_a_process_that_knows_no_key(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     moment = MIDNIGHT - 2
-    monkeypatch.setattr("herenow.visitors.time.time", lambda: moment)
+    monkeypatch.setattr("herenow.web.visitors.time.time", lambda: moment)
     for moment in (MIDNIGHT - 2, MIDNIGHT + 2):  # noqa: B007 - the lambda tells it
         app, here = site()
         browser(app).get("/")
@@ -82,7 +82,7 @@ def test_a_window_of_a_day_counts_nobody_twice_and_a_longer_one_is_told_of(
     site: Site, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     moment = MIDNIGHT - 2
-    monkeypatch.setattr("herenow.visitors.time.time", lambda: moment)
+    monkeypatch.setattr("herenow.web.visitors.time.time", lambda: moment)
     app, here = site(window=86_400)
     browser(app).get("/")
     here.presence.flush()

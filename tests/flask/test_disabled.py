@@ -9,9 +9,9 @@ import pytest
 from flask import Flask
 
 import herenow
-from herenow.calm import Off
 from herenow.errors import StoreUnavailable
 from herenow.flask import HereNow
+from herenow.web.fail_open import Off
 from tests.flask.conftest import FIREFOX
 
 ASKS_NOTHING = {"beat_seconds", "close", "flush", "health", "leaves", "name"}

@@ -8,8 +8,8 @@ import pytest
 from flask import Flask, render_template_string
 
 from herenow import Page
-from herenow.calm import Calm
 from herenow.flask import HereNow
+from herenow.web.fail_open import Calm
 from tests.servers import Server, binary, start_server
 from tests.waiting import poll
 

@@ -10,7 +10,7 @@ from flask import Flask
 
 import herenow
 from herenow.flask import HereNow
-from herenow.settings import Settings, make_presence, read_settings, variable
+from herenow.web.settings import Settings, make_presence, read_settings, variable
 from tests.flask.conftest import ROOT
 
 NAMES = [one.name for one in fields(Settings)]

@@ -10,7 +10,7 @@ from flask import Flask, render_template_string
 from flask.templating import Environment
 
 from herenow.flask import HereNow
-from herenow.people import Person, last_seen
+from herenow.web.people import Person, last_seen
 from tests.servers import Server
 
 Site = Callable[..., tuple[Flask, HereNow]]

@@ -7,7 +7,7 @@ from flask import Flask, Response, abort, render_template_string, stream_with_co
 
 from herenow import Visitor
 from herenow.flask import HereNow
-from herenow.tokens import read_token
+from herenow.web.tokens import read_token
 from tests.servers import Server
 
 SECRET = "only-for-tests-0123456789"

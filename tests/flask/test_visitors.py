@@ -10,7 +10,7 @@ from flask_login import login_user
 
 from herenow import Counts, StoreUnavailable, Visitor
 from herenow.flask import HereNow
-from herenow.visitors import Bound, DayKeys, before_midnight, bot_name, network, stranger
+from herenow.web.visitors import Bound, DayKeys, before_midnight, bot_name, network, stranger
 from tests.flask.conftest import FIREFOX, GOOGLE, User, browser
 
 Site = Callable[..., tuple[Flask, HereNow]]
@@ -272,7 +272,7 @@ def test_a_guests_name_is_of_a_day_and_the_one_before_is_known_for_a_window() ->
 def test_nobody_is_counted_twice_at_midnight(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     app, here = site(resolution=0)
     moment = MIDNIGHT - 2
-    monkeypatch.setattr("herenow.visitors.time.time", lambda: moment)
+    monkeypatch.setattr("herenow.web.visitors.time.time", lambda: moment)
     for address in ("10.0.0.1", "10.0.0.2"):
         browser(app, address=address).get("/")
     before = here.get_online_users(kind="guest")

@@ -14,7 +14,7 @@ import pytest
 from fastapi import FastAPI
 
 from herenow.service import Service
-from herenow.tokens import BadTokenError, Scope, Token, read_token, sign_token
+from herenow.web.tokens import BadTokenError, Scope, Token, read_token, sign_token
 from tests.service.asking import status_of_stream
 from tests.service.conftest import API_KEY, SECRET, bearer, token
 

@@ -9,10 +9,10 @@ import httpx
 import pytest
 
 import herenow
-from herenow import online_page
 from herenow.models import Counts
-from herenow.people import People, Person
 from herenow.service.metrics import MOST_ROOMS
+from herenow.web import online_page
+from herenow.web.people import People, Person
 from tests.servers import Server
 from tests.service.conftest import API_KEY, Serve, bearer
 

@@ -13,7 +13,7 @@ import pytest
 import herenow
 from herenow.service import Service
 from herenow.service.endpoints import ENDPOINTS
-from herenow.tokens import _signer
+from herenow.web.tokens import _signer
 from tests.service.asking import status_of_stream
 from tests.service.conftest import API_KEY, SECRET, bearer, token
 

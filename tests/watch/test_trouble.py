@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import herenow
-from herenow import breaker
+from herenow.store import breaker
 from herenow.watching import hub
 from tests.conftest import SERVER
 from tests.core.programs import run

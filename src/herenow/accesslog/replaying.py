@@ -17,11 +17,11 @@ from herenow.accesslog.hosts import Naming
 from herenow.accesslog.records import HEAD, Log
 from herenow.accesslog.sorting import Sorter
 from herenow.accesslog.telling import MINUTE, Teller, Told
-from herenow.core import Core
-from herenow.execution import Engine
 from herenow.names import MAX_DAYS, Kind
 from herenow.operations import history, online
 from herenow.operations.marking import Mark
+from herenow.outbox.core import Core
+from herenow.store.engine import Engine
 
 _DAY: Final = 86_400_000
 _DAYS: Final = 100_000

@@ -16,12 +16,12 @@ from math import inf
 from typing import Any, Final
 
 from herenow.accesslog.hosts import Naming
-from herenow.core import Core
-from herenow.execution import Engine, advance
 from herenow.models import Counts
 from herenow.operations import Operation, Outcome, Plan, answer, history, timeline, upkeep
 from herenow.operations.marking import Written
 from herenow.operations.scope import Scope
+from herenow.outbox.core import Core
+from herenow.store.engine import Engine, advance
 
 MINUTE: Final = 60_000
 _STEPS: Final = 100

@@ -38,7 +38,7 @@ def acl(
     Its own keys and channels, and each command that it sends or its scripts call. Put a password in place
     of PASSWORD. With --url the store is asked which server it is; nothing is changed there.
     """
-    from herenow import rights
+    from herenow.store import rights
 
     settings = settings_for(url, prefix, needed=False)
     if url is not None:
@@ -53,10 +53,10 @@ def acl(
 
 def _ask(url: str, timeout: float) -> tuple[bool, bool]:
     """Whether the store is of Redis 6, and whether it is a cluster."""
-    from herenow.connection import is_cluster, masters_of
-    from herenow.diagnosis.facts import read_node
-    from herenow.execution import Engine
-    from herenow.presence import opener
+    from herenow.doctor.facts import read_node
+    from herenow.store import is_cluster, masters_of
+    from herenow.store.engine import Engine
+    from herenow.store.opening import opener
 
     engine = Engine(opener(url, timeout, asynchronous=False))
     try:

@@ -11,7 +11,7 @@ from herenow.cli.output import as_json, many, show_json, show_lines, show_table,
 from herenow.cli.program import NO, YES
 
 if TYPE_CHECKING:
-    from herenow.diagnosis import Facts, Finding, Node
+    from herenow.doctor import Facts, Finding, Node
 
 
 @click.command()
@@ -24,8 +24,8 @@ def doctor(*, url: str | None, prefix: str | None, in_json: bool) -> int:
     Writes nothing there. Exit code 1 when something is wrong.
     """
     from herenow.cli.logstore import open_store
-    from herenow.core import DEFAULT_TIMEOUT
-    from herenow.diagnosis import examine, findings
+    from herenow.doctor import examine, findings
+    from herenow.outbox.core import DEFAULT_TIMEOUT
 
     with open_store(url, prefix, None, None, None) as store:
         named = bool(os.environ.get("HERENOW_TIMEOUT"))  # else the terminal's own, not the site's
@@ -41,7 +41,7 @@ def doctor(*, url: str | None, prefix: str | None, in_json: bool) -> int:
 
 
 def _rows(facts: "Facts") -> Iterator[tuple[str, str]]:
-    from herenow.diagnosis.facts import misnamed
+    from herenow.doctor.facts import misnamed
 
     several = len(facts.nodes) > 1
     yield "store", _topology(facts)

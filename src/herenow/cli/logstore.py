@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from herenow.core import Core
-from herenow.execution import Engine
 from herenow.operations import upkeep
-from herenow.presence import opener
+from herenow.outbox.core import Core
+from herenow.store.engine import Engine
+from herenow.store.opening import opener
 
 if TYPE_CHECKING:
-    from herenow.settings import Settings
+    from herenow.web.settings import Settings
 
 
 @dataclass(frozen=True)

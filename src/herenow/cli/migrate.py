@@ -20,7 +20,7 @@ from herenow.cli.output import as_json, many, say, show_json, show_lines, show_p
 from herenow.cli.program import INTERRUPTED, NO, STORE, YES
 from herenow.cli.source import layout_options, open_source
 from herenow.errors import StoreError
-from herenow.finalizing import Flag
+from herenow.store.finalizing import Flag
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -69,7 +69,7 @@ def migrate(
     over at any moment: end this then. A second run changes nothing, and the source is only read. Exit
     code 1 when there was nobody.
     """
-    from herenow.core import DEFAULT_RETENTION
+    from herenow.outbox.core import DEFAULT_RETENTION
     from herenow.recipe import Mover
 
     stop = Flag()

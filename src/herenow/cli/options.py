@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
 
 import click
 
-from herenow import connection, names
+from herenow import names, store
 from herenow.cli.output import say
 
 if TYPE_CHECKING:
     from herenow.presence import Presence
-    from herenow.settings import Settings
+    from herenow.web.settings import Settings
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -40,7 +40,7 @@ def checked(check: Callable[[Any], Any]) -> Callable[[click.Context, click.Param
 
 def store_url(value: str) -> str:
     """Check a store's URL; it comes back as it is."""
-    connection.check_url(value)
+    store.check_url(value)
     return value
 
 
@@ -72,7 +72,7 @@ def duration_option(name: str, what: str, **words: Any) -> Callable[[F], F]:
     """Make an option of a duration in seconds: 90, 5m, 30d."""
 
     def check(value: object) -> float:
-        from herenow.values import clean_duration
+        from herenow.web.values import clean_duration
 
         return clean_duration(value, what)
 
@@ -103,7 +103,7 @@ def settings_for(
     Where none is named it is the embedded one of this directory (of the Flask project that it is, where
     that has one), and stderr says so.
     """
-    from herenow.settings import read_settings
+    from herenow.web.settings import read_settings
 
     given |= {"url": url, "prefix": prefix}
     waits = {"HERENOW_TIMEOUT": _TIMEOUT} if terminal else {}
@@ -117,7 +117,7 @@ def _set(environ: Any) -> dict[str, str]:
 
 def _embedded() -> str:
     from herenow.embedded import default_directory, project_directory
-    from herenow.settings import embedded_url
+    from herenow.web.settings import embedded_url
 
     directory = project_directory() or default_directory()
     url = embedded_url(directory)
@@ -129,7 +129,7 @@ def open_presence(
     url: str | None, prefix: str | None = None, *, room: str | None = None, **given: object
 ) -> "Presence":
     """Make the Presence that a command asked for: it sends every mark at once; close it."""
-    from herenow.settings import make_presence
+    from herenow.web.settings import make_presence
 
     wanted: dict[str, Any] = {"buffered": False, "resolution": 0} | given
     settings = settings_for(url, prefix, **wanted)

@@ -12,7 +12,7 @@ from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from herenow.escapes import json_text, printable
+from herenow.web.escapes import json_text, printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -96,7 +96,7 @@ def ago(moment: datetime | None, now: datetime | None = None) -> str:
     """Say how long ago a moment was, as people do: "3 minutes ago"; a dash for never."""
     if moment is None:
         return "-"
-    from herenow import people
+    from herenow.web import people
 
     return people.ago(moment, now)
 

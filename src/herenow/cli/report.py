@@ -12,8 +12,8 @@ from typing import Any, Final
 
 from herenow.accesslog import Figures
 from herenow.accesslog.replaying import moment
-from herenow.escapes import printable
 from herenow.models import Peak
+from herenow.web.escapes import printable
 
 _WIDTH, _HEIGHT = 960, 260
 _COLUMNS: Final = 72

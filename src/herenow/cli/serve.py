@@ -10,7 +10,7 @@ import click
 
 from herenow.cli.options import prefix_option, settings_for, url_option
 from herenow.cli.program import YES
-from herenow.escapes import Escaping
+from herenow.web.escapes import Escaping
 
 if TYPE_CHECKING:
     import uvicorn
@@ -56,7 +56,7 @@ def serve(
     from herenow.service import create_app
     from herenow.service.connections import taking
     from herenow.service.memory import Trimmer
-    from herenow.settings import make_presence
+    from herenow.web.settings import make_presence
 
     settings = settings_for(url, prefix, terminal=False, buffered=False, resolution=0)
     for_this_run = settings.secret is None and settings.api_key is None

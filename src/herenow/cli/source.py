@@ -47,9 +47,9 @@ def open_source(
     url: str, minutes: int | None, minute_keys: str, activity_keys: str
 ) -> Iterator["Reader"]:
     """Open the store of a site, to read the recipe's keys."""
-    from herenow.execution import Engine
-    from herenow.presence import opener
     from herenow.recipe import Reader
+    from herenow.store.engine import Engine
+    from herenow.store.opening import opener
 
     settings = settings_for(url)
     engine = Engine(opener(url, settings.timeout, asynchronous=False))

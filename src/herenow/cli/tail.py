@@ -19,10 +19,10 @@ from herenow.cli.output import say
 from herenow.cli.program import YES
 from herenow.cli.replay import kinds, log_options, make_parser, not_read
 from herenow.errors import StoreError
-from herenow.finalizing import Flag
 from herenow.operations import Operation, answer
 from herenow.operations.logs import follow, read_to
 from herenow.operations.marking import Mark
+from herenow.store.finalizing import Flag
 
 if TYPE_CHECKING:
     from herenow.accesslog.formats import Parser

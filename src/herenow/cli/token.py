@@ -6,7 +6,7 @@ from herenow import names
 from herenow.cli.options import checked, duration_option
 from herenow.cli.output import show_lines
 from herenow.cli.program import YES
-from herenow.tokens import SCOPES, Scope, sign_token
+from herenow.web.tokens import SCOPES, Scope, sign_token
 
 
 @click.command()
@@ -35,8 +35,8 @@ def token(
 
     HERENOW_SECRET signs it, the same that the service has. Whoever holds it can read what is in it.
     """
-    from herenow.settings import read_settings
-    from herenow.tokens import DEFAULT_SECONDS
+    from herenow.web.settings import read_settings
+    from herenow.web.tokens import DEFAULT_SECONDS
 
     if admin and (user or rooms or scope):
         raise click.UsageError("--admin is for everything: it takes no user, --room or --scope")

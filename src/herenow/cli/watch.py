@@ -13,13 +13,13 @@ from herenow.cli.options import checked, hidden_option, with_presence
 from herenow.cli.output import ago, as_json, console, on_terminal, say
 from herenow.cli.program import YES
 from herenow.errors import StoreError
-from herenow.escapes import json_text, printable
 from herenow.operations.events import Place
+from herenow.web.escapes import json_text, printable
 
 if TYPE_CHECKING:
     from herenow.models import Event, Snapshot
     from herenow.presence import Presence
-    from herenow.watchers import Events
+    from herenow.watching.threads import Events
 
 _SHOWN: Final = 10
 _CURVE: Final = 300

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 import click
 from flask.cli import with_appcontext
 
-from herenow import online_page
-from herenow.escapes import printable
-from herenow.people import UNKNOWN, last_seen
+from herenow.web import online_page
+from herenow.web.escapes import printable
+from herenow.web.people import UNKNOWN, last_seen
 
 if TYPE_CHECKING:
     from herenow.flask.extension import HereNow

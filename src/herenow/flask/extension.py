@@ -22,17 +22,17 @@ from flask import (
     request,
 )
 
-from herenow import visitors
-from herenow.calm import Calm, Off, Trouble
 from herenow.errors import StoreUnavailable
 from herenow.flask import showing, visits
 from herenow.flask.command import online_command
 from herenow.flask.private import keep_private, make_private
 from herenow.names import Kind
-from herenow.people import Names
 from herenow.presence import Presence
-from herenow.settings import Settings, make_presence, read_settings
-from herenow.visitors import Visitor
+from herenow.web import visitors
+from herenow.web.fail_open import Calm, Off, Trouble
+from herenow.web.people import Names
+from herenow.web.settings import Settings, make_presence, read_settings
+from herenow.web.visitors import Visitor
 
 _log: Final = logging.getLogger("herenow")
 Identify = Callable[[Request], object]
@@ -113,7 +113,7 @@ class HereNow(Calm):
     marks nobody: you do, in a hook of your own. ``names(ids)`` gives a dict from ids (as str) to names,
     once a list that is shown; ``rooms(request)`` the rooms to be marked beside ``site``, at the first
     question about one, or at the end: not where the page's status is 400 or more. ``presence`` is one
-    made elsewhere; else it is made from ``settings`` (the fields of `herenow.settings.Settings` as
+    made elsewhere; else it is made from ``settings`` (the fields of `herenow.web.settings.Settings` as
     keywords), the app's config and the environment. In an app's context that app's presence
     answers; outside of any, the only app's.
 
@@ -247,7 +247,7 @@ class HereNow(Calm):
         Raises ValueError where HERENOW_SECRET is not set, which the service must share, and RuntimeError
         in the middle of an answer that is streamed and may be cached.
         """
-        from herenow.tokens import sign_token
+        from herenow.web.tokens import sign_token
 
         site, visitor = self._site(), self.visitor
         if site.secret is None:

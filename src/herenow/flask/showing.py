@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Final
 from flask import Flask, Response, has_request_context, request
 from jinja2 import ChainableUndefined
 
-from herenow import online_page
 from herenow.names import Kind, clean_user
-from herenow.people import UNKNOWN, People, Person, last_seen
+from herenow.web import online_page
+from herenow.web.people import UNKNOWN, People, Person, last_seen
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -19,12 +19,12 @@ from weakref import ref
 from flask import Request, Response, g, has_request_context, request
 from flask import globals as flask_globals
 
-from herenow.buffer import Unnamed
 from herenow.clocks import steady
 from herenow.errors import StoreError
 from herenow.names import clean_room
 from herenow.operations.marking import Mark
-from herenow.visitors import Visitor, before_midnight, clean_visitor, stranger
+from herenow.outbox.buffer import Unnamed
+from herenow.web.visitors import Visitor, before_midnight, clean_visitor, stranger
 
 if TYPE_CHECKING:
     from herenow.flask.extension import Site

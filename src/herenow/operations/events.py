@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Final, Literal, NamedTuple, Self
 
-from herenow import keys, lua
+from herenow import lua
 from herenow.models import Event
 from herenow.names import Kind
-from herenow.operations import Operation, text, texts
+from herenow.operations import Operation, keys, text, texts
 from herenow.operations.scope import KIND_OF, Scope, moment
 
 _Type = Literal["join", "leave", "update"]

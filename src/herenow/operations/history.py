@@ -8,9 +8,9 @@ writing script can't do itself, for it is given no key by the store's own clock,
 from collections.abc import Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
-from herenow import keys, lua, names
+from herenow import lua, names
 from herenow.models import Counts, Sample
-from herenow.operations import Operation, Plan, answer, text, texts
+from herenow.operations import Operation, Plan, answer, keys, text, texts
 from herenow.operations.marking import Due
 from herenow.operations.scope import Scope, moment
 

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from herenow import keys, lua
-from herenow.operations import Operation
+from herenow import lua
+from herenow.operations import Operation, keys
 from herenow.operations.marking import Mark, Written, touch
 from herenow.operations.scope import Scope
 

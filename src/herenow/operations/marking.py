@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any, Final, NamedTuple, TypeVar, cast
 
-from herenow import keys, lua, names
+from herenow import lua, names
 from herenow.models import Sighting
-from herenow.operations import Operation, texts
+from herenow.operations import Operation, keys, texts
 from herenow.operations.scope import KIND_OF, LETTERS, Scope
 
 M = TypeVar("M")

@@ -6,9 +6,9 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, TypeVar
 
-from herenow import keys, lua, names
+from herenow import lua, names
 from herenow.models import Counts, Page, Peak, Snapshot
-from herenow.operations import Operation, text, texts
+from herenow.operations import Operation, keys, text, texts
 from herenow.operations.events import Place
 from herenow.operations.scope import LETTERS, Scope, letters, moment
 from herenow.operations.users import MOST_AT_ONCE, presences, read_lookup

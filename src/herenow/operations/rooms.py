@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from herenow import keys, lua
+from herenow import lua
 from herenow.models import Counts, Room
-from herenow.operations import Operation, Plan, answer, online, text, texts, users
+from herenow.operations import Operation, Plan, answer, keys, online, text, texts, users
 from herenow.operations.scope import Scope
 
 AT_ONCE: Final = 100

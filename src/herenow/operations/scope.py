@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from herenow import keys, names
-from herenow.operations import Argument
+from herenow import names
+from herenow.operations import Argument, keys
 
 LETTERS: Final = {"member": "m", "hidden": "h", "guest": "g", "bot": "b"}
 KIND_OF: Final[dict[str, names.Kind]] = {

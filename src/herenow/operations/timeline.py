@@ -5,9 +5,9 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, Final, NamedTuple
 
-from herenow import keys, lua
+from herenow import lua
 from herenow.models import Counts
-from herenow.operations import Argument, Operation
+from herenow.operations import Argument, Operation, keys
 from herenow.operations.marking import MOST_AT_ONCE, Written, read_written
 from herenow.operations.scope import Scope
 

@@ -3,8 +3,8 @@
 from datetime import date
 from typing import Any, Final
 
-from herenow import keys, lua, names
-from herenow.operations import Operation, text
+from herenow import lua, names
+from herenow.operations import Operation, keys, text
 from herenow.operations.marking import Written, read_written
 from herenow.operations.scope import Scope
 

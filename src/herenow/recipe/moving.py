@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from herenow import names
-from herenow.core import Core
-from herenow.execution import Engine
 from herenow.operations.marking import Mark
+from herenow.outbox.core import Core
 from herenow.recipe.reading import Activity, Clock, Reader, read_clock
+from herenow.store.engine import Engine
 
 EXAMPLES: Final = 10
 _NEVER: Final = -1.0

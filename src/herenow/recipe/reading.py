@@ -9,9 +9,9 @@ from itertools import islice
 from time import monotonic
 from typing import Any, Final, NamedTuple
 
-from herenow.connection import is_cluster, masters_of
-from herenow.execution import Engine
 from herenow.recipe.layout import Layout
+from herenow.store import is_cluster, masters_of
+from herenow.store.engine import Engine
 
 AT_ONCE: Final = 400
 _SAMPLE_AT_ONCE: Final = 100

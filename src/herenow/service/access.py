@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from herenow import names
 from herenow.service.problems import forbidden, unauthorized
-from herenow.tokens import SCOPES, BadTokenError, Scope, read_token, sign_token
+from herenow.web.tokens import SCOPES, BadTokenError, Scope, read_token, sign_token
 
 _INVITED_SECONDS: Final = 30 * 86_400.0
 """How long a cookie holds for which a link was traded; its secret ends with the run anyway."""

@@ -23,7 +23,6 @@ from starlette.routing import Route
 
 from herenow.aio import AsyncPresence, asynchronous, observe
 from herenow.errors import StoreError, TooManySessions
-from herenow.escapes import json_text
 from herenow.presence import Presence
 from herenow.service import parameters, problems
 from herenow.service.access import API_KEY, OPEN, Access, Gate
@@ -36,7 +35,8 @@ from herenow.service.openapi import describe
 from herenow.service.problems import ProblemError
 from herenow.service.rates import Rates, is_loopback
 from herenow.service.streaming import Streams, StreamSettings
-from herenow.settings import Settings, read_settings
+from herenow.web.escapes import json_text
+from herenow.web.settings import Settings, read_settings
 
 _log: Final = logging.getLogger("herenow")
 _BODY_WITHIN: Final = 10.0

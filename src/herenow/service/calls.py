@@ -14,7 +14,7 @@ from herenow.service import parameters as said
 from herenow.service.access import Access
 from herenow.service.parameters import Parameter
 from herenow.service.problems import forbidden
-from herenow.tokens import Scope
+from herenow.web.tokens import Scope
 
 if TYPE_CHECKING:
     from starlette.requests import Request

@@ -12,11 +12,11 @@ from prometheus_client.exposition import choose_encoder
 
 from herenow.aio import AsyncPresence
 from herenow.errors import StoreError, StoreTimeout, StoreUnavailable
-from herenow.escapes import printable
 from herenow.models import Health, Room
 from herenow.operations import Operation, Outcome, marking
 from herenow.operations.marking import Written
 from herenow.service.streaming import Streams
+from herenow.web.escapes import printable
 
 MOST_ROOMS: Final = 50
 """How many rooms have a label of their own: the busiest."""

@@ -24,14 +24,14 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from typing import Any, Final
 
-from herenow import forking, keys
 from herenow.errors import StoreError, StoreTimeout, StoreUnavailable
-from herenow.memory import Memory
 from herenow.models import Snapshot
-from herenow.operations import Operation, Plan, answer, history, online, upkeep
+from herenow.operations import Operation, Plan, answer, history, keys, online, upkeep
 from herenow.operations.events import Told, read
 from herenow.operations.marking import Written
 from herenow.operations.scope import Scope
+from herenow.outbox.room_cache import Memory
+from herenow.store import forking
 from herenow.watching.contact import Contact
 from herenow.watching.watch import Shown, View, Watch, Wish, nothing
 

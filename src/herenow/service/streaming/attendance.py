@@ -14,8 +14,8 @@ from typing import Final
 
 from herenow import names
 from herenow.aio import AsyncPresence
-from herenow.aio_background import AsyncOpenSession
 from herenow.errors import StoreError, TooManySessions
+from herenow.outbox.tasks import AsyncOpenSession
 
 _log: Final = logging.getLogger("herenow")
 _AT_ONCE: Final = 32

@@ -9,12 +9,12 @@ from typing import Any, Final
 
 from sse_starlette import ServerSentEvent
 
-from herenow.escapes import json_text
 from herenow.models import Counts, Event, Snapshot, UserPresence
 from herenow.operations.events import Place
 from herenow.operations.scope import moment
 from herenow.service.shapes import counts_json, event_json, moment_json
 from herenow.service.streaming.ids import UNKNOWN, Known, StreamId
+from herenow.web.escapes import json_text
 
 COMMENT: Final = b":\n"
 """No blank line follows: some clients take one for the end of an event, of an empty one."""

@@ -8,10 +8,10 @@ from collections.abc import Iterable
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from herenow.aio_watchers import AsyncEvents
 from herenow.models import Event
 from herenow.service.streaming.frames import Frame, Net, event_frame
 from herenow.service.streaming.reader import Reader
+from herenow.watching.tasks import AsyncEvents
 
 if TYPE_CHECKING:
     from herenow.service.streaming.feeds import Feed

@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
 from typing import Any, Final, Protocol
 
-from herenow.buffer import Entry, Unnamed, Waiting
 from herenow.models import UserPresence
 from herenow.operations import Operation, Plan, answer
 from herenow.operations.marking import Mark, base_of
+from herenow.outbox.buffer import Entry, Unnamed, Waiting
 
 _log: Final = logging.getLogger("herenow")
 

@@ -12,14 +12,14 @@ from contextlib import asynccontextmanager
 from time import monotonic
 from typing import Any, Final, TypeVar
 
-from herenow.aio_execution import AsyncEngine
-from herenow.background import BUSY, ROUND_TRIPS, told_once
-from herenow.buffer import MOST_A_FLIGHT, Buffer, Flight
-from herenow.core import Core
 from herenow.errors import StoreError, StoreTimeout
 from herenow.names import Kind
 from herenow.operations import Plan, marking
 from herenow.operations.marking import Mark
+from herenow.outbox.buffer import MOST_A_FLIGHT, Buffer, Flight
+from herenow.outbox.core import Core
+from herenow.outbox.threads import BUSY, ROUND_TRIPS, told_once
+from herenow.store.aio_engine import AsyncEngine
 
 T = TypeVar("T")
 _log: Final = logging.getLogger("herenow")

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from herenow.connection.given import is_cluster, node_client
+from herenow.store.given import is_cluster, node_client
 
 _OURS: Final = {"protocol": 2, "decode_responses": False, "health_check_interval": 0}
 _NOT_FOR_LINES: Final = (

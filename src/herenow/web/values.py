@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from typing import Any, Final
 
-from herenow import connection, names
+from herenow import names, store
 
 _DURATION: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)([smhd]?)")
 _UNITS: Final = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
@@ -71,7 +71,7 @@ def url(value: object) -> str:
     """Read a store's URL."""
     if not isinstance(value, str):  # not repeated: it may be a URL of bytes, with a password
         raise ValueError(f"a store's URL is a str, not {type(value).__name__}")
-    connection.check_url(value)
+    store.check_url(value)
     return value
 
 

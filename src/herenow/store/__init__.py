@@ -6,8 +6,8 @@ redis is imported where a client is made and nowhere else: ``check_url`` and ``c
 before that, in every process that merely imports a web site.
 """
 
-from herenow.connection.clients import Connection, connect, connect_async
-from herenow.connection.given import (
+from herenow.store.clients import Connection, connect, connect_async
+from herenow.store.given import (
     check_client,
     client_timeout,
     exceptions_of,
@@ -15,8 +15,8 @@ from herenow.connection.given import (
     masters_of,
     name_of,
 )
-from herenow.connection.lines import Node, node_of
-from herenow.connection.urls import check_url, is_temporary, shown
+from herenow.store.lines import Node, node_of
+from herenow.store.urls import check_url, is_temporary, shown
 
 __all__ = [
     "Connection",

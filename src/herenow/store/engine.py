@@ -11,11 +11,11 @@ from time import monotonic, perf_counter
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
-from herenow.breaker import Breaker, Prober
 from herenow.errors import StoreError, StoreTimeout, StoreUnavailable
 from herenow.models import Health
 from herenow.operations import Operation, Outcome, Plan
-from herenow.store import Opener, Store, answered, refusal
+from herenow.store.breaker import Breaker, Prober
+from herenow.store.store import Opener, Store, answered, refusal
 
 if TYPE_CHECKING:
     from herenow.lua import Script

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from herenow.diagnosis.facts import Facts, Node
+from herenow.doctor.facts import Facts, Node
 
 SLOW_TIMEOUT: Final = 1.0
 FAR: Final = 0.02

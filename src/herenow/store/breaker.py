@@ -31,8 +31,8 @@ from datetime import UTC, datetime
 from time import monotonic
 from typing import Any, Final, Literal, Protocol
 
-from herenow import forking
-from herenow.finalizing import Flag
+from herenow.store import forking
+from herenow.store.finalizing import Flag
 
 _log: Final = logging.getLogger("herenow")
 _dice: Final = random.SystemRandom()  # whoever seeds the common one wants the next for himself

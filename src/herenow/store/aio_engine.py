@@ -7,9 +7,11 @@ from contextlib import suppress
 from time import monotonic, perf_counter
 from typing import Any, TypeAlias, TypeVar
 
-from herenow.breaker import Breaker
 from herenow.errors import StoreError
-from herenow.execution import (
+from herenow.models import Health
+from herenow.operations import Operation, Outcome, Plan
+from herenow.store.breaker import Breaker
+from herenow.store.engine import (
     Asking,
     Call,
     advance,
@@ -20,9 +22,7 @@ from herenow.execution import (
     lacking,
     late,
 )
-from herenow.models import Health
-from herenow.operations import Operation, Outcome, Plan
-from herenow.store import answered
+from herenow.store.store import answered
 
 T = TypeVar("T")
 Observe: TypeAlias = Callable[[Sequence[Operation[Any]], Sequence[Outcome], float], None]

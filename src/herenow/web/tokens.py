@@ -123,7 +123,7 @@ def clean_secret(value: object) -> str:
 
 def _secret(given: str | None) -> str:
     if given is None:
-        from herenow.settings import read_settings
+        from herenow.web.settings import read_settings
 
         given = read_settings({}, {}).secret
     if given is None:

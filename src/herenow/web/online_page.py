@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from html import escape
 from typing import Final
 
-from herenow.escapes import json_text, printable
 from herenow.models import Counts
-from herenow.people import UNKNOWN, People, last_seen
+from herenow.web.escapes import json_text, printable
+from herenow.web.people import UNKNOWN, People, last_seen
 
 TEXT: Final = "text/plain"
 JSON: Final = "application/json"

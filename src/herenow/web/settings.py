@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
-from herenow import names, values
-from herenow.core import DEFAULT_TIMEOUT, DEFAULT_WINDOW
+from herenow import names
 from herenow.errors import StoreUnavailable
+from herenow.outbox.core import DEFAULT_TIMEOUT, DEFAULT_WINDOW
 from herenow.presence import Presence
-from herenow.tokens import clean_secret
+from herenow.web import values
+from herenow.web.tokens import clean_secret
 
 _log: Final = logging.getLogger("herenow")
 _PREFIX: Final = "HERENOW_"
@@ -134,7 +135,8 @@ class Settings:
         "20/second",
         values.rate,
         "20/second",
-        "how often one token may ask the service, and an address ten times as often; false for no limit",
+        "how often one token may ask the service, and an address ten times as often; the API key has no "
+        "limit; false for none at all",
         of="service",
     )
     stream_every_event_below: int = _setting(

@@ -13,17 +13,17 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import Any, Final, Self
 
-from herenow import connection
-from herenow.aio_execution import AsyncEngine
-from herenow.core import Core
+from herenow import store
 from herenow.errors import StoreError
-from herenow.finalizing import weakly
 from herenow.models import Event
 from herenow.operations import text
 from herenow.operations.events import Place, read_bell
 from herenow.operations.scope import Scope
-from herenow.watchers import PING_EVERY
+from herenow.outbox.core import Core
+from herenow.store.aio_engine import AsyncEngine
+from herenow.store.finalizing import weakly
 from herenow.watching import Hub, Switchboard, Watch
+from herenow.watching.threads import PING_EVERY
 
 _log: Final = logging.getLogger("herenow")
 _CONNECT_WITHIN: Final = 5.0
@@ -247,7 +247,7 @@ class AsyncWatchers:
                     await nodes.initialize()
             board.stale = False
             for channel in wanted:
-                node = connection.node_of(client, channel)
+                node = store.node_of(client, channel)
                 if node.name not in self._lines:
                     self._lines[node.name] = _Line(self, node)
                 await self._lines[node.name].add(channel)
@@ -299,7 +299,7 @@ class AsyncWatchers:
 class _Line:
     """A connection to one node, and the task that listens there. It lives as long as the connection."""
 
-    def __init__(self, watchers: AsyncWatchers, node: connection.Node) -> None:
+    def __init__(self, watchers: AsyncWatchers, node: store.Node) -> None:
         self.node = node
         self._watchers = watchers
         self._channels: dict[bytes, None] = {}

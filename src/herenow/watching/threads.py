@@ -12,15 +12,16 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import Any, Final, Self
 
-from herenow import connection, forking
-from herenow.core import Core
+from herenow import store
 from herenow.errors import StoreError
-from herenow.execution import Engine
-from herenow.finalizing import Flag, weakly
 from herenow.models import Event
 from herenow.operations import text
 from herenow.operations.events import read_bell
 from herenow.operations.scope import Scope
+from herenow.outbox.core import Core
+from herenow.store import forking
+from herenow.store.engine import Engine
+from herenow.store.finalizing import Flag, weakly
 from herenow.watching import Hub, Switchboard, Watch
 
 _log: Final = logging.getLogger("herenow")
@@ -202,7 +203,7 @@ class Watchers:
                 nodes.initialize()
             board.stale = False
             for channel in wanted:
-                node = connection.node_of(client, channel)
+                node = store.node_of(client, channel)
                 with self._lock:
                     if node.name not in self._lines:
                         self._lines[node.name] = _Line(self, node)
@@ -259,7 +260,7 @@ class Watchers:
 class _Line:
     """A connection to one node, and the thread that listens there. It lives as long as the connection."""
 
-    def __init__(self, watchers: Watchers, node: connection.Node) -> None:
+    def __init__(self, watchers: Watchers, node: store.Node) -> None:
         self.node = node
         self._watchers = watchers
         self._channels: dict[bytes, None] = {}

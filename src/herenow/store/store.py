@@ -15,8 +15,6 @@ from time import monotonic
 from types import ModuleType
 from typing import Any, Final, Protocol
 
-from herenow import finalizing, forking
-from herenow.breaker import Breaker, shared_breaker
 from herenow.errors import (
     StoreError,
     StoreTimeout,
@@ -24,6 +22,8 @@ from herenow.errors import (
     TooManySessions,
     WindowTooLong,
 )
+from herenow.store import finalizing, forking
+from herenow.store.breaker import Breaker, shared_breaker
 
 _log: Final = logging.getLogger("herenow")
 _AGAIN: Final = 60.0

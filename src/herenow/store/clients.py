@@ -23,9 +23,9 @@ from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from herenow import forking
-from herenow.connection.given import exceptions_of, is_async, is_cluster, node_client
-from herenow.connection.urls import Target, parse
+from herenow.store import forking
+from herenow.store.given import exceptions_of, is_async, is_cluster, node_client
+from herenow.store.urls import Target, parse
 
 if TYPE_CHECKING:
     from herenow.embedded import EmbeddedServer

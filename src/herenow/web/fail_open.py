@@ -14,10 +14,10 @@ from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 from herenow.errors import StoreError, StoreUnavailable
 from herenow.models import Health, Page, Room, UserPresence
 from herenow.names import Kind, clean_room, clean_user
-from herenow.online_page import Content
 from herenow.operations import users
-from herenow.people import Names, People, absent, present
 from herenow.presence import Presence
+from herenow.web.online_page import Content
+from herenow.web.people import Names, People, absent, present
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -13,13 +13,13 @@ from contextlib import contextmanager
 from time import monotonic
 from typing import Any, Final, TypeVar
 
-from herenow.buffer import MOST_A_FLIGHT, Buffer, Flight, Flusher
-from herenow.core import Core
 from herenow.errors import StoreError, StoreTimeout
-from herenow.execution import Engine
 from herenow.names import Kind
 from herenow.operations import Plan, marking
 from herenow.operations.marking import Mark
+from herenow.outbox.buffer import MOST_A_FLIGHT, Buffer, Flight, Flusher
+from herenow.outbox.core import Core
+from herenow.store.engine import Engine
 
 T = TypeVar("T")
 _log: Final = logging.getLogger("herenow")

@@ -10,10 +10,8 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from functools import lru_cache, partial
 from typing import Any, Final, TypeAlias, TypeVar
 
-from herenow import clocks, names, settling
-from herenow.buffer import Buffer, Flight, Unnamed
+from herenow import clocks, names
 from herenow.errors import StoreError
-from herenow.memory import Memory, Write
 from herenow.models import Counts, Peak, Room, UserPresence
 from herenow.operations import (
     Argument,
@@ -29,8 +27,11 @@ from herenow.operations import (
 )
 from herenow.operations.marking import Mark, Written
 from herenow.operations.scope import Scope, make_scope
-from herenow.sending import Sender
-from herenow.throttle import Throttle
+from herenow.outbox import deferred
+from herenow.outbox.buffer import Buffer, Flight, Unnamed
+from herenow.outbox.room_cache import Memory, Write
+from herenow.outbox.sending import Sender
+from herenow.outbox.throttle import Throttle
 
 T = TypeVar("T")
 K = TypeVar("K", bound=Hashable)
@@ -249,7 +250,7 @@ class Core:
     def mark(self, scope: Scope, marks: Sequence[Mark]) -> Plan[int]:
         """Send marks now; how many came online."""
         moment, cleared = self.now(), self.throttle.cleared
-        if settling.bases(marks):
+        if deferred.bases(marks):
             came = yield from self.sender.beside(scope, marks)
         else:
             came = yield from self._send(scope, marks, marking.touch)

@@ -9,15 +9,15 @@ from functools import partial
 from statistics import median
 from typing import Any, Final, TypeVar
 
-from herenow import keys, rights
-from herenow.connection import masters_of, node_of
-from herenow.connection.urls import parse
-from herenow.core import Core
-from herenow.diagnosis.facts import Facts, Node, Online, Topology, misnamed, read_node
+from herenow.doctor.facts import Facts, Node, Online, Topology, misnamed, read_node
 from herenow.errors import StoreError
-from herenow.execution import Engine
+from herenow.operations import keys
 from herenow.operations import online as operations
 from herenow.operations.scope import Scope
+from herenow.outbox.core import Core
+from herenow.store import masters_of, node_of, rights
+from herenow.store.engine import Engine
+from herenow.store.urls import parse
 
 T = TypeVar("T")
 PINGS: Final = 50

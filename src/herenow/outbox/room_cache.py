@@ -15,7 +15,7 @@ from herenow.errors import StoreTimeout, StoreUnavailable
 from herenow.operations import Argument, Operation, Outcome, Plan, history, rooms, upkeep
 from herenow.operations.marking import Written
 from herenow.operations.scope import Scope
-from herenow.user_rooms import UserRooms
+from herenow.outbox.user_rooms import UserRooms
 
 _log: Final = logging.getLogger("herenow")
 _LIST_EVERY: Final = 3600.0

@@ -4,8 +4,8 @@
 says what is wrong and what to do, from the facts alone.
 """
 
-from herenow.diagnosis.asking import examine
-from herenow.diagnosis.facts import Facts, Node, Online, Replica
-from herenow.diagnosis.findings import Finding, findings
+from herenow.doctor.asking import examine
+from herenow.doctor.facts import Facts, Node, Online, Replica
+from herenow.doctor.findings import Finding, findings
 
 __all__ = ["Facts", "Finding", "Node", "Online", "Replica", "examine", "findings"]

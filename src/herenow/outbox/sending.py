@@ -14,14 +14,14 @@ from datetime import date
 from functools import partial
 from typing import Any, Final, TypeAlias
 
-from herenow import settling
-from herenow.buffer import Entry, Flight, Waiting, ages, by_room
 from herenow.errors import StoreError, StoreTimeout, StoreUnavailable
-from herenow.memory import Memory, Write
 from herenow.models import UserPresence
 from herenow.operations import Operation, Outcome, Plan, answer, marking, users
 from herenow.operations.marking import Mark, Written
 from herenow.operations.scope import Scope
+from herenow.outbox import deferred
+from herenow.outbox.buffer import Entry, Flight, Waiting, ages, by_room
+from herenow.outbox.room_cache import Memory, Write
 
 _log: Final = logging.getLogger("herenow")
 _OVERAGED: Final = 20.0
@@ -44,7 +44,7 @@ class Sender:
         self._now = now
         self._scope_of = scope_of
         self._day_key = day_key
-        self.namers: list[settling.Namer] = []
+        self.namers: list[deferred.Namer] = []
         self.dropped = 0
 
     def flush(
@@ -87,7 +87,7 @@ class Sender:
         now = self._now()
         looks = self._looks(marks)
         found = looks.read((yield looks.operations))
-        sent = [mark for mark in (settling.as_there(one, found) for one in marks) if mark]
+        sent = [mark for mark in (deferred.as_there(one, found) for one in marks) if mark]
         writes: list[Write] = [
             (scope, partial(_naming, scope, part)) for part in marking.chunks(sent)
         ]
@@ -104,22 +104,22 @@ class Sender:
 
     def _named(self, flight: Flight) -> Plan[list[_Sent]]:
         now = self._now()  # the clock may be the caller's
-        made = [(one, settling.made(one, now)) for one in (*flight.copied, *flight.taken)]
+        made = [(one, deferred.made(one, now)) for one in (*flight.copied, *flight.taken)]
         flight.done(one for one, entry in made if entry is None)
         known = [(one, entry) for one, entry in made if entry is not None]
         entries = [entry for _, entry in known]
-        named = yield from settling.named(entries, self.namers, self._day_key)
+        named = yield from deferred.named(entries, self.namers, self._day_key)
         return [(one, entry) for (one, _), entry in zip(known, named, strict=True)]
 
     def _looks(self, marks: Iterable[Mark]) -> "_Looks":
-        return _Looks(settling.bases(marks), self._scope_of)
+        return _Looks(deferred.bases(marks), self._scope_of)
 
     def _resolved(
-        self, flight: Flight, beside: Iterable[_Sent], found: settling.Found
+        self, flight: Flight, beside: Iterable[_Sent], found: deferred.Found
     ) -> list[_Sent]:
         resolved: list[_Sent] = []
         for origin, (scope, mark, moment) in beside:
-            there = settling.as_there(mark, found)
+            there = deferred.as_there(mark, found)
             if there is None:
                 flight.done([origin])
             else:
@@ -213,7 +213,7 @@ _ENDED_AT_ONCE: Final = 250
 class _Looks:
     """A look at what users are in the rooms that marks take their kinds from."""
 
-    def __init__(self, bases: settling.Bases, scope_of: Callable[[str], Scope]) -> None:
+    def __init__(self, bases: deferred.Bases, scope_of: Callable[[str], Scope]) -> None:
         self._asked = [
             (base, part)
             for base, names in bases.items()
@@ -231,12 +231,12 @@ class _Looks:
 
 
 def _changed(
-    beside: Iterable[_Sent], before: settling.Found, after: settling.Found
+    beside: Iterable[_Sent], before: deferred.Found, after: deferred.Found
 ) -> list[tuple[Entry, Mark | None]]:
     """Whose state in the base changed since the first look, as it is to be beside it; None: not there."""
     changed: list[tuple[Entry, Mark | None]] = []
     for _, entry in beside:
-        was, now = (settling.as_there(entry[1], found) for found in (before, after))
+        was, now = (deferred.as_there(entry[1], found) for found in (before, after))
         if was is not None and was != now:
             changed.append((entry, now))
     return changed

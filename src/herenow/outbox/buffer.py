@@ -16,11 +16,11 @@ from importlib import import_module
 from itertools import islice
 from typing import Final, NamedTuple, TypeAlias
 
-from herenow import forking
 from herenow.errors import StoreError
-from herenow.finalizing import Flag
 from herenow.operations.marking import Mark, base_of
 from herenow.operations.scope import Scope
+from herenow.store import forking
+from herenow.store.finalizing import Flag
 
 _log: Final = logging.getLogger("herenow")
 MOST_BUFFERED: Final = 100_000
