@@ -81,6 +81,7 @@ def test_a_store_that_dies_and_comes_back(name: str, own: Server) -> None:
 
 
 def test_a_store_that_was_never_there(name: str, own: Server) -> None:
+    began = time.monotonic()
     own.kill()
     for url in (own.url, own.unix_url):
         with opened(name, url) as side:
@@ -94,6 +95,7 @@ def test_a_store_that_was_never_there(name: str, own: Server) -> None:
                 call(side)
         own.restart()
         assert once_back(lambda: side.lookup(["new", "newer"]))["newer"].online
+    assert time.monotonic() - began < 30  # to open a client is no try
 
 
 def test_a_store_that_hangs(name: str, own: Server, monkeypatch: pytest.MonkeyPatch) -> None:

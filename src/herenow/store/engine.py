@@ -196,8 +196,11 @@ class Call:
             translated = self._engine.call_failed(error, self.began, breaker, self._key)
             if translated is not error:
                 raise translated from error
-        elif self.tells and not breaker.ok:
-            answered(breaker)
+        elif not breaker.ok:
+            if self.tells:
+                answered(breaker)
+            else:
+                breaker.interrupted(self.began)  # it was no answer, and is no try any more
 
     def moves(self, error: BaseException) -> bool:
         """Whether a call that was not answered belongs to another node by now, as after a failover.
