@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import herenow
-from herenow.accesslog import Figures, Log, Naming, replay, text_parser
+from herenow.accesslog import Log, Naming, Summary, replay, text_parser
 from herenow.accesslog.sorting import Sorter
 from herenow.cli.logstore import open_store
 from herenow.cli.report import document, minutes
@@ -91,7 +91,7 @@ def check(server: Server) -> Iterator[Callable[..., str]]:
     server.control.flushall()
 
 
-def compare(found: Figures, data: bytes, window: float) -> None:
+def compare(found: Summary, data: bytes, window: float) -> None:
     expected = oracle.figures(data, window)
     said = document(found)
     said["series"] = [[f"{at:%Y-%m-%dT%H:%M:%S}Z", count] for at, count in minutes(found)]

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from herenow.accesslog import Log, Parser, json_parser, text_parser
-from herenow.accesslog.figures import Series
+from herenow.accesslog.summary import Series
 from tests.accesslog import oracle
 
 LOGS = Path(__file__).parent / "logs"

@@ -96,7 +96,7 @@ def test_the_page_of_who_is_online(kind: str) -> None:
 
 
 def test_pages_of_ours_set_what_is_foreign_apart() -> None:
-    dashboard = files("herenow").joinpath("static", "dashboard.html").read_text()
+    dashboard = files("herenow").joinpath("browser", "dashboard.html").read_text()
     # whoever is named is put there by cell() or as a bdi
     assert not re.search(r'make\("(td|li)", (room|user)\b', dashboard)
     for template in files("herenow").joinpath("demo", "templates", "forum").iterdir():

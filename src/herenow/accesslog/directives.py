@@ -48,7 +48,7 @@ class Directives:
     read_time: ReadTime
 
     def stamp(self, match: re.Match[bytes]) -> bytes:
-        """The stamp of a line: what its fields of time say, with a blank between them."""
+        """Join a line's time fields by blanks."""
         return b" ".join([match[one] for one in self.times])
 
 
@@ -111,7 +111,7 @@ def _name(match: re.Match[str], *, nginx: bool) -> str:
 
 
 def _time_of(names: list[str]) -> tuple[dict[str, str], ReadTime]:
-    """Choose what tells the time, and how it is read: one field, or the parts of it together."""
+    """Choose the fields that hold the time, and the function that parses them together."""
     plain = next((one for one in names if one in _TIMES), None)
     if plain is not None:
         return {plain: "time0"}, _TIMES[plain][1]

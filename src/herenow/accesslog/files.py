@@ -1,4 +1,4 @@
-r"""What lines lie in: plain files, gzip (told by its first bytes, not by its name), standard input.
+r"""The files that lines are read from: plain, gzip (recognized by its first bytes), standard input.
 
 Lines end at ``\n`` and nowhere else; what follows the last one is a line too, where there is anything. Of
 a line without end only the beginning is kept: memory is bounded, whatever is in a file. Lines are given
@@ -19,22 +19,22 @@ _GZIP: Final = b"\x1f\x8b"
 
 
 def read_lines(
-    paths: Sequence[str], told: Callable[[int], object] = lambda _: None
+    paths: Sequence[str], progress: Callable[[int], object] = lambda _: None
 ) -> Iterator[bytes]:
     r"""Read the lines of some files, one after the other, some thousands at a time, each with its ``\n``.
 
-    ``told`` is told how many bytes on disk each part took. Raises OSError for what can't be read, a gzip
-    file that is broken included (its good part has come by then).
+    ``progress`` is called with the number of bytes that each part took on disk. Raises OSError for an
+    unreadable file; a broken gzip file yields its good part first.
     """
     for path in paths:
         if path == STDIN:
-            yield from _lines_of(sys.stdin.buffer, sys.stdin.buffer, told)
+            yield from _lines_of(sys.stdin.buffer, sys.stdin.buffer, progress)
         else:
             with open(path, "rb") as file:  # noqa: PTH123 - a str, as it was given
-                yield from _lines_of(file, file, told)
+                yield from _lines_of(file, file, progress)
 
 
-def _lines_of(raw: Any, file: IO[bytes], told: Callable[[int], object]) -> Iterator[bytes]:
+def _lines_of(raw: Any, file: IO[bytes], progress: Callable[[int], object]) -> Iterator[bytes]:
     counted = _Counted(raw)
     begun = counted.read(2)
     counted.back = begun
@@ -46,7 +46,7 @@ def _lines_of(raw: Any, file: IO[bytes], told: Callable[[int], object]) -> Itera
             rest = rest[:LONGEST]
             if end:
                 yield lines + end
-            told(counted.count - before)
+            progress(counted.count - before)
             before = counted.count
     except (EOFError, gzip.zlib.error) as error:  # type: ignore[attr-defined]
         raise OSError(f"{getattr(file, 'name', 'standard input')}: {error}") from None

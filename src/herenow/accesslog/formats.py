@@ -1,4 +1,4 @@
-"""Lines of an access log: who (the host), when, and where they tell it what was asked for and by what.
+"""Lines of an access log: the host, the time and, where the format has them, the path and the user agent.
 
 A line counts when it has a host and a valid moment, however broken the rest of it is. `text_parser` takes
 Common and Combined as they are, or any LogFormat of Apache or log_format of nginx; `json_parser` takes
@@ -47,7 +47,7 @@ NAMED: Final = {
 
 
 class Line(NamedTuple):
-    """What a line says: ``path`` without its query, ``agent`` as it came; None where it does not say."""
+    """A parsed line: ``path`` without its query, ``agent`` unchanged; None where the line has none."""
 
     host: bytes
     stamp: bytes
@@ -170,11 +170,11 @@ def json_parser(fields: Mapping[str, str]) -> Parser:
             return None
         if not isinstance(found, dict):
             return None
-        said = {name: _field(found, field) for name, field in fields.items()}
-        host, stamp, path = said["host"], said["time"], said.get("path")
+        values = {name: _field(found, field) for name, field in fields.items()}
+        host, stamp, path = values["host"], values["time"], values.get("path")
         if not host or not stamp or b"\n" in host or host.isspace():
             return None
-        return Line(host, stamp, path_of(path) if path else None, said.get("agent"))
+        return Line(host, stamp, path_of(path) if path else None, values.get("agent"))
 
     def split(line: bytes) -> tuple[bytes, bytes] | None:
         found = whole(line)
@@ -199,5 +199,5 @@ def _field(value: Any, name: str) -> bytes | None:
 
 
 def _lone(text: str) -> bool:
-    """Tell whether a lone surrogate is in it that no undecodable byte made, from an escape of JSON."""
+    """Whether a lone surrogate comes from a JSON escape, not from an undecodable byte."""
     return any("\ud800" <= one < "\udc80" or "\udd00" <= one <= "\udfff" for one in text)

@@ -35,7 +35,7 @@ class Log:
         parser: Parser,
         kind_of: Callable[[Line], bytes] | None = None,
     ) -> None:
-        """Read lines, many at a time; ``kind_of`` tells ``m``, ``g`` or ``b``, or nothing: it is skipped.
+        """Read lines, many at a time; ``kind_of`` returns ``m``, ``g`` or ``b``, or nothing to skip it.
 
         Each is kept as a record: the moment, the local day, the kind and the host.
         """

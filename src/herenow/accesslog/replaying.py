@@ -1,9 +1,9 @@
-"""Replay: a whole log told to a store by the log's own clock, and what the store says of it.
+"""Replay: a whole log sent to a store by the log's own clock, and the store's answers.
 
-The lines are read and sorted by time (`Log`), then told in order (`replay`). The store keeps its own
-books: each count at a full minute, the peak and the history are its answers. Each minute in which
-somebody came is told at its end, or at the full minute where somebody was seen at it, for the count
-there; and before that whatever has to be (see `telling`).
+The lines are read and sorted by time (`Log`), then sent in order (`replay`). The store does the counting:
+each count at a full minute, the peak and the history are its answers. A minute in which somebody came
+online is sent at its end, or at the full minute itself when a sighting falls on it, for the count there;
+what the store must know earlier is sent earlier (see `sending`).
 """
 
 from array import array
@@ -12,11 +12,11 @@ from datetime import UTC, date, datetime
 from itertools import islice
 from typing import Final
 
-from herenow.accesslog.figures import DEFAULT_SILENCE, Figures, Series
 from herenow.accesslog.hosts import Naming
 from herenow.accesslog.records import HEAD, Log
+from herenow.accesslog.sending import MINUTE, Pending, Sender
 from herenow.accesslog.sorting import Sorter
-from herenow.accesslog.telling import MINUTE, Teller, Told
+from herenow.accesslog.summary import DEFAULT_SILENCE, Series, Summary
 from herenow.names import MAX_DAYS, Kind
 from herenow.operations import history, online
 from herenow.operations.marking import Mark
@@ -29,34 +29,32 @@ _DAYS: Final = 100_000
 
 
 def mark_of(visitor: bytes, naming: Naming) -> Mark:
-    """Mark a visitor: the letter of the kind, then the host."""
+    """Make the mark of a visitor, given as the letter of the kind and then the host."""
     return Mark(naming.user(visitor), 0, _KINDS[visitor[0]])
 
 
 _BOT: Final = ord("b")
 _KINDS: Final[dict[int, Kind | None]] = {ord("m"): None, ord("g"): "guest", _BOT: "bot"}
-Seen = list[tuple[bytes, int | None]]
-"""Who was seen at a moment, and when before; None: she came."""
 
 
 class Pass:
     """One pass over the sorted records of a log."""
 
-    def __init__(self, teller: Teller, window: int, days: Sorter) -> None:
-        self._teller, self._window, self._days = teller, window, days
-        self._told = Told(teller, window)
-        self._parts: list[list[int]] = []  # what was asked: from which full minute on, how many
+    def __init__(self, sender: Sender, window: int, days: Sorter) -> None:
+        self._sender, self._window, self._days = sender, window, days
+        self._pending = Pending(sender, window)
+        self._parts: list[list[int]] = []  # runs of counts asked for: first full minute, how many
         self.first = self.last = self.begins = -1
         self._next = -2  # the full minute to be counted next
         self._newest = -window  # the last sighting
         self._seen: dict[bytes, tuple[int, bytes]] = {}  # when last, and on which day of the log's
         self._most_seen = 1000
         self._came: list[bytes] = []  # who came in this minute, with the day
-        self._now = 0  # what the store was told, or asked, last
+        self._now = 0  # the moment of what was sent last
 
-    def run(self, records: Iterable[bytes], told: Callable[[int], object]) -> None:
-        """Replay the records; ``told`` is told how many more are done, now and then."""
-        come, see, window = self._told.come, self._told.see, self._window
+    def run(self, records: Iterable[bytes], progress: Callable[[int], object]) -> None:
+        """Replay the records; ``progress`` is called now and then with how many more are done."""
+        come, see, window = self._pending.come, self._pending.see, self._window
         seen, came = self._seen, self._came
         head, at, day, number, done = b"-", -1, b"", 0, 0
         stamp = (at, day)
@@ -66,7 +64,7 @@ class Pass:
                 at, day = int(record[:15]), record[15:HEAD]
                 stamp = (at, day)
                 if at != before and self._go_on(before, at):
-                    told(number - done)
+                    progress(number - done)
                     done = number
             user = record[HEAD:-1]
             last = seen.get(user)
@@ -80,7 +78,7 @@ class Pass:
             seen[user] = stamp
         if at >= 0:
             self._end(at)
-            told(number + 1 - done)
+            progress(number + 1 - done)
 
     def _go_on(self, before: int, at: int) -> bool:
         """Go on from a moment, -1 for none, to the next one; whether that is in another minute."""
@@ -89,7 +87,7 @@ class Pass:
         another = at // MINUTE != before // MINUTE
         if another:
             self._turn(before, at)
-        self._told.tell_due(at, self._now)
+        self._pending.send_due(at, self._now)
         self._now = at
         return another
 
@@ -98,36 +96,36 @@ class Pass:
         if at == self._next:
             self._full()
         self._end_minute()
-        self._told.tell_all(self._now)
+        self._pending.send_all(self._now)
         self._days.extend(self._came)
         self._newest = self.last = at
         self._count_until(at // -MINUTE * -MINUTE + 1)
 
     def _full(self) -> None:
         """Count at a full minute at which somebody was seen."""
-        if self._told.came:
-            self._told.tell(self._now)
+        if self._pending.came:
+            self._pending.send(self._now)
         self._count()
 
     def _end_minute(self) -> None:
-        """Tell who came in the minute that is over, and with them whom the next one would want told."""
-        if self._told.came:
-            self._told.enter(self._now // MINUTE + 1)
-            self._told.tell(self._now)
+        """Send who came in the minute that is over, with what would be due in the next one."""
+        if self._pending.came:
+            self._pending.enter(self._now // MINUTE + 1)
+            self._pending.send(self._now)
 
     def _turn(self, before: int, at: int) -> None:
         """Go on from the minute of ``before``, the last sighting until now, to that of ``at``."""
         if before < 0:
             self.first = self._now = at
             self.begins = self._next = at // -MINUTE * -MINUTE
-            self._teller.begin(at)
+            self._sender.begin(at)
         else:
             self._end_minute()
-            if before // _DAY != at // _DAY:  # whom a day has seen is told on that day
-                self._told.tell_all(self._now)
+            if before // _DAY != at // _DAY:  # a day's sightings are sent on that day
+                self._pending.send_all(self._now)
             self._newest = before
             self._count_until(at)
-        self._told.enter(at // MINUTE)
+        self._pending.enter(at // MINUTE)
         self._days.extend(self._came)
         self._came.clear()
         if len(self._seen) > self._most_seen:  # those who are offline are known no more
@@ -141,7 +139,7 @@ class Pass:
             self._parts[-1][1] += 1
         else:
             self._parts.append([self._next, 1])
-        self._teller.count(self._next)
+        self._sender.count(self._next)
         self._now = self._next
         self._next += MINUTE
 
@@ -151,13 +149,13 @@ class Pass:
             if self._next >= self._newest + self._window:  # nobody is there any more
                 self._next += (until - self._next) // -MINUTE * -MINUTE
                 return
-            self._told.enter(self._next // MINUTE)
-            self._told.tell_due(self._next, self._now)
+            self._pending.enter(self._next // MINUTE)
+            self._pending.send_due(self._next, self._now)
             self._count()
 
     def series(self, silence: int) -> Series:
-        """The number online at each full minute, once the teller has finished."""
-        counted = iter(self._teller.counted)
+        """The number online at each full minute, once the sender has finished."""
+        counted = iter(self._sender.counted)
         parts = [(at, array("I", islice(counted, n))) for at, n in self._parts]
         return Series(self.begins, self._next if self.begins >= 0 else -1, parts, silence)
 
@@ -171,10 +169,7 @@ def moment(ms: int) -> datetime:
 
 
 def count_days(days: Iterable[bytes]) -> tuple[int, int, dict[date, int], Kind]:
-    """Count who is in sorted records of kind, host and day: people, bots, people each day.
-
-    And what these are, members or guests: all are the same.
-    """
+    """Count people, bots and people per day in sorted records; return the kind of the people too."""
     people, bots, last, each = 0, 0, b"", dict[bytes, int]()
     kind: Kind = "member"
     for record in days:
@@ -194,24 +189,24 @@ def replay(
     core: Core,
     engine: Engine,
     naming: Naming,
-    told: Callable[[int], object] = lambda _: None,
+    progress: Callable[[int], object] = lambda _: None,
     silence: float = DEFAULT_SILENCE,
-) -> Figures:
-    """Tell a log to a room, which should be fresh, and ask what it came to.
+) -> Summary:
+    """Send a log to a room, which should be new, and summarize the store's answers.
 
-    The core names the window. Of a ``silence`` longer than so many seconds there is no series. Raises
-    StoreError.
+    The core names the window. The series omits times without anybody of more than ``silence`` seconds.
+    Raises StoreError.
     """
-    scope, teller = core.site, Teller(core, engine, naming)
+    scope, sender = core.site, Sender(core, engine, naming)
     with Sorter(_DAYS) as days:
         try:
-            done = Pass(teller, scope.window, days)
-            done.run(log.sorter, told)
-            teller.finish()
+            done = Pass(sender, scope.window, days)
+            done.run(log.sorter, progress)
+            sender.finish()
         finally:
-            teller.close()
+            sender.close()
         people, bots, each, kind = count_days(days)
-    return Figures(
+    return Summary(
         window=scope.window / 1000,
         lines=log.lines,
         malformed=log.malformed,
@@ -224,13 +219,13 @@ def replay(
         uniques=people,
         uniques_per_day=each,
         bots=bots,
-        uniques_estimated=_estimate(engine, teller, done, kind),
+        uniques_estimated=_estimate(engine, sender, done, kind),
     )
 
 
-def _estimate(engine: Engine, teller: Teller, done: Pass, kind: Kind) -> int | None:
-    """What the store's HyperLogLogs say of all visitors; None for more days than it counts over."""
+def _estimate(engine: Engine, sender: Sender, done: Pass, kind: Kind) -> int | None:
+    """The store's HyperLogLog count of all visitors; None for more days than it counts over."""
     days = done.last // _DAY - done.first // _DAY + 1
     if done.last < 0 or days > (1 if kind == "guest" else MAX_DAYS):
         return None
-    return engine.run(history.uniques(teller.at(done.last), days, kind, include_hidden=False))
+    return engine.run(history.uniques(sender.at(done.last), days, kind, include_hidden=False))

@@ -18,9 +18,9 @@ _CLF: Final = re.compile(
 )
 _NUMBER: Final = re.compile(rb"\d{1,20}(?:\.\d{1,20})?")
 _LATEST: Final = 253_402_214_400_000
-"""The last day of the year 9999: what lies a day later is to be said too."""
+"""The last day of the year 9999: a moment a day later must still be a date."""
 _EPOCHS: Final = ((10**11, 1000.0), (10**14, 1.0), (10**17, 1e-3), (10**20, 1e-6))
-"""Below which figure a number of the epoch counts seconds, milli-, micro- or nanoseconds."""
+"""Limits below which a number since 1970 counts seconds, milli-, micro- or nanoseconds; unit in ms."""
 
 
 class Moment(NamedTuple):
@@ -74,7 +74,7 @@ def read_iso(stamp: bytes) -> Moment | None:
 
 
 def read_epoch(stamp: bytes, unit: float | None = None) -> Moment | None:
-    """Read a number since 1970, of ``unit`` milliseconds; None: told by its size, as of this age."""
+    """Read a number since 1970, of ``unit`` milliseconds; None: guessed from its size."""
     if _NUMBER.fullmatch(stamp) is None:
         return None
     number = float(stamp)

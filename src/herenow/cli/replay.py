@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from herenow.accesslog import Figures, Line, Log, Naming, json_parser, read_lines, text_parser
+from herenow.accesslog import Line, Log, Naming, Summary, json_parser, read_lines, text_parser
 from herenow.accesslog import replay as replay_log
 from herenow.accesslog.files import STDIN
 from herenow.cli.options import duration_option, json_option, prefix_option, room_option
@@ -180,29 +180,29 @@ def replay(
             records = len(log.sorter)  # fewer than lines: what says the same is told once
             with _progress("replayed", records, lambda one: counted * one // records) as advance:
                 core = store.core(history=_history(log))
-                figures = replay_log(log, core, store.engine, Naming(key), advance, silence)
+                summary = replay_log(log, core, store.engine, Naming(key), advance, silence)
     except OSError as error:
         raise click.FileError(error.filename or "the log", error.strerror or str(error)) from None
     seconds = time.monotonic() - started
     from herenow.cli import report
 
     if html is not None:
-        Path(html).write_text(report.page(figures, logs), encoding="utf-8")
+        Path(html).write_text(report.page(summary, logs), encoding="utf-8")
     if in_json:
-        report.write_json(figures)
+        report.write_json(summary)
     else:
-        report.show(figures)
+        report.show(summary)
     rate = log.lines / seconds
     say(f"{log.lines:,} lines in {seconds:,.1f} s, {rate:,.0f} a second")
-    _warn(log, figures, report)
-    return YES if figures.first is not None else NO
+    _warn(log, summary, report)
+    return YES if summary.first is not None else NO
 
 
-def _warn(log: Log, figures: Figures, report: ModuleType) -> None:
-    """Say what the figures hide: lines that were not read, times without anybody that are left out."""
+def _warn(log: Log, summary: Summary, report: ModuleType) -> None:
+    """Warn of what the summary hides: lines that were not read, silences that are left out."""
     if trouble := not_read(log.lines, log.malformed):
         say(trouble)
-    silences = figures.series.silences
+    silences = summary.series.silences
     for one, to in silences[:_SILENCES]:
         since, until = (report.said(report.moment(at)) for at in (one, to))
         say(

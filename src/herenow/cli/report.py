@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from html import escape
 from typing import Any, Final
 
-from herenow.accesslog import Figures
+from herenow.accesslog import Summary
 from herenow.accesslog.replaying import moment
 from herenow.models import Peak
 from herenow.web.escapes import printable
@@ -28,95 +28,95 @@ def said(at: datetime | None) -> str | None:
     return at.astimezone(UTC).isoformat(timespec=precision).replace("+00:00", "Z")
 
 
-def document(figures: Figures) -> dict[str, Any]:
+def document(summary: Summary) -> dict[str, Any]:
     """Everything but the series, as JSON has it."""
 
     def of(peak: Peak) -> dict[str, Any]:
         return {"count": peak.count, "at": said(peak.at)}
 
-    window = figures.window
+    window = summary.window
     return {
         "window": int(window) if window == int(window) else window,
-        "lines": figures.lines,
-        "malformed": figures.malformed,
-        "skipped": figures.skipped,
-        "first": said(figures.first),
-        "last": said(figures.last),
-        "peak": of(figures.peak),
-        "exact_peak": of(figures.exact_peak),
-        "mean": figures.mean,
-        "uniques": figures.uniques,
-        "uniques_estimated": figures.uniques_estimated,
-        "uniques_per_day": {day.isoformat(): n for day, n in figures.uniques_per_day.items()},
-        "bots": figures.bots,
-        "online_at_end": figures.online_at_end,
-        "silences": [[said(moment(one)), said(moment(to))] for one, to in figures.series.silences],
+        "lines": summary.lines,
+        "malformed": summary.malformed,
+        "skipped": summary.skipped,
+        "first": said(summary.first),
+        "last": said(summary.last),
+        "peak": of(summary.peak),
+        "exact_peak": of(summary.exact_peak),
+        "mean": summary.mean,
+        "uniques": summary.uniques,
+        "uniques_estimated": summary.uniques_estimated,
+        "uniques_per_day": {day.isoformat(): n for day, n in summary.uniques_per_day.items()},
+        "bots": summary.bots,
+        "online_at_end": summary.online_at_end,
+        "silences": [[said(moment(one)), said(moment(to))] for one, to in summary.series.silences],
     }
 
 
-def minutes(figures: Figures) -> Iterator[tuple[datetime, int]]:
+def minutes(summary: Summary) -> Iterator[tuple[datetime, int]]:
     """The series, with its moments."""
-    for at, count in figures.series:
+    for at, count in summary.series:
         yield moment(at), count
 
 
-def write_json(figures: Figures) -> None:
+def write_json(summary: Summary) -> None:
     """Print the document, its series piece by piece: a year has half a million minutes."""
     write = sys.stdout.write
-    write(json.dumps(document(figures))[:-1] + ', "series": [')
+    write(json.dumps(document(summary))[:-1] + ', "series": [')
     between = ""
-    for at, count in minutes(figures):
+    for at, count in minutes(summary):
         write(f'{between}["{at:%Y-%m-%dT%H:%M:%S}Z", {count}]')
         between = ", "
     write("]}\n")
 
 
-def sentences(figures: Figures) -> Iterator[tuple[str, str]]:
+def sentences(summary: Summary) -> Iterator[tuple[str, str]]:
     """What there is to say, a line each."""
-    lines = f"{figures.lines:,}"
-    if figures.malformed:
-        lines += f", {figures.malformed:,} of them malformed"
-    if figures.skipped:
-        lines += f", {figures.skipped:,} left out"
+    lines = f"{summary.lines:,}"
+    if summary.malformed:
+        lines += f", {summary.malformed:,} of them malformed"
+    if summary.skipped:
+        lines += f", {summary.skipped:,} left out"
     yield "lines", lines
-    if figures.first is None or figures.last is None:
+    if summary.first is None or summary.last is None:
         return
-    yield "from", f"{said(figures.first)} to {said(figures.last)}"
-    yield "peak", _peak(figures.peak, "at a full minute")
-    yield "exact peak", _peak(figures.exact_peak, "at any moment")
-    yield "mean", f"{figures.mean:,.2f} over {len(figures.series):,} minutes"
-    for one, to in figures.series.silences[:_SILENCES]:
+    yield "from", f"{said(summary.first)} to {said(summary.last)}"
+    yield "peak", _peak(summary.peak, "at a full minute")
+    yield "exact peak", _peak(summary.exact_peak, "at any moment")
+    yield "mean", f"{summary.mean:,.2f} over {len(summary.series):,} minutes"
+    for one, to in summary.series.silences[:_SILENCES]:
         yield (
             "left out",
             f"{said(moment(one))} to {said(moment(to))}: nobody, for longer than --silence",
         )
-    yield "at the end", f"{figures.online_at_end:,}"
-    estimated = figures.uniques_estimated
+    yield "at the end", f"{summary.online_at_end:,}"
+    estimated = summary.uniques_estimated
     beside = "" if estimated is None else f" (the HyperLogLogs say {estimated:,})"
-    yield "visitors", f"{figures.uniques:,}{beside}"
-    if figures.bots:
-        yield "bots", f"{figures.bots:,}, not among these"
+    yield "visitors", f"{summary.uniques:,}{beside}"
+    if summary.bots:
+        yield "bots", f"{summary.bots:,}, not among these"
 
 
 def _peak(peak: Peak, where: str) -> str:
     return f"{peak.count:,} {where}" + (f", first at {said(peak.at)}" if peak.at else "")
 
 
-def show(figures: Figures) -> None:
-    """Print the curve and the figures."""
-    if figures.begins is not None and len(figures.series) > 1:
-        print(curve(figures))
-    rows = [*sentences(figures), *(("", "") for _ in range(bool(figures.uniques_per_day)))]
-    rows += [(day.isoformat(), f"{n:,} visitors") for day, n in figures.uniques_per_day.items()]
+def show(summary: Summary) -> None:
+    """Print the curve and the summary."""
+    if summary.begins is not None and len(summary.series) > 1:
+        print(curve(summary))
+    rows = [*sentences(summary), *(("", "") for _ in range(bool(summary.uniques_per_day)))]
+    rows += [(day.isoformat(), f"{n:,} visitors") for day, n in summary.uniques_per_day.items()]
     for name, value in rows:
         print(f"{name:<12}{value}".rstrip())
 
 
-def curve(figures: Figures) -> str:
+def curve(summary: Summary) -> str:
     """The curve, in braille: the largest number online of each step."""
     import plotille
 
-    drawn = figures.series.buckets(2 * _COLUMNS)
+    drawn = summary.series.buckets(2 * _COLUMNS)
     figure = plotille.Figure()
     figure.width, figure.height = _COLUMNS, 14
     figure.color_mode = "names"
@@ -124,9 +124,9 @@ def curve(figures: Figures) -> str:
     figure.set_x_limits(0, len(drawn) - 1)
     figure.set_y_limits(0, max(*drawn, 1))
     figure.x_label, figure.y_label = "", "online"
-    step = (len(figures.series) - 1) / (len(drawn) - 1)
+    step = (len(summary.series) - 1) / (len(drawn) - 1)
     figure.x_ticks_fkt = lambda low, _high: (
-        f"{moment(figures.series.moment(low * step)):%d %b %H:%M}"[:9]
+        f"{moment(summary.series.moment(low * step)):%d %b %H:%M}"[:9]
     )
     figure.y_ticks_fkt = lambda low, _high: f"{low:.0f}"
     figure.plot(range(len(drawn)), drawn)
@@ -155,17 +155,17 @@ td.number { text-align: right; font-variant-numeric: tabular-nums }
 """.strip()
 
 
-def page(figures: Figures, logs: Sequence[str]) -> str:
+def page(summary: Summary, logs: Sequence[str]) -> str:
     """Write the report as one HTML page."""
     title = "Who was online: " + ", ".join(map(printable, logs))
     heading = "Who was online: " + ", ".join(f"<bdi>{escape(printable(one))}</bdi>" for one in logs)
     rows = "\n".join(
         f"<tr><th scope=row>{escape(name)}</th><td>{escape(value)}</td></tr>"
-        for name, value in sentences(figures)
+        for name, value in sentences(summary)
     )
     days = "\n".join(
         f"<tr><th scope=row>{day.isoformat()}</th><td class=number>{n:,}</td></tr>"
-        for day, n in figures.uniques_per_day.items()
+        for day, n in summary.uniques_per_day.items()
     )
     return f"""<!doctype html>
 <html lang=en>
@@ -177,7 +177,7 @@ def page(figures: Figures, logs: Sequence[str]) -> str:
 {_STYLE}
 </style>
 <h1>{heading}</h1>
-{_svg(figures)}
+{_svg(summary)}
 <table>
 {rows}
 </table>
@@ -185,39 +185,39 @@ def page(figures: Figures, logs: Sequence[str]) -> str:
 <tr><th>day</th><th>visitors</th></tr>
 {days}
 </table>
-<p>Online: seen within {figures.window:g} seconds. Times are in UTC, days the log's own.</p>
+<p>Online: seen within {summary.window:g} seconds. Times are in UTC, days the log's own.</p>
 </html>
 """
 
 
-def _svg(figures: Figures) -> str:
-    begins, peak = figures.begins, figures.peak
+def _svg(summary: Summary) -> str:
+    begins, peak = summary.begins, summary.peak
     if begins is None or peak.at is None:
         return "<p>Nobody was online at a full minute.</p>"
-    drawn = figures.series.buckets(_WIDTH)
-    step = -(-len(figures.series) // len(drawn))
+    drawn = summary.series.buckets(_WIDTH)
+    step = -(-len(summary.series) // len(drawn))
     left, top = 44, 34
 
     def x(minute: float) -> float:
-        return round(left + minute / max(len(figures.series) - 1, 1) * (_WIDTH - left - 8), 1)
+        return round(left + minute / max(len(summary.series) - 1, 1) * (_WIDTH - left - 8), 1)
 
     def y(count: float) -> float:
         return round(top + (1 - count / peak.count) * _HEIGHT, 1)
 
     points = " ".join(f"{x(i * step)},{y(count)}" for i, count in enumerate(drawn))
-    at = figures.series.peak[1]
+    at = summary.series.peak[1]
     grid = "".join(
         f"<line class=grid x1={left} x2={_WIDTH - 8} y1={y(n)} y2={y(n)} />"
         f"<text x={left - 6} y={y(n) + 4} text-anchor=end>{n:,}</text>"
         for n in sorted({0, peak.count // 2, peak.count})
     )
-    last = moment(figures.series.moment(len(figures.series) - 1))
+    last = moment(summary.series.moment(len(summary.series) - 1))
     best = f"{peak.count:,} at {peak.at:%d %b %Y %H:%M}"
-    place = "start" if at * 2 < len(figures.series) else "end"
+    place = "start" if at * 2 < len(summary.series) else "end"
     height, of = _HEIGHT + top + 26, "The number online over time"
     return f"""<svg viewBox="0 0 {_WIDTH} {height}" role=img aria-label="{of}">
 {grid}
-<polygon class=area points="{left},{y(0)} {points} {x(len(figures.series) - 1)},{y(0)}" />
+<polygon class=area points="{left},{y(0)} {points} {x(len(summary.series) - 1)},{y(0)}" />
 <polyline class=curve points="{points}" />
 <circle class=peak cx={x(at)} cy={y(peak.count)} r=4 />
 <text class=peak x={x(at)} y={top - 12} text-anchor={place}>{best}</text>

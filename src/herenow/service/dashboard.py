@@ -19,7 +19,7 @@ _PARTS: Final = re.compile(r"<(script|style)>(.*?)</\1>", re.DOTALL)
 @cache
 def page() -> Document:
     """Read the page; its headers let it run its own script and nothing else."""
-    text = files("herenow").joinpath("static", "dashboard.html").read_text(encoding="utf-8")
+    text = files("herenow").joinpath("browser", "dashboard.html").read_text(encoding="utf-8")
     hashes = {name: _hash(part) for name, part in _PARTS.findall(text)}
     policy = (
         f"default-src 'none'; script-src {hashes['script']}; style-src {hashes['style']}; "

@@ -1,9 +1,9 @@
-"""Telling a store what a log says: steps in order, in the background, and what is not to be told yet.
+"""Send a log's sightings to a store: steps in order, in the background; and what can wait (`Pending`).
 
-What is not told are sightings that could change nothing that the store keeps. Of a user who is online
-only her last sighting within the window counts; so she is told when she comes, and again before her
-window is over in the store, if she was seen since. All that waits is told at once, each sighting with
-its age: the store counts who came at her own moment (lua/parts/early.lua).
+Sightings that change nothing in the store are not sent. Of a user who is online only the last sighting
+within the window counts; so it is sent when they come, and again before their window ends in the store,
+if there was another since. What waits is sent together, each sighting with its age: the store counts each
+join at its own moment (see the late sightings in lua/).
 
 Memory is bounded by who is online at once and by the sightings of one minute.
 """
@@ -26,13 +26,13 @@ from herenow.store.engine import Engine, advance
 MINUTE: Final = 60_000
 _STEPS: Final = 100
 _MARKS: Final = 500
-"""What one call may hold the store for: some milliseconds."""
+"""Marks of one call: they hold the store for some milliseconds."""
 _CALLS: Final = 32
-"""In a round trip: a store that is far away is not to be waited for too often."""
+"""Calls of one round trip: a distant store must not cost a wait for each."""
 
 
-class Teller:
-    """Sends steps to a store in order, in the background; gives what the counts among them answered."""
+class Sender:
+    """Sends steps to a store in order, in the background; ``counted`` collects the answers of counts."""
 
     def __init__(self, core: Core, engine: Engine, naming: Naming) -> None:
         self.core, self.scope = core, core.site
@@ -41,8 +41,8 @@ class Teller:
         self._steps: list[timeline.Step] = []
         self._marks = 0
         self._calls: list[list[timeline.Step]] = []
-        self._following = _Following(core, self.scope)
-        self._sender = ThreadPoolExecutor(1, thread_name_prefix="herenow-replay")
+        self._follow_ups = _FollowUps(core, self.scope)
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix="herenow-replay")
         self._sent: list[Future[list[Counts]]] = []
         self.counted: list[int] = []
 
@@ -80,27 +80,27 @@ class Teller:
 
     def _send(self) -> None:
         calls, self._calls = self._calls, []
-        self._sent.append(self._sender.submit(self._run, calls))
+        self._sent.append(self._executor.submit(self._run, calls))
         if len(self._sent) > 2:  # noqa: PLR2004 - one is being sent, one is ready
             self._take()
 
     def _run(self, calls: list[list[timeline.Step]]) -> list[Counts]:
         operations = [timeline.timeline(self.scope, steps) for steps in calls]
-        following = self._following.operations
+        following = self._follow_ups.operations
         outcomes = self._engine.batch([*following, *operations])
-        self._following.take(outcomes[: len(following)])
-        while self._following.goes_on:  # what is behind costs more the longer it waits
-            self._following.take(self._engine.batch(self._following.operations))
+        self._follow_ups.take(outcomes[: len(following)])
+        while self._follow_ups.goes_on:  # what is behind costs more the longer it waits
+            self._follow_ups.take(self._engine.batch(self._follow_ups.operations))
         passed = [answer(outcome) for outcome in outcomes[len(following) :]]
         for one in passed:
-            self._following.add(one.written)
+            self._follow_ups.add(one.written)
         return [count for one in passed for count in one.counts]
 
     def _take(self) -> None:
         self.counted += [one.people for one in self._sent.pop(0).result()]
 
     def finish(self) -> None:
-        """Wait until all is told."""
+        """Send what is left, and wait until all is done."""
         if self._steps:
             self._calls.append(self._steps)
             self._steps = []
@@ -108,18 +108,18 @@ class Teller:
             self._send()
         while self._sent:
             self._take()
-        while operations := self._following.operations:
-            self._following.take(self._engine.batch(operations))
+        while operations := self._follow_ups.operations:
+            self._follow_ups.take(self._engine.batch(operations))
 
     def close(self) -> None:
-        """End the background."""
-        self._sender.shutdown(cancel_futures=True)
+        """End the background thread."""
+        self._executor.shutdown(cancel_futures=True)
 
 
-class _Following:
-    """What is to follow what was told: for the room's history, and for the list of rooms.
+class _FollowUps:
+    """The operations that follow a write: for the room's history, and for the list of rooms.
 
-    It goes along with what is told next: by itself it would be two round trips more for each.
+    They go in the round trip of the next write: by themselves they would cost two more for each.
     """
 
     def __init__(self, core: Core, scope: Scope) -> None:
@@ -129,18 +129,18 @@ class _Following:
         self._operations: Sequence[Operation[Any]] = ()
 
     def add(self, written: Written) -> None:
-        """Take what a call answered."""
+        """Note what a call wrote."""
         if written.history or written.listed is not None:
             self._written.append(written)
 
     @property
     def goes_on(self) -> bool:
-        """Whether what was begun is not done yet."""
+        """Whether a plan is under way."""
         return self._plan is not None
 
     @property
     def operations(self) -> Sequence[Operation[Any]]:
-        """What is to be sent next; nothing when all is done."""
+        """The operations to send next; none when all is done."""
         if self._plan is None and self._written:
             self._plan = self._all(self._written)
             self._written = []
@@ -148,7 +148,7 @@ class _Following:
         return self._operations
 
     def take(self, outcomes: list[Outcome]) -> None:
-        """Take what these ended with."""
+        """Take the outcomes of ``operations``."""
         if self._plan is not None:
             self._go_on(outcomes)
 
@@ -168,25 +168,25 @@ class _Following:
                 yield from more
 
 
-class Told:
-    """The sightings that the store is yet to be told, and until when that must be.
+class Pending:
+    """The sightings that are still to be sent, and by when.
 
-    ``_waiting`` are those for the next touch; ``_due`` is when the window of somebody would be over in
-    the store who, by what waits, was there all along. Of those whose window is not over soon, ``_known``,
-    only the last sighting is kept, in ``_again``, until it is to be told.
+    ``_waiting`` holds those for the next touch; ``_due`` is the first moment when the store would time
+    out a user whom a waiting sighting keeps online. Of the users in ``_known``, whose window does not end
+    soon, only the last sighting is kept, in ``_again``.
     """
 
-    def __init__(self, teller: Teller, window: int) -> None:
-        self._teller, self._window = teller, window
+    def __init__(self, sender: Sender, window: int) -> None:
+        self._sender, self._window = sender, window
         self._waiting: dict[bytes, int] = {}
         self._known: set[bytes] = set()
         self._again: dict[bytes, int] = {}
         self._due: float = inf
         self.came = False
-        """Whether somebody among them came: the minute does not end without a touch."""
+        """Whether somebody among them came online: the minute does not end without a touch."""
         self._over: dict[
             int, list[bytes]
-        ] = {}  # those told, by the minute in which their window is over
+        ] = {}  # users sent, by the minute in which their window ends
         self._minute = 0
 
     def come(self, user: bytes, at: int) -> None:
@@ -197,7 +197,7 @@ class Told:
         self._due = min(self._due, at + self._window)
 
     def see(self, user: bytes, at: int, before: int) -> None:
-        """Take one of a user who is online, and was seen before at that moment."""
+        """Take a sighting of a user who is online, last seen at ``before``."""
         if user in self._known:
             self._again[user] = at
         else:
@@ -205,7 +205,7 @@ class Told:
             self._due = min(self._due, before + self._window)
 
     def enter(self, minute: int) -> None:
-        """Begin a minute: those whose windows would be over in it wait to be told again."""
+        """Begin a minute: users whose windows end in it wait to be sent again."""
         self._minute = minute
         for one in [one for one in self._over if one <= minute]:
             users = self._over.pop(one)
@@ -216,12 +216,12 @@ class Told:
                     self._waiting[user] = at
                     self._due = min(self._due, one * MINUTE)
 
-    def tell(self, at: int) -> None:
-        """Tell the store what waits, at the moment of the last one of these, or later."""
+    def send(self, at: int) -> None:
+        """Send what waits, at the moment of the last sighting among it, or later."""
         users, seen = list(self._waiting), list(self._waiting.values())
         self._waiting.clear()
         self._due, self.came = inf, False
-        self._teller.touch(at, users, [at - one for one in seen])
+        self._sender.touch(at, users, [at - one for one in seen])
         known, again, over, window = self._known, self._again, self._over, self._window
         for user, one in zip(users, seen, strict=True):
             minute = (one + window) // MINUTE
@@ -238,16 +238,16 @@ class Told:
                     self._waiting[user] = later
                     self._due = min(self._due, one + window)
 
-    def tell_due(self, until: int, at: int) -> None:
-        """Tell the store what it has to know by ``until``; ``at`` is the moment before that."""
+    def send_due(self, until: int, at: int) -> None:
+        """Send what the store must have by ``until``; ``at`` is the moment before that."""
         while until >= self._due:
-            self.tell(at)
+            self.send(at)
 
-    def tell_all(self, at: int) -> None:
-        """Tell the store everything."""
+    def send_all(self, at: int) -> None:
+        """Send everything."""
         if self._waiting:
-            self.tell(at)
+            self.send(at)
         if self._again:
             self._waiting.update(self._again)
             self._again.clear()
-            self.tell(at)
+            self.send(at)

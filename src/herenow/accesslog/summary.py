@@ -1,4 +1,4 @@
-"""What a replayed log came to."""
+"""The summary of a replayed log: counts, peaks, and the series of who was online. Plain data."""
 
 from array import array
 from collections import deque
@@ -89,13 +89,12 @@ class Series:
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
-    """What a log came to. Times are aware UTC datetimes, the window is in seconds.
+class Summary:
+    """The summary of a log. Times are aware UTC datetimes, the window is in seconds.
 
     ``series`` holds the number online at every full minute from ``begins`` on, but for silences.
-    ``uniques_estimated`` is
-    what the store's HyperLogLogs say of the same visitors, bots aside, over the days (UTC) from the first
-    sighting to the last; None where they can't tell: over more than 400 days, or of guests over several.
+    ``uniques_estimated`` is the store's HyperLogLog count of the same visitors, without bots, over the
+    days (UTC) from the first sighting to the last; None for more than 400 days, or guests over several.
     """
 
     window: float
