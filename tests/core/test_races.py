@@ -33,7 +33,7 @@ LOOK = """
 local clock, found = redis.call('TIME'), {}
 found[1] = clock[1] * 1000 + math.floor(clock[2] / 1000)
 found[2] = redis.call('XRANGE', KEYS[10], ARGV[1], '+')
-for i = 2, 7 do found[i + 1] = redis.call('ZRANGE', KEYS[i], 0, -1, 'WITHSCORES') end
+for i = 2, 7 do found[i + 1] = redis.call('ZRANGEBYSCORE', KEYS[i], 0, 4e15, 'WITHSCORES') end
 found[9] = redis.call('HGETALL', KEYS[8])
 return found
 """

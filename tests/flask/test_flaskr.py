@@ -86,7 +86,7 @@ def test_the_tutorial_passes_its_own_tests(
     add_lines(copy, shown=shown)
     if store == "up":
         output = its_tests(copy, server.url)
-        assert server.control.zcard("herenow:{site}:online:guest") == 1  # its test client
+        assert server.control.zcount("herenow:{site}:online:guest", 0, 4e15) == 1  # its test client
     else:
         with start_server(binary("valkey-9.1")) as own:
             own.pause() if store == "hung" else own.kill()

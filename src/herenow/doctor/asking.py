@@ -131,7 +131,7 @@ def _online(engine: Engine, core: Core) -> Iterator[Online]:
     for room in dict.fromkeys([core.site.room, *map(_text, listed)]):
         for kind, place in keys.ONLINE.items():
             key = core.room(room).keys[place]
-            users = _or_none(partial(client.zcard, key))
+            users = _or_none(partial(client.zcount, key, "-inf", 4e15))  # not the window
             size = _or_none(partial(client.memory_usage, key)) if users else None
             if users and size:
                 yield Online(room, kind, users, size)

@@ -5,7 +5,11 @@
 local call = redis.call
 local clock = call('TIME')
 local now = tonumber(ARGV[1]) or clock[1] * 1000 + math.floor(clock[2] / 1000)
-local window = tonumber(call('HGET', KEYS[1], 'window') or ARGV[2])
+local window = tonumber(call('HGET', KEYS[1], 'window') or nil)
+if not window then
+--#include parts/lost.lua
+  window = window or tonumber(ARGV[2])
+end
 local asked = tonumber(ARGV[3]) or window
 if asked > window then return too_wide(asked, window, "the room's") end
 local since = now - asked + 1  -- and none is counted whose moment is yet to come: see parts/ahead.lua

@@ -8,12 +8,12 @@
 --#include parts/history.lua
 local due, due_seen = -1, -1
 for i = 3, 6 do
-  local first = call('ZRANGE', KEYS[i], 0, 0, 'WITHSCORES')[2]
+  local first = call('ZRANGEBYSCORE', KEYS[i], '-inf', 4e15, 'WITHSCORES', 'LIMIT', 0, 1)[2]
   if first then
     if due < 0 or first + window < due then due = first + window end
     if (i ~= 4 or ARGV[7] == '1') and (due_seen < 0 or first + window < due_seen) then due_seen = first + window end
     -- a moment that is yet to come is mended by a sweep: see parts/ahead.lua
-    if due > now and call('ZCOUNT', KEYS[i], now + 1, '+inf') > 0 then due = now end
+    if due > now and call('ZCOUNT', KEYS[i], now + 1, 4e15) > 0 then due = now end
   end
 end
 local entries = {}

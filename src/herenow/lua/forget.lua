@@ -10,6 +10,7 @@
 local found, shown = 0, 0  -- all of hers, and what of it was there for outsiders
 for i = 2, 9 do
   local there = call(i == 8 and 'HDEL' or 'ZREM', KEYS[i], ARGV[9])
+  shrunk[KEYS[i]] = there > 0
   found = found + there
   if i ~= 3 and i ~= 7 and i ~= 8 then shown = shown + there end
   if i == 9 then found = found + call('ZREM', LEFT, '\t' .. ARGV[9]) end

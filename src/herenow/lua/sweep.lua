@@ -17,7 +17,7 @@ local reply = close(swept)
 local next_due = -1
 for _, kind in ipairs(KINDS) do
   if card[ONLINE[kind]] > 0 then
-    local first = call('ZRANGE', ONLINE[kind], 0, 0, 'WITHSCORES')
+    local first = call('ZRANGEBYSCORE', ONLINE[kind], '-inf', 4e15, 'WITHSCORES', 'LIMIT', 0, 1)
     if first[2] then
       local due = tonumber(first[2]) + window
       if next_due < 0 or due < next_due then next_due = due end

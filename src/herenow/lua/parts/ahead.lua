@@ -19,7 +19,7 @@ end
 
 local function put_all_right()
   local keys, all = {}, true
-  if card[ONLINE.m] > 0 and call('ZCOUNT', ONLINE.m, now + 1, '+inf') > 0 then keys[1] = ONLINE.m end
+  if card[ONLINE.m] > 0 and call('ZCOUNT', ONLINE.m, now + 1, 4e15) > 0 then keys[1] = ONLINE.m end
   if not stored[21] or tonumber(stored[21]) > now then
     for _, key in ipairs({ONLINE.h, ONLINE.g, ONLINE.b, LAST.m, LAST.h, LEFT}) do
       if card[key] > 0 then keys[#keys + 1] = key end
@@ -27,7 +27,7 @@ local function put_all_right()
     moved = stored[21] and true
   end
   for _, key in ipairs(keys) do
-    local users = call('ZRANGEBYSCORE', key, now + 1, '+inf', 'LIMIT', 0, SWEPT_AT_MOST)
+    local users = call('ZRANGEBYSCORE', key, now + 1, 4e15, 'LIMIT', 0, SWEPT_AT_MOST)
     if #users > 0 then
       local values, moment = {}, int(now)
       for i, user in ipairs(users) do values[2 * i - 1], values[2 * i] = moment, user end

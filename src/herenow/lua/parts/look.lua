@@ -7,7 +7,11 @@ local call = redis.call
 local clock = call('TIME')
 local now = tonumber(ARGV[1]) or clock[1] * 1000 + math.floor(clock[2] / 1000)
 local stored = call('HMGET', KEYS[1], 'window', 'retention', 'seq', 'seq:shown')
-local window = tonumber(stored[1]) or tonumber(ARGV[2])
+local window = tonumber(stored[1] or nil)
+if not window then
+--#include parts/lost.lua
+  window = window or tonumber(ARGV[2])
+end
 local retention = tonumber(stored[2]) or tonumber(ARGV[4])
 -- the number of the last event, and that among those that outsiders see; 0 for none
 local counter = tonumber(stored[3]) or 0

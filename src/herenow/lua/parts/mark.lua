@@ -27,7 +27,7 @@ local function mark()
 
   local seen = call('ZSCORE', MEMBERS, USER)
   if seen then
-    if tonumber(seen) <= cut or call('ZCOUNT', MEMBERS, now + 1, '+inf') > 0 then return end
+    if tonumber(seen) <= cut or call('ZCOUNT', MEMBERS, now + 1, 4e15) > 0 then return end
     if mixed and call('HEXISTS', SESSIONS, USER) == 1 then return end
     if now % 16000 < 1000 then
       if call('ZCOUNT', MEMBERS, '-inf', cut) > most_due then return end
@@ -39,16 +39,16 @@ local function mark()
     return same and 0 or {0, tonumber(room[1]), mixed and 1 or 0, -1, -1, 0, 0}
   end
 
-  local members, all, others, bots, hidden = call('ZCOUNT', MEMBERS, cut + 1, now), call('ZCARD', MEMBERS), 0, 0, 0
+  local members, all, others, bots, hidden = call('ZCOUNT', MEMBERS, cut + 1, now), call('ZCARD', MEMBERS) - 1, 0, 0, 0  -- one is the window
   local due = all - members
-  if due > most_due or all == 0 or call('XLEN', EVENTS) == 0 then return end
-  if due > 0 and call('ZCOUNT', MEMBERS, now + 1, '+inf') > 0 then return end
+  if due > most_due or all < 1 or call('XLEN', EVENTS) == 0 then return end
+  if due > 0 and call('ZCOUNT', MEMBERS, now + 1, 4e15) > 0 then return end
   if mixed then
     if call('ZSCORE', LAST_HIDDEN, USER) then return end
     for i, key in ipairs(OTHERS) do
       if call('ZSCORE', key, USER) then return end
       local over = call('ZCOUNT', key, '-inf', cut)
-      local online = call('ZCARD', key) - over
+      local online = math.max(0, call('ZCARD', key) - 1) - over
       due = due + over
       if i < 3 then others = others + online else bots = online end
       if i == 1 then hidden = online end

@@ -1,6 +1,11 @@
 -- Read the room, and begin: what a script does first. No function: to make one costs, with all that it uses.
 stored = call('HMGET', META, unpack(FIELDS))
-window = tonumber(stored[1]) or tonumber(ARGV[2])
+window = tonumber(stored[1] or nil)
+if not window then
+--#include parts/lost.lua
+  stored[1], lost = window and int(window), window ~= nil
+  window = window or tonumber(ARGV[2])
+end
 retention = tonumber(stored[2]) or tonumber(ARGV[4])
 card = {[EVENTS] = call('XLEN', EVENTS), [SESSIONS] = call('HLEN', SESSIONS)}
 for i = 2, 9 do

@@ -5,6 +5,8 @@
 --   6 last:member 7 last:hidden  zset: user -> last seen | 8 sessions  hash: user -> packed sessions
 --   9 left  zset: user -> when she was said to leave; \t user -> the same of who was hidden then | 10 events  stream
 --   11 samples  hash: minute -> maxima, not yet filed under their hours
+--   In each online set that has anybody stands '\twindow' too, with 4e15 + the room's window, ahead of every moment:
+--   where meta alone is evicted, nobody is online for longer by another window, or for less (see parts/lost.lua)
 --   12... uniques:<day>:member, hidden, guest, bot  HyperLogLogs; only where the caller takes history to be on
 -- ARGV, always first:
 --   1 the clock in ms, or '' for the store's | 2 window in ms | 3 '1' when this window was named
@@ -50,6 +52,8 @@ local named              -- window, retention and history to store, when they ar
 local told               -- event records of this call
 local told_hidden        -- how many of them outsiders do not see
 local told_too           -- how many more there are where one of them holds several, a line each
+local lost               -- whether meta was evicted, and the window was found in a set
+local shrunk = {}        -- keys that were taken from: there may be nobody left
 local grown = {}         -- keys that were added to: they may be new, and want a TTL
 local open_to_all        -- this call concerns somebody who is not hidden: an outsider may learn that it was made
 local counted            -- somebody joined or changed kind: compare the peaks
@@ -95,7 +99,10 @@ local function add(key, values)
 end
 
 local function remove(command, key, members)
-  if #members > 0 then call(command, key, unpack(members)) end
+  if #members > 0 then
+    call(command, key, unpack(members))
+    shrunk[key] = true
+  end
 end
 
 local function tell(type, kind, user, at, session, away, info, was)
@@ -147,7 +154,10 @@ local function sweep(most)
   end
   -- those taken are the first of each set, in its own order
   for _, kind in ipairs(kinds) do
-    if place[kind] > 1 then call('ZREMRANGEBYRANK', ONLINE[kind], 0, (place[kind] - 3) / 2) end
+    if place[kind] > 1 then
+      call('ZREMRANGEBYRANK', ONLINE[kind], 0, (place[kind] - 3) / 2)
+      shrunk[ONLINE[kind]] = true
+    end
   end
   add(LAST.m, last.m)
   add(LAST.h, last.h)
@@ -197,13 +207,18 @@ local function settle()
 end
 
 
--- Give what may be new its time to live, or (`all`) all of them.
+-- Give what may be new its time to live, or (`all`) all of them; and each online set the window, as long as it has
+-- anybody.
 local function renew(all)
+  for _, kind in ipairs(KINDS) do
+    if shrunk[ONLINE[kind]] and call('ZCARD', ONLINE[kind]) == 1 then call('ZREM', ONLINE[kind], '\twindow') end
+  end
   local ttl, longer = retention + window + 7200000, math.max(retention, kept) + window + 7200000
   for i = 1, 11 do
     local key = KEYS[i]
     if all or grown[key] and call('PTTL', key) < 0 then
-      call('PEXPIRE', key, int((key == META or key == SAMPLES) and longer or ttl))
+      local there = call('PEXPIRE', key, int((key == META or key == SAMPLES) and longer or ttl))
+      if there == 1 and i > 1 and i < 6 then call('ZADD', key, int(4e15 + window), '\twindow') end
     end
   end
 end
@@ -243,10 +258,11 @@ end
 local function keep_minutes()
   trim(TRIMMED_AT_LEAST)
   trim_events(TRIMMED_AT_LEAST, tonumber(stored[3]))
-  if not stored[1] then return end
-  if moved then set('moved', moved_last or int(now)) end
-  write_minutes(set)
-  write_fields()
+  if stored[1] and not lost then
+    if moved then set('moved', moved_last or int(now)) end
+    write_minutes(set)
+    write_fields()
+  end
   renew(false)
 end
 
@@ -255,7 +271,7 @@ end
 -- what is to be done for the history (see parts/sampling.lua)}
 local function close(result)
   local listed = -1
-  if not stored[1] or named.window then set('window', int(window)) end
+  if not stored[1] or lost or named.window then set('window', int(window)) end
   if not stored[2] or named.retention then set('retention', int(retention)) end
   if not stored[12] or named.history then set('history', int(kept)) end
   if #told + hole > 0 then
