@@ -1,12 +1,13 @@
-"""A program: several processes mark and leave the same users at once, for a few seconds.
+"""A program: several processes mark and leave the same users at once, until its standard input ends.
 
-``python racer.py URL MODE SECONDS``; MODE is plain or buffered. Prints the workers' pids, then forks no
+``python racer.py URL MODE``; MODE is plain or buffered. Prints the workers' pids, then forks no
 more; ends with 0 when each worker ended well or was killed.
 """
 
 import contextlib
 import os
 import random
+import select
 import signal
 import sys
 import time
@@ -94,8 +95,8 @@ ACTIONS: Final[dict[Callable[[herenow.Presence, str, random.Random], None], int]
 }
 
 
-def work(url: str, number: int, deadline: float, *, buffered: bool) -> None:
-    """Do one thing after another to anybody, until the deadline."""
+def work(url: str, number: int, *, buffered: bool) -> None:
+    """Do one thing after another to anybody, until the input ends."""
     dice = random.Random(number)
     with herenow.Presence(
         url,
@@ -105,7 +106,7 @@ def work(url: str, number: int, deadline: float, *, buffered: bool) -> None:
     ) as presence:
         rooms = [presence.room(name, window=WINDOW) for name in ROOMS]
         weights = list(ACTIONS.values())
-        while time.monotonic() < deadline:
+        while not select.select([sys.stdin], [], [], 0)[0]:
             [act] = dice.choices(list(ACTIONS), weights)
             users = [one for one in USERS if active(one)]
             if users:
@@ -115,14 +116,13 @@ def work(url: str, number: int, deadline: float, *, buffered: bool) -> None:
 
 
 def main() -> int:
-    url, mode, seconds = sys.argv[1:]
-    deadline = time.monotonic() + float(seconds)
+    url, mode = sys.argv[1:]
     pids = []
     for number in range(WORKERS):
         pid = os.fork()
         if not pid:
             try:
-                work(url, number, deadline, buffered=mode == "buffered")
+                work(url, number, buffered=mode == "buffered")
             except BaseException:  # noqa: BLE001 - whatever it is, the test is told
                 traceback.print_exc()
                 os._exit(1)

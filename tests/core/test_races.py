@@ -27,7 +27,7 @@ from tests.servers import Cluster, Server, unwatch, watch
 
 KINDS = ("member", "hidden", "guest", "bot")
 WINDOW_MS = round(WINDOW * 1000)
-SECONDS = 2.0
+SECONDS, AT_MOST = 2.0, 30.0
 
 LOOK = """
 local clock, found = redis.call('TIME'), {}
@@ -161,7 +161,8 @@ def racing(url: str, mode: str) -> Iterator[tuple[subprocess.Popen[str], list[in
     source, root = Path(herenow.__file__).parents[1], Path(__file__).parents[2]
     program = Path(__file__).with_name("racer.py")
     with subprocess.Popen(
-        [sys.executable, str(program), url, mode, str(SECONDS)],
+        [sys.executable, str(program), url, mode],
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
         env={**os.environ, "PYTHONPATH": os.pathsep.join([str(source), str(root)])},
@@ -182,8 +183,7 @@ def racing(url: str, mode: str) -> Iterator[tuple[subprocess.Popen[str], list[in
 def race(url: str, mode: str, watchers: list[Watcher], meanwhile: Callable[[], Any]) -> None:
     """Let them race, look all the while, and check the whole story."""
     most: dict[str, int] = dict.fromkeys(ROOMS, 0)
-    killed = False
-    half = time.monotonic() + SECONDS / 2
+    killed, began = False, time.monotonic()
     with herenow.Presence(url, timeout=10) as sampler, racing(url, mode) as (process, pids):
         while process.poll() is None:
             meanwhile()
@@ -191,9 +191,13 @@ def race(url: str, mode: str, watchers: list[Watcher], meanwhile: Callable[[], A
                 watcher.look()
             for name, counts in sampler.room_counts(ROOMS).items():
                 most[name] = max(most[name], counts.people)
-            if not killed and time.monotonic() > half:
+            raced = time.monotonic() - began
+            if not killed and raced > SECONDS / 2:
                 os.kill(pids[3], signal.SIGKILL)
                 killed = True
+            if raced > SECONDS and (tells_all(watchers) or raced > AT_MOST):
+                assert process.stdin
+                process.stdin.close()  # and they end
         assert killed
         assert process.returncode == 0
         for watcher in watchers:
@@ -201,10 +205,17 @@ def race(url: str, mode: str, watchers: list[Watcher], meanwhile: Callable[[], A
             check_story(
                 watcher, sampler.room(watcher.room), most[watcher.room], late=mode == "buffered"
             )
+    assert tells_all(watchers)
+
+
+def tells_all(watchers: list[Watcher]) -> bool:
+    """Whether enough was told, of all sorts: on a machine that is busy that takes longer."""
     events = [stored.event for watcher in watchers for stored in watcher.told]
-    assert len(events) > 300
-    assert {event.reason for event in events} == {None, "left", "timeout"}
-    assert {event.kind for event in events} == set(KINDS)
+    return (
+        len(events) > 300
+        and {event.reason for event in events} == {None, "left", "timeout"}
+        and {event.kind for event in events} == set(KINDS)
+    )
 
 
 def check_story(watcher: Watcher, room: herenow.Presence, most: int, *, late: bool) -> None:
