@@ -190,8 +190,8 @@ def test_a_repeat_is_one_within_the_resolution_of_the_mark_not_of_its_answer(
     server: Server, name: str, many: bool
 ) -> None:
     with (
-        Distant(server.socket, 2.0) as distant,
-        opened(name, distant.url, resolution=2.5, timeout=30) as side,
+        Distant(server.socket, 0.7) as distant,
+        opened(name, distant.url, resolution=0.8, timeout=30) as side,
     ):
         side.mark_online_many(["first", herenow.Sighting("one", "guest")])
 
@@ -205,7 +205,7 @@ def test_a_repeat_is_one_within_the_resolution_of_the_mark_not_of_its_answer(
             began = time.monotonic()
             mark(way)
             before = seen(server.unix_url, "site", way)
-            pause(side, max(0.0, began + 2.6 - time.monotonic()))
+            pause(side, max(0.0, began + 0.85 - time.monotonic()))
             mark(way)
             assert seen(server.unix_url, "site", way) > before, way
 

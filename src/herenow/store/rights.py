@@ -12,10 +12,10 @@ SCRIPTS: Final = ("EVAL", "EVALSHA")
 
 KEYED: Final = (
     *("GET", "SET", "STRLEN", "PEXPIRE", "PTTL"),
-    *("HDEL", "HEXISTS", "HGET", "HGETALL", "HINCRBY", "HKEYS", "HLEN", "HMGET", "HSET"),
+    *("HDEL", "HEXISTS", "HGET", "HGETALL", "HKEYS", "HLEN", "HMGET", "HSET"),
     *("PFADD", "PFCOUNT"),
     *("XADD", "XDEL", "XLEN", "XRANGE", "XREVRANGE", "XTRIM"),
-    *("ZADD", "ZCARD", "ZCOUNT", "ZMSCORE", "ZRANDMEMBER", "ZRANGE", "ZRANGEBYSCORE", "ZREM"),
+    *("ZADD", "ZCARD", "ZCOUNT", "ZMSCORE", "ZRANDMEMBER", "ZRANGEBYSCORE", "ZREM"),
     *("ZREMRANGEBYRANK", "ZREVRANGE", "ZREVRANGEBYSCORE", "ZREVRANK", "ZSCORE"),
 )
 """What the scripts do to keys that they are given."""

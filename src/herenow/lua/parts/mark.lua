@@ -31,7 +31,7 @@ local function mark()
     if mixed and call('HEXISTS', SESSIONS, USER) == 1 then return end
     if now % 16000 < 1000 then
       if call('ZCOUNT', MEMBERS, '-inf', cut) > most_due then return end
-      local oldest = call('ZRANGE', LAST_SEEN, 0, 0, 'WITHSCORES')[2]
+      local oldest = call('ZRANGEBYSCORE', LAST_SEEN, '-inf', '+inf', 'WITHSCORES', 'LIMIT', 0, 1)[2]
       if oldest and tonumber(oldest) <= now - (call('HGET', META, 'retention') or 0) then return end
     end
     if minute and tonumber(seen) < tonumber(room[5]) then count_today() end
