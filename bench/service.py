@@ -19,7 +19,8 @@ from typing import Any, Final
 import herenow
 from bench.stage import Measured, Stage, row, times_as_long
 from bench.timing import Figures, Side
-from herenow.service import shapes
+from herenow.models import Room
+from herenow.web.json_form import json_form
 
 KEY: Final = "a-key-for-the-bench-0123"
 HEAD: Final = f"Host: localhost\r\nAuthorization: Bearer {KEY}\r\n"
@@ -139,14 +140,15 @@ def bare_application(url: str) -> Any:
     async def room(request: Request) -> Response:
         there = presence.room(request.path_params["room"])
         counts, peak = await asyncio.gather(there.counts(), there.peak())
-        return JSONResponse(shapes.room_json(there.name, counts, peak, hidden=True))
+        form = json_form(Room(there.name, counts), hidden=True)
+        return JSONResponse({**form, "peak": json_form(peak)})
 
     async def mark(request: Request) -> Response:
         await request.json()
         there, user = presence.room(request.path_params["room"]), request.path_params["user"]
         await there.mark_online(user)
         found = await there.lookup([user], include_hidden=True)
-        return JSONResponse(shapes.user_json(found[user]))
+        return JSONResponse(json_form(found[user]))
 
     return Starlette(
         routes=[

@@ -158,7 +158,7 @@ def test_the_page_comes_however_it_is_accepted(
         answer = app.test_client().get("/online" + query, headers=AGENT | {"Accept": accept})
         assert answer.status_code == 200
         if harm in {"dead", "hung"} and accept == "application/json":
-            assert answer.json == {"counts": None, "users": None, "next": None}
+            assert answer.json == {"counts": None, "users": None, "cursor": None}
         elif harm in {"dead", "hung"}:
             assert "unknown (the store does not answer)" in answer.text
             assert "0 members" not in answer.text

@@ -48,7 +48,7 @@ def test_it_names_so_many_and_says_how_many_more(
     if kind == "application/json":
         told = json.loads(answer.text)
         assert told["counts"]["member"] == MANY
-        assert told["next"]
+        assert told["cursor"]
     elif kind == "text/html":
         assert f">{more}</a>" in answer.text
     else:
@@ -60,9 +60,9 @@ def test_a_limit_is_bounded_and_a_line_has_no_pages(busy: tuple[Flask, list[list
     for query in ("?limit=501", "?limit=0", "?limit=x"):
         assert client.get(f"/online{query}").status_code == 400
     first = json.loads(client.get("/online", headers={"Accept": "application/json"}).text)
-    later = client.get(f"/online?cursor={first['next']}", headers={"Accept": "text/html"}).text
+    later = client.get(f"/online?cursor={first['cursor']}", headers={"Accept": "text/html"}).text
     assert ">More</a>" in later
-    assert client.get(f"/online?cursor={first['next']}").text == client.get("/online").text
+    assert client.get(f"/online?cursor={first['cursor']}").text == client.get("/online").text
 
 
 def test_the_command_says_so_too(busy: tuple[Flask, list[list[str]]]) -> None:

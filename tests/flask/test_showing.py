@@ -150,13 +150,13 @@ def test_the_page_as_json(shown: tuple[Flask, HereNow]) -> None:
     ]
     seen = datetime.fromisoformat(answer["users"][0]["last_seen"])
     assert abs(datetime.now(UTC) - seen) < timedelta(seconds=30)
-    assert answer["next"] is None
+    assert answer["cursor"] is None
 
 
 def test_the_page_goes_on(shown: tuple[Flask, HereNow]) -> None:
     first = page(shown[0], "application/json", "?limit=1").json
     assert [one["user"] for one in first["users"]] == ["2"]
-    then = page(shown[0], "application/json", f"?limit=1&cursor={first['next']}").json
+    then = page(shown[0], "application/json", f"?limit=1&cursor={first['cursor']}").json
     assert [one["user"] for one in then["users"]] == ["1"]
     assert then["counts"] == first["counts"]
     assert 'rel="next"' in page(shown[0], "text/html", "?limit=1").text

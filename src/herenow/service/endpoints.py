@@ -14,9 +14,8 @@ from starlette.responses import JSONResponse, Response
 
 from herenow import names
 from herenow.errors import WindowTooLong
-from herenow.models import Counts, Page
+from herenow.models import Counts, Page, Peak, Room
 from herenow.service import parameters as said
-from herenow.service import shapes
 from herenow.service.access import API_KEY, bearer
 from herenow.service.calls import Call, Endpoint, in_room
 from herenow.service.dashboard import page
@@ -24,6 +23,7 @@ from herenow.service.problems import HEADERS, ProblemError, forbidden
 from herenow.service.rates import household
 from herenow.service.sightings import MAX_BODY, SIGHTINGS, sightings
 from herenow.service.streaming import Identity, TooManyOfOne, TooManyStreams
+from herenow.web.json_form import json_form
 
 MAX_SAMPLES: Final = 11_000
 """A week of minutes, and a day."""
@@ -38,18 +38,20 @@ async def rooms(call: Call) -> Any:
     mine = call.access.rooms
     if mine is None:
         listed = await call.presence.rooms(limit, include_hidden=call.numbers)
-        found = [(one.name, one.counts) for one in listed]
+        found = list(listed)
     else:
         counted = await call.presence.room_counts(sorted(mine))
-        found = sorted(counted.items(), key=lambda one: -_shown(one[1], hidden=call.numbers))
-        found = [one for one in found if _shown(one[1], hidden=call.numbers)][:limit]
+        found = [Room(name, counts) for name, counts in counted.items()]
+        found.sort(key=lambda one: -_shown(one.counts, hidden=call.numbers))
+        found = [one for one in found if _shown(one.counts, hidden=call.numbers)][:limit]
     peaks = await call.presence.room_peaks(
-        [name for name, _ in found], call.record, include_hidden=call.numbers
+        [one.name for one in found], call.record, include_hidden=call.numbers
     )
-    told = [
-        shapes.room_json(name, counts, peaks[name], hidden=call.numbers) for name, counts in found
-    ]
-    return {"rooms": told}
+    return {"rooms": [_room(call, one, peaks[one.name]) for one in found]}
+
+
+def _room(call: Call, room: Room, peak: Peak) -> Any:
+    return {**json_form(room, hidden=call.numbers), "peak": json_form(peak)}
 
 
 def _shown(counts: Counts, *, hidden: bool) -> int:
@@ -60,7 +62,7 @@ async def room(call: Call) -> Any:
     """One room."""
     record = call.room.peak(call.record, include_hidden=call.numbers)
     counts, peak = await asyncio.gather(call.room.counts(), record)
-    return shapes.room_json(call.values["room"], counts, peak, hidden=call.numbers)
+    return _room(call, Room(call.values["room"], counts), peak)
 
 
 async def users(call: Call) -> Any:
@@ -76,31 +78,27 @@ async def users(call: Call) -> Any:
         found = await page(values["window"])
     except WindowTooLong:  # whoever is online was seen within it
         found = await page(None)
-    return shapes.page_json(found)
+    return json_form(found)
 
 
 async def user(call: Call) -> Any:
     """What is known of a user."""
     name = call.values["user"]
     found = await call.room.lookup([name], include_hidden=call.hidden)
-    return shapes.user_json(found[name])
+    return json_form(found[name])
 
 
 async def lookup(call: Call) -> Any:
     """What is known of several users, in the order that they were named."""
     wanted = call.values["users"]
     found = await call.room.lookup(set(wanted), include_hidden=call.hidden)
-    return {"users": [shapes.user_json(found[one]) for one in wanted]}
+    return {"users": json_form([found[one] for one in wanted])}
 
 
 async def counts(call: Call) -> Any:
     """The counts of several rooms."""
     counted = await call.presence.room_counts(set(call.values["rooms"]))
-    return {
-        "counts": {
-            name: shapes.counts_json(one, hidden=call.numbers) for name, one in counted.items()
-        }
-    }
+    return {"counts": json_form(counted, hidden=call.numbers)}
 
 
 async def history(call: Call) -> Any:
@@ -115,8 +113,11 @@ async def history(call: Call) -> Any:
     samples = (
         await call.room.history(start, end, step, include_hidden=hidden) if start < end else []
     )
-    told = [shapes.sample_json(one, hidden=call.numbers) for one in samples]
-    return {"room": call.values["room"], "step": step, "samples": told}
+    return {
+        "room": call.values["room"],
+        "step": step,
+        "samples": json_form(samples, hidden=hidden),
+    }
 
 
 async def uniques(call: Call) -> Any:
@@ -131,7 +132,7 @@ async def uniques(call: Call) -> Any:
 async def why(call: Call) -> Any:
     """Why a user is, or is not, online."""
     found = await call.room.explain(call.values["user"], include_hidden=True)
-    return shapes.why_json(found)
+    return json_form(found, hidden=True)
 
 
 async def events(call: Call) -> Any:
@@ -175,7 +176,7 @@ async def mark(call: Call) -> Any:
         name, kind, values["session"], values["away"], values["info"]
     )
     found = await call.room.lookup([name], include_hidden=True)
-    return (HTTPStatus.CREATED if came else HTTPStatus.OK), shapes.user_json(found[name])
+    return (HTTPStatus.CREATED if came else HTTPStatus.OK), json_form(found[name])
 
 
 async def leave(call: Call) -> Any:

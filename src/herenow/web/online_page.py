@@ -11,6 +11,7 @@ from typing import Final
 
 from herenow.models import Counts
 from herenow.web.escapes import json_text, printable
+from herenow.web.json_form import json_form, moment
 from herenow.web.people import UNKNOWN, People, last_seen
 
 TEXT: Final = "text/plain"
@@ -36,7 +37,7 @@ class Content:
 
     counts: Counts | None
     people: People
-    next: str | None = None
+    cursor: str | None = None
     more: int | None = None
 
 
@@ -65,28 +66,22 @@ def said_more(content: Content) -> str:
 
 
 def as_json(content: Content) -> str:
-    """Make an object of counts, users and next; all of them null where the store fails."""
-    counts, people = content.counts, content.people
-    told = json.dumps(
+    """Make an object of counts, users and the next page's cursor, all null where the store fails."""
+    users = [
         {
-            "counts": counts
-            and {"member": counts.member, "guest": counts.guest, "bot": counts.bot},
-            "users": [
-                {
-                    "user": one.user,
-                    "name": one.name,
-                    "away": one.away,
-                    "last_seen": one.last_seen and one.last_seen.isoformat(),
-                }
-                for one in people
-            ]
-            if people.known
-            else None,
-            "next": content.next,
-        },
-        ensure_ascii=False,
-    )
-    return json_text(told)
+            "user": one.user,
+            "name": one.name,
+            "away": one.away,
+            "last_seen": moment(one.last_seen),
+        }
+        for one in content.people
+    ]
+    form = {
+        "counts": json_form(content.counts),
+        "users": users if content.people.known else None,
+        "cursor": content.cursor,
+    }
+    return json_text(json.dumps(form, ensure_ascii=False))
 
 
 def as_html(content: Content) -> str:
@@ -104,8 +99,8 @@ def as_html(content: Content) -> str:
         )
     rest = said_more(content) or "More"
     more = (
-        f'<p><a href="?cursor={escape(content.next)}" rel="next">{rest}</a></p>'
-        if content.next
+        f'<p><a href="?cursor={escape(content.cursor)}" rel="next">{rest}</a></p>'
+        if content.cursor
         else ""
     )
     return _PAGE.replace("{summary}", summary).replace("{people}", people + "</ul>" + more)

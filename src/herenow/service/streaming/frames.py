@@ -10,11 +10,11 @@ from typing import Any, Final
 from sse_starlette import ServerSentEvent
 
 from herenow.models import Counts, Event, Snapshot, UserPresence
+from herenow.operations import scope
 from herenow.operations.events import Place
-from herenow.operations.scope import moment
-from herenow.service.shapes import counts_json, event_json, moment_json
 from herenow.service.streaming.ids import UNKNOWN, Known, StreamId
 from herenow.web.escapes import json_text
+from herenow.web.json_form import json_form, moment
 
 COMMENT: Final = b":\n"
 """No blank line follows: some clients take one for the end of an event, of an empty one."""
@@ -49,13 +49,13 @@ def beginning(retry: int) -> bytes:
 
 def event_frame(event: Event, *, hidden: bool) -> Frame:
     """Something that happened."""
-    return Frame(event.type, event_json(event, hidden=hidden), Place.parse(event.id))
+    return Frame(event.type, json_form(event, hidden=hidden), Place.parse(event.id))
 
 
 def reset_frame(room: str, snapshot: Snapshot, *, hidden: bool) -> Frame:
     """Start over from this."""
     place = Place.parse(snapshot.event_id)
-    at = moment(place.moment)
+    at = scope.moment(place.moment)
     return event_frame(
         Event(snapshot.event_id, "reset", room, None, None, at, snapshot=snapshot), hidden=hidden
     )
@@ -70,7 +70,7 @@ def counts_frame(
     room: str, counts: Counts, place: Place | None, *, hidden: bool, netted: bool = False
 ) -> Frame:
     """How many are online. Without a place it is all that is told of the room: ``only``."""
-    said = {"room": room, "counts": counts_json(counts, hidden=hidden), "only": place is None}
+    said = {"room": room, "counts": json_form(counts, hidden=hidden), "only": place is None}
     return Frame("counts", said, place, netted=netted)
 
 
@@ -121,7 +121,7 @@ class Net:
             "leave": left,
             "join": joined,
             "update": updated,
-            "counts": counts_json(counts, hidden=hidden),
+            "counts": json_form(counts, hidden=hidden),
         }
         return Frame("diff", told, place, netted=True)
 
@@ -149,13 +149,13 @@ def _leave_json(event: Event) -> dict[str, Any]:
     return {
         "user": event.user,
         "kind": event.kind,
-        "at": moment_json(event.at),
+        "at": moment(event.at),
         "reason": event.reason,
     }
 
 
 def _said_json(event: Event) -> dict[str, Any]:
-    said: dict[str, Any] = {"user": event.user, "kind": event.kind, "at": moment_json(event.at)}
+    said: dict[str, Any] = {"user": event.user, "kind": event.kind, "at": moment(event.at)}
     if event.away is not None:
         said |= {"away": event.away, "session": event.session, "info": event.info}
     return said
