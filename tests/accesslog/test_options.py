@@ -1,28 +1,26 @@
 """The options of `herenow replay`: what is left out, where it stays, what it looks like."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 import herenow
+from tests.cli.conftest import Done, run
 from tests.servers import Server
 
 COMBINED = str(Path(__file__).parent / "logs" / "combined.log")
 
 
-def replay(*args: str, code: int = 0) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "herenow", "replay", *args]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == code, done.stderr
+def replay(*args: str, code: int = 0) -> Done:
+    done = run("replay", *args)
+    assert done.code == code, done.err
     return done
 
 
 def test_bots_and_paths_may_be_left_out() -> None:
     def uniques(*args: str) -> tuple[int, int, int]:
-        found = json.loads(replay("--json", COMBINED, *args).stdout)
+        found = json.loads(replay("--json", COMBINED, *args).out)
         return found["uniques"], found["bots"], found["skipped"]
 
     assert uniques() == (6, 0, 0)
@@ -42,13 +40,13 @@ def test_the_estimate_is_of_the_same_visitors_and_none_where_there_is_none(tmp_p
         )
     )
     for kind in ("member", "guest"):
-        found = json.loads(replay("--json", str(day), "--kind", kind, "--bots", "apart").stdout)
+        found = json.loads(replay("--json", str(day), "--kind", kind, "--bots", "apart").out)
         assert (found["uniques"], found["bots"]) == (25, 75), kind
         # an estimate: two of 25 hosts, hashed by a key of this run, fall together one time in fifty
         assert abs(found["uniques_estimated"] - 25) <= 2, kind
-    found = json.loads(replay("--json", COMBINED, "--kind", "guest").stdout)
+    found = json.loads(replay("--json", COMBINED, "--kind", "guest").out)
     assert (found["uniques"], found["uniques_estimated"]) == (6, None), "guests are known for a day"
-    assert abs(json.loads(replay("--json", COMBINED).stdout)["uniques_estimated"] - 6) <= 1
+    assert abs(json.loads(replay("--json", COMBINED).out)["uniques_estimated"] - 6) <= 1
 
 
 def test_with_a_url_it_stays_in_a_room_that_has_to_be_new(server: Server) -> None:
@@ -59,8 +57,8 @@ def test_with_a_url_it_stays_in_a_room_that_has_to_be_new(server: Server) -> Non
         assert room.peak().count == 3
         assert [one.name for one in presence.rooms()] == []  # nobody is there any more
     refused = replay(COMBINED, *where, code=2)
-    assert "march" in refused.stderr
-    assert "--room" in refused.stderr
+    assert "march" in refused.err
+    assert "--room" in refused.err
 
 
 def test_hosts_are_hashed_unless_asked_for(server: Server) -> None:
@@ -83,7 +81,7 @@ def test_the_report_is_one_page_that_asks_for_nothing(tmp_path: Path) -> None:
     log = tmp_path / "<b>&.log"
     log.write_bytes(Path(COMBINED).read_bytes())
     page = tmp_path / "report.html"
-    shown = replay(str(log), "--html", str(page)).stdout
+    shown = replay(str(log), "--html", str(page)).out
     assert "exact peak" in shown
     assert "2024-02-29" in shown
     html = page.read_text()
@@ -104,27 +102,11 @@ def test_a_wrong_call_says_so_in_a_line(tmp_path: Path) -> None:
         [COMBINED, "--window", "0"],
         [],
     ):
-        assert "Traceback" not in replay(*args, code=2).stderr
+        assert "Traceback" not in replay(*args, code=2).err
 
 
 @pytest.mark.parametrize("hosts", [(), ("--raw-hosts",)])
 def test_a_store_that_is_unavailable_is_a_message(hosts: tuple[str, ...]) -> None:
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "herenow",
-            "replay",
-            str(COMBINED),
-            "--url",
-            "redis://127.0.0.1:1/0",
-            *hosts,
-        ],
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=False,
-    )
-    assert done.returncode == 3
-    assert "the store is not available" in done.stderr
-    assert "Traceback" not in done.stderr
+    done = replay(COMBINED, "--url", "redis://127.0.0.1:1/0", *hosts, code=3)
+    assert "the store is not available" in done.err
+    assert "Traceback" not in done.err

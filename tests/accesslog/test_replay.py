@@ -1,10 +1,7 @@
 """`herenow replay`, the whole of it, against the oracle: logs with every oddity, and made-up ones."""
 
 import gzip
-import json
 import random
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -21,6 +18,7 @@ from herenow.cli.logstore import open_store
 from herenow.cli.report import document, minutes
 from herenow.store.engine import Call
 from tests.accesslog import oracle
+from tests.cli.conftest import run as program
 from tests.servers import Server
 
 LOGS = Path(__file__).parent / "logs"
@@ -28,16 +26,9 @@ OURS = ("uniques_estimated", "skipped", "bots", "silences")
 
 
 def run(*args: str, stdin: bytes = b"", code: int = 0) -> dict[str, Any]:
-    done = subprocess.run(
-        [sys.executable, "-m", "herenow", "replay", "--json", *args],
-        input=stdin,
-        capture_output=True,
-        timeout=100,
-        check=False,
-    )
-    assert done.returncode == code, done.stderr.decode()
-    found: dict[str, Any] = json.loads(done.stdout)
-    return {name: value for name, value in found.items() if name not in OURS}
+    done = program("replay", "--json", *args, stdin=stdin)
+    assert done.code == code, done.err
+    return {name: value for name, value in done.json.items() if name not in OURS}
 
 
 @pytest.mark.parametrize("path", sorted(LOGS.glob("*.log")), ids=lambda path: path.stem)

@@ -2,8 +2,6 @@
 
 import json
 import random
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +10,7 @@ import pytest
 from herenow.accesslog import Log, Parser, json_parser, text_parser
 from herenow.accesslog.summary import Series
 from tests.accesslog import oracle
+from tests.cli.conftest import run as program
 
 LOGS = Path(__file__).parent / "logs"
 AT = "[29/Feb/2024:23:58:30 +0000]"
@@ -89,16 +88,10 @@ def test_a_log_led_by_blanks_is_the_same_log() -> None:
 
 
 def run(*args: str, stdin: bytes = b"", code: int = 0) -> tuple[dict[str, Any], str]:
-    done = subprocess.run(
-        [sys.executable, "-m", "herenow", "replay", "--json", *args],
-        input=stdin,
-        capture_output=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == code, done.stderr.decode()
-    assert len(done.stdout) < 5_000_000
-    return json.loads(done.stdout), done.stderr.decode()
+    done = program("replay", "--json", *args, stdin=stdin)
+    assert done.code == code, done.err
+    assert len(done.out) < 5_000_000
+    return done.json, done.err
 
 
 def line(stamp: str) -> bytes:

@@ -8,7 +8,7 @@ import pytest
 
 import herenow
 from tests.cli.conftest import environment
-from tests.cli.test_program import on_terminal
+from tests.cli.terminals import start_on_terminal
 from tests.servers import Server
 
 SHIFTED = """
@@ -37,7 +37,9 @@ def test_ages_are_by_the_stores_clock(server: Server, place: Path, hours: int) -
         ["seen", "alice", "bob"],
         ["watch", "--after", after, "--events", "2"],
     ):
-        code, shown = on_terminal(call, PYTHONPATH=path, HERENOW_URL=server.url, NO_COLOR="1")
+        code, shown, _ = start_on_terminal(
+            call, PYTHONPATH=path, HERENOW_URL=server.url, NO_COLOR="1"
+        )
         assert code == 0, shown
         assert re.search(r"alice .*3 minutes ago", shown), (call, shown)
         assert re.search(r"bob .*(now|seconds? ago)", shown), (call, shown)

@@ -10,7 +10,7 @@ import herenow
 from herenow.cli.output import ago
 from herenow.web.people import last_seen
 from tests.cli.conftest import Call, Done
-from tests.cli.test_program import on_terminal
+from tests.cli.terminals import on_terminal
 from tests.servers import Cluster, Server
 
 

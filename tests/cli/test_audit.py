@@ -11,7 +11,7 @@ from bench.opponents import Recipe
 from herenow.recipe.auditing import bytes_a_user
 from tests.cli.conftest import Call, Done
 from tests.cli.reading import only_read
-from tests.cli.test_program import on_terminal
+from tests.cli.terminals import on_terminal
 from tests.servers import Cluster, Server, binary, start_server
 
 AGES = range(280)

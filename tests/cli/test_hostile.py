@@ -15,7 +15,7 @@ import herenow
 from herenow.cli import COMMANDS
 from herenow.web.escapes import json_text, printable
 from tests.cli.conftest import Call, environment
-from tests.cli.test_program import on_terminal
+from tests.cli.terminals import on_terminal
 from tests.servers import Server
 
 CONTROLS = "\x1b]0;owned\x07\x1b[2J\x9b2J\x85\r\nonline\tforged"

@@ -1,7 +1,6 @@
 """The program around the commands: quick to start, one line an error, an exit code for scripts."""
 
 import os
-import pty
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,6 +13,7 @@ import herenow
 from herenow.cli import COMMANDS
 from herenow.flask import HereNow
 from tests.cli.conftest import ROOT, Call, environment
+from tests.cli.terminals import start_on_terminal
 from tests.servers import Server
 
 SLOW = ("redis", "valkey", "rich", "flask", "django", "starlette", "uvicorn", "humanize", "asyncio")
@@ -53,8 +53,8 @@ def watched(arguments: list[str], *slow: str) -> subprocess.CompletedProcess[str
     )
 
 
-def test_help_lists_every_command_with_what_it_does(call: Call) -> None:
-    done = call("--help")
+def test_help_lists_every_command_with_what_it_does(start: Call) -> None:
+    done = start("--help")
     for name, entry in COMMANDS.items():
         assert any(line.split() == [name, *entry.summary.split()] for line in done.lines), name
     assert "Exit codes" in done.out
@@ -68,14 +68,14 @@ def test_the_readme_lists_every_command() -> None:
     assert [row.split("`")[1].split()[0] for row in rows] == list(COMMANDS)
 
 
-def test_no_command_at_all_shows_the_help_and_is_a_usage_error(call: Call) -> None:
-    done = call()
+def test_no_command_at_all_shows_the_help_and_is_a_usage_error(start: Call) -> None:
+    done = start()
     assert (done.code, done.out) == (2, "")
     assert "Usage: herenow" in done.err
 
 
-def test_the_version(call: Call) -> None:
-    assert call("--version").out == f"herenow {herenow.__version__}\n"
+def test_the_version(start: Call) -> None:
+    assert start("--version").out == f"herenow {herenow.__version__}\n"
 
 
 @pytest.mark.parametrize(
@@ -90,8 +90,8 @@ def test_the_version(call: Call) -> None:
         (["online", "--prefix", "{x}"], "a prefix is a printable str without braces"),
     ],
 )
-def test_a_wrong_call_is_one_line_and_exits_2(call: Call, arguments: list[str], said: str) -> None:
-    done = call(*arguments)
+def test_a_wrong_call_is_one_line_and_exits_2(start: Call, arguments: list[str], said: str) -> None:
+    done = start(*arguments)
     assert done.code == 2
     assert done.out == ""
     [line] = done.err.splitlines()
@@ -99,26 +99,26 @@ def test_a_wrong_call_is_one_line_and_exits_2(call: Call, arguments: list[str], 
     assert said in line
 
 
-def test_a_wrong_setting_names_it(call: Call) -> None:
-    done = call("online", HERENOW_WINDOW="soon", HERENOW_URL="redis://localhost:1")
+def test_a_wrong_setting_names_it(start: Call) -> None:
+    done = start("online", HERENOW_WINDOW="soon", HERENOW_URL="redis://localhost:1")
     assert done.code == 2
     assert done.err.startswith("herenow: HERENOW_WINDOW, in the environment: ")
 
 
-def test_a_store_that_is_away_is_one_line_and_exits_3(call: Call) -> None:
-    done = call("online", HERENOW_URL="redis://localhost:1")
+def test_a_store_that_is_away_is_one_line_and_exits_3(start: Call) -> None:
+    done = start("online", HERENOW_URL="redis://localhost:1")
     assert (done.code, done.out) == (3, "")
     [line] = done.err.splitlines()
     assert line.startswith("herenow: the store is not available: ")
 
 
 def test_a_store_that_hangs_exits_3_after_the_timeout(
-    call: Call, servers: Callable[[str], Server]
+    start: Call, servers: Callable[[str], Server]
 ) -> None:
     hanging = servers("valkey-8.1")
     hanging.pause()
     try:
-        done = call("online", HERENOW_URL=hanging.url, HERENOW_TIMEOUT="0.3")
+        done = start("online", HERENOW_URL=hanging.url, HERENOW_TIMEOUT="0.3")
     finally:
         hanging.resume()
     assert done.code == 3
@@ -139,41 +139,39 @@ def test_without_click_it_says_what_to_install(tmp_path: Path) -> None:
     assert done.stderr == 'herenow: the command line needs click: pip install "herenow[cli]"\n'
 
 
-def test_what_else_a_command_lacks_is_named_with_its_extra(
-    ask: Call, place: Path, server: Server
-) -> None:
+def test_what_else_a_command_lacks_is_named_with_its_extra(place: Path, server: Server) -> None:
     (place / "humanize.py").write_text("raise ModuleNotFoundError('no', name='humanize')")
     with herenow.Presence(server.url, timeout=5) as presence:
         presence.mark_online("alice")
     path = os.pathsep.join([str(place), environment()["PYTHONPATH"]])
-    code, said = on_terminal(["online", "--url", server.url], PYTHONPATH=path)
+    code, said, _ = start_on_terminal(["online", "--url", server.url], PYTHONPATH=path)
     assert code == 2
     assert 'herenow: online needs humanize: pip install "herenow[cli]"' in said
 
 
-def test_the_embedded_store_is_the_default_and_told_on_stderr(call: Call, place: Path) -> None:
-    done = call("online")
+def test_the_embedded_store_is_the_default_and_told_on_stderr(start: Call, place: Path) -> None:
+    done = start("online")
     assert (done.code, done.out) == (1, "")
     [line] = done.err.splitlines()
     assert line.startswith(f"herenow: the embedded store in {place}/state/herenow/")
 
 
-def test_a_flask_projects_own_store_comes_first(call: Call, place: Path) -> None:
+def test_a_flask_projects_own_store_comes_first(start: Call, place: Path) -> None:
     app = Flask("site", root_path=str(place), instance_path=str(place / "instance"))
     app.testing = True
     HereNow(app, identify=lambda _: "alice", buffered=False)
     app.add_url_rule("/", view_func=lambda: "hello")
     (place / "instance" / "herenow").mkdir(parents=True)
-    assert call("online").err.startswith(f"herenow: the embedded store in {place}/state/")
+    assert start("online").err.startswith(f"herenow: the embedded store in {place}/state/")
     app.test_client().get("/")
-    done = call("online")
+    done = start("online")
     assert (done.code, done.out) == (0, "alice\n")
     assert done.err == (
         f"herenow: the embedded store in {place}/instance/herenow (--url names another)\n"
     )
 
 
-def test_a_pipe_that_closes_ends_it_quietly(ask: Call, server: Server) -> None:
+def test_a_pipe_that_closes_ends_it_quietly(server: Server) -> None:
     with herenow.Presence(server.url, timeout=5) as presence:
         presence.mark_online_many([f"user-{i:05}-{'x' * 200}" for i in range(2000)])
     done = subprocess.run(
@@ -188,31 +186,9 @@ def test_a_pipe_that_closes_ends_it_quietly(ask: Call, server: Server) -> None:
     assert (done.returncode, done.stderr) == (141, "")
 
 
-def test_a_name_that_the_locale_cannot_say_is_escaped(ask: Call, server: Server) -> None:
+def test_a_name_that_the_locale_cannot_say_is_escaped(start: Call, server: Server) -> None:
     with herenow.Presence(server.url, timeout=5) as presence:
         presence.mark_online("zoë☺")
-    assert ask("online").out == "zoë☺\n"
-    assert ask("online", PYTHONIOENCODING="ascii:strict").out == "zo\\xeb\\u263a\n"
-
-
-def on_terminal(arguments: list[str], **more: str) -> tuple[int, str]:
-    """Call the program with a terminal for its output; what it wrote there."""
-    ours, theirs = pty.openpty()
-    try:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "herenow", *arguments],
-            stdin=subprocess.DEVNULL,
-            stdout=theirs,
-            stderr=theirs,
-            env=environment(TERM="xterm-256color", COLUMNS="100", **more),
-        )
-    finally:
-        os.close(theirs)
-    said = b""
-    try:
-        while part := os.read(ours, 4096):
-            said += part
-    except OSError:  # EIO: the other end is closed
-        pass
-    os.close(ours)
-    return process.wait(30), said.decode()
+    assert start("online", HERENOW_URL=server.url).out == "zoë☺\n"
+    strict = start("online", HERENOW_URL=server.url, PYTHONIOENCODING="ascii:strict")
+    assert strict.out == "zo\\xeb\\u263a\n"

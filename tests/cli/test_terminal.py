@@ -9,7 +9,7 @@ import pytest
 import herenow
 from tests.accesslog import oracle
 from tests.cli.conftest import Call
-from tests.cli.terminals import on_terminal
+from tests.cli.terminals import start_on_terminal
 from tests.conftest import Clock
 from tests.servers import Server
 
@@ -35,7 +35,9 @@ def test_history_is_a_curve_on_a_terminal(server: Server, place: Path) -> None:
         for i in range(40):
             clock.now += 150
             presence.mark_online(f"user {i}")
-    code, shown, errors = on_terminal(place, "history", "--url", server.unix_url, "--last", "3h")
+    code, shown, errors = start_on_terminal(
+        ["history", "--url", server.unix_url, "--last", "3h"], place=place, err=False
+    )
     assert (code, errors) == (0, "")
     assert len(BRAILLE & {*shown}) > 2
     assert "most here   2 at " in shown
@@ -43,7 +45,7 @@ def test_history_is_a_curve_on_a_terminal(server: Server, place: Path) -> None:
 
 
 def test_replay_tells_how_far_it_is_on_a_terminal(log: Path, place: Path) -> None:
-    code, shown, out = on_terminal(place, "replay", str(log), "--json", out=False, err=True)
+    code, shown, out = start_on_terminal(["replay", str(log), "--json"], place=place, out=False)
     assert code == 0
     expected = oracle.figures(log.read_bytes(), 300)
     assert json.loads(out)["series"] == expected["series"]
@@ -58,7 +60,7 @@ def test_replay_tells_how_far_it_is_on_a_terminal(log: Path, place: Path) -> Non
 def test_replay_draws_the_curve_on_a_terminal_and_in_a_pipe_without_colours(
     log: Path, place: Path, call: Call
 ) -> None:
-    code, shown, _ = on_terminal(place, "replay", str(log))
+    code, shown, _ = start_on_terminal(["replay", str(log)], place=place, err=False)
     assert code == 0
     assert len(BRAILLE & {*shown}) > 2
     piped = call("replay", str(log))

@@ -17,25 +17,25 @@ import herenow
 from herenow.service import create_app
 from herenow.service.endpoints import ENDPOINTS
 from herenow.service.openapi import describe
-from tests.cli.conftest import Call, call, place
+from tests.cli.conftest import Call, place, start
 from tests.servers import Server
 from tests.service.conftest import API_KEY, PATIENT, SECRET, Process, Serve, bearer, token
 from tests.waiting import in_time, poll
 
-__all__ = ["call", "place"]  # fixtures
+__all__ = ["place", "start"]  # fixtures
 USERS = "/v1/rooms/site/users"
 
 
 NO_SECRETS = {"HERENOW_SECRET": "", "HERENOW_API_KEY": ""}
 
 
-def test_it_serves_an_embedded_store_and_ends_at_once(place: Path, call: Call) -> None:
+def test_it_serves_an_embedded_store_and_ends_at_once(place: Path, start: Call) -> None:
     running = Process(place, "", (), {"HERENOW_URL": "", "XDG_STATE_HOME": str(place / "state")})
     try:
         path = f"{running.address}{USERS}/alice"
         assert httpx.put(path, json={}, headers=bearer(API_KEY)).status_code == 201
         assert httpx.get(f"{running.address}/readyz").json() == {"ok": True}
-        assert call("online").out == "alice\n"  # the same store as the other commands'
+        assert start("online").out == "alice\n"  # the same store as the other commands'
         began = time.monotonic()
         assert running.stop(signal.SIGTERM) == -signal.SIGTERM  # as whoever sent it wanted
         assert time.monotonic() - began < 10  # nothing is waited for; in two seconds: see below
@@ -273,17 +273,17 @@ async def test_pages_may_read_what_is_wrong(
     await app.aclose()
 
 
-def test_token_signs_what_the_service_believes(serve: Serve, call: Call) -> None:
+def test_token_signs_what_the_service_believes(serve: Serve, start: Call) -> None:
     address = serve()
-    done = call("token", "alice", "--room", "site", "--expires", "5m", HERENOW_SECRET=SECRET)
+    done = start("token", "alice", "--room", "site", "--expires", "5m", HERENOW_SECRET=SECRET)
     headers = bearer(done.out.strip())
     assert httpx.put(f"{address}{USERS}/alice", json={}, headers=headers).status_code == 201
     assert httpx.put(f"{address}{USERS}/bob", json={}, headers=headers).status_code == 403
-    link = call("token", "--admin", "--service", address, HERENOW_SECRET=SECRET).out.strip()
+    link = start("token", "--admin", "--service", address, HERENOW_SECRET=SECRET).out.strip()
     assert link.startswith(f"{address}/#token=")
     admin = bearer(link.partition("#token=")[2])
     assert httpx.delete(f"{address}/v1/users/alice", headers=admin).json() == {"rooms": 1}
-    unset = call("token", "alice")
+    unset = start("token", "alice")
     assert (unset.code, "HERENOW_SECRET is not set" in unset.err) == (2, True)
 
 
