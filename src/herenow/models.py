@@ -103,7 +103,8 @@ class Sample:
 
     ``counts`` has the largest number of each kind, each at its own moment; ``people`` that of all but
     bots at one moment, which may be less than their sum. Zero is a count: nobody was there. ``gap`` is
-    how many minutes of it are not known: a watcher found the store away all the while, and nobody wrote.
+    how many minutes of it are not known: a watcher found the store unavailable all the while, and nobody
+    wrote; or a log that is followed was read late.
     """
 
     at: datetime

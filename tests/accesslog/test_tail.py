@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -140,6 +140,55 @@ def test_a_store_that_is_unavailable_is_waited_for(log: Path, hosts: str) -> Non
             running.send_signal(signal.SIGTERM)
             assert running.wait(60) == 0
             assert b"Traceback" not in running.stderr.read()
+
+
+@pytest.mark.parametrize("down", [20.0, 130.0, 400.0])
+def test_the_minutes_of_which_it_reads_late_are_gaps_in_the_history(
+    log: Path, server: Server, presence: herenow.Presence, sees: Callable[..., None], down: float
+) -> None:
+    log.write_bytes(line("before"))
+    with tailing(log, server.unix_url) as running:
+        sees("before")
+        running.kill()
+    # as if that had been longer ago: what the room knows of when, and when all was recorded
+    meta, kept = "herenow:{site}:meta", "herenow:{site}:logs"
+    now = time.time()
+    server.control.hset(
+        meta, mapping={"since": int((now - 900) * 1000), "minute": int(now - 600) // 60}
+    )
+    [(name, stored)] = server.control.hgetall(kept).items()
+    places = json.loads(stored)
+    server.control.hset(kept, name, json.dumps(places | {"at": int((now - down - 5) * 1e9)}))
+    missed = [now - down + i * down / 40 for i in range(40)]
+    add(log, b"".join(line(f"m{i}", at) for i, at in enumerate(missed)))
+    with tailing(log, server.unix_url):
+        poll(lambda: presence.is_online("m39"), "the last line")
+        start = datetime.fromtimestamp(now - 800, UTC)
+        samples = presence.history(start, datetime.now(UTC) + timedelta(minutes=1))
+        known = {int(one.at.timestamp()) // 60 for one in samples if not one.gap}
+        assert not known & set(range(int(missed[0]) // 60, int(now) // 60 + 1))
+        assert known >= set(range(int(now - 800) // 60 + 1, int(missed[0]) // 60))
+
+
+def test_lines_that_come_in_time_make_no_gaps(
+    log: Path, server: Server, presence: herenow.Presence, sees: Callable[..., None]
+) -> None:
+    log.write_bytes(line("old", time.time() - 100))  # nobody has read it before
+    with tailing(log, server.unix_url) as running:
+        sees("old")
+        add(
+            log, line("new") + line("slow", time.time() - 30)
+        )  # a time stamp may be of the beginning
+        sees("old", "new", "slow")
+        running.send_signal(signal.SIGTERM)
+        running.wait(60)
+    with tailing(log, server.unix_url):
+        add(log, line("next"))
+        sees("old", "new", "slow", "next")
+    now = datetime.now(UTC)
+    samples = presence.history(now - timedelta(minutes=5), now + timedelta(minutes=1))
+    assert samples
+    assert not any(one.gap for one in samples)
 
 
 def test_what_was_counted_is_not_counted_again(

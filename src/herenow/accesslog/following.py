@@ -31,6 +31,11 @@ _SEEN: Final = 256
 """Bytes that a file is known by, at its beginning and before the offset."""
 
 
+def recorded_at(places: str) -> float:
+    """When `Follower.places` said so, in Unix seconds."""
+    return float(json.loads(places)["at"]) / 1e9
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """How far one file was read."""

@@ -104,7 +104,7 @@ def _show(presence: "Presence", samples: Sequence["Sample"], step: names.Step) -
         print(f"most ever   {peak.count:,} at {peak.at:%Y-%m-%d %H:%M:%S} UTC")
     gaps = sum(one.gap for one in samples)
     if gaps:
-        print(f"not known   {gaps:,} minutes: the store was away")
+        print(f"not known   {gaps:,} minutes: the store was unavailable, or a log was read late")
 
 
 def _curve(samples: Sequence["Sample"], step: names.Step) -> str:

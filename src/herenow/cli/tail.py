@@ -4,15 +4,16 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
 from herenow.accesslog import Line, Naming, mark_of
-from herenow.accesslog.following import Follower
+from herenow.accesslog.following import Follower, recorded_at
 from herenow.cli.logstore import LogStore, open_store
 from herenow.cli.options import duration_option, prefix_option, room_option, url_option
 from herenow.cli.output import say
@@ -20,6 +21,7 @@ from herenow.cli.program import YES
 from herenow.cli.replay import kinds, log_options, make_parser, not_read
 from herenow.errors import StoreError
 from herenow.operations import Operation, answer
+from herenow.operations.history import missed
 from herenow.operations.logs import follow, read_to
 from herenow.operations.marking import Mark
 from herenow.store.finalizing import Flag
@@ -32,6 +34,8 @@ _POLL: Final = 0.25
 _ENOUGH_LINES: Final = 20
 """Whether most are malformed is said of so many and more."""
 _SAVE_EVERY: Final = 30.0
+_LATE: Final = 5.0
+"""Seconds after which what a log says comes late: the minutes of before are gaps in the history."""
 _RETRIES: Final = (0.5, 1.0, 2.0, 5.0)
 
 
@@ -109,15 +113,21 @@ class _Marker:
         self._log, self._stop = log, stop
         self.lines = self.malformed = 0
         self._warned = False
+        self._oldest = inf  # moment in the lines read last, in ms
+        self._all_recorded: float | None = None
+        """When all that the log said was recorded, in Unix seconds; None where nobody ever read it."""
 
     def places(self) -> str | None:
         """Where the last one who followed this log was."""
-        return self._store.engine.call(read_to(self._core.site, self._log))
+        places = self._store.engine.call(read_to(self._core.site, self._log))
+        self._all_recorded = None if places is None else recorded_at(places)
+        return places
 
     def run(self, follower: Follower) -> None:
         """Follow until it is to stop."""
         saved, unsaved = time.monotonic(), False
         while not self._stop.is_set():
+            began = time.time()
             try:
                 for lines in follower.poll():
                     # a poll gives many lines: each part is told with where it ends
@@ -128,6 +138,8 @@ class _Marker:
                         saved = time.monotonic()
                     if self._stop.is_set():
                         break
+                else:
+                    self._all_recorded = began
             except OSError as error:
                 say(f"{error}; trying again")
             if follower.moved or (unsaved and time.monotonic() - saved > _SAVE_EVERY):
@@ -138,6 +150,7 @@ class _Marker:
     def _read(self, lines: list[bytes]) -> dict[bytes, int]:
         """The newest moment of each visitor, by kind and host."""
         newest: dict[bytes, int] = {}
+        self._oldest = inf
         self.lines += len(lines)
         for line in lines:
             found = self._parser.read(line)
@@ -149,6 +162,7 @@ class _Marker:
             if letter:
                 visitor = letter + whole.host
                 newest[visitor] = max(moment.ms, newest.get(visitor, 0))
+                self._oldest = min(self._oldest, moment.ms)
         trouble = not_read(self.lines, self.malformed)
         if trouble and self.lines >= _ENOUGH_LINES and not self._warned:
             say(trouble)
@@ -169,9 +183,18 @@ class _Marker:
             marks = [mark for mark, _ in part]
             return follow(scope, marks, ages, self._log, places, naming=naming)
 
-        plan = self._core.memory.write([(scope, make)])
+        gaps = self._gaps() if part else ()
+        plan = self._core.memory.write([(scope, make)], then=gaps)
         for outcome in self._store.engine.run(plan):
             answer(outcome)
+
+    def _gaps(self) -> Sequence[Operation[int]]:
+        """What records the minutes that are not known, where these lines come late."""
+        now = time.time()
+        since = inf if self._all_recorded is None else max(self._all_recorded, self._oldest / 1000)
+        if now - since < _LATE:
+            return ()
+        return missed(self._core.site, round(since * 1000), round(now * 1000))
 
     def insist(self, call: Callable[[], T]) -> T | None:
         """Call it until the store takes it, or until it is to stop."""

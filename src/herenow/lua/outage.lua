@@ -1,11 +1,11 @@
--- Record that the store was away: of the minutes that lie in the outage as a whole, those in which nobody
--- wrote are gaps. Who recorded it may have been cut off alone; what others wrote is known.
+-- Record minutes that are not known: gaps. Of an outage of the store those are they in which nobody wrote: who
+-- recorded it may have been cut off alone, and what others wrote is known. Of a writer that was down or late, all.
 --
 -- KEYS: 1 meta | 2... samples:<hour>, hour after hour (see file.lua); `gaps` is a letter for each minute: 1 for a
 --   gap, else 0
--- ARGV: 1 the first and 2 the last of these minutes, counted from 1970
+-- ARGV: 1 the first and 2 the last of these minutes, counted from 1970 | 3 '1': all of them, whoever wrote
 -- Reply: how many minutes are gaps that were none
-local call = redis.call
+local call, all = redis.call, ARGV[3] == '1'
 local first, last, new = tonumber(ARGV[1]), tonumber(ARGV[2]), 0
 local stored = call('HMGET', KEYS[1], 'minute', 'since', 'silent', 'history')
 if not stored[1] then return 0 end  -- no history here
@@ -27,7 +27,8 @@ for i = 2, #KEYS do
   local letters, found = {}, 0
   for j = 1, 60 do
     local minute, letter = start + j - 1, string.sub(before, j, j)
-    if letter == '0' and minute >= first and minute <= last and minute > begins and nobody_wrote(minute) then
+    if letter == '0' and minute >= first and minute <= last
+      and (all and minute >= begins or minute > begins and nobody_wrote(minute)) then
       letter, found = '1', found + 1
     end
     letters[j] = letter

@@ -212,10 +212,21 @@ def outage(scope: Scope, start: int, end: int) -> list[Operation[int]]:
     A gap is a minute all of which lies between them and in which nobody wrote. None where there is no
     such minute, nor in a room without a history.
     """
-    first, stop = -(-start // _MINUTE), end // _MINUTE
+    return _gaps(scope, -(-start // _MINUTE), end // _MINUTE, "")
+
+
+def missed(scope: Scope, start: int, end: int) -> list[Operation[int]]:
+    """Record that who writes here knew nothing of from ``start`` to ``end``, in ms: how many new gaps.
+
+    Each minute that they touch is a gap, for what came late cannot tell its maximum.
+    """
+    return _gaps(scope, start // _MINUTE, end // _MINUTE + 1, "1")
+
+
+def _gaps(scope: Scope, first: int, stop: int, whole: str) -> list[Operation[int]]:
     if stop <= first:
         return []
     hours = range(first // 60, (stop - 1) // 60 + 1)[-_HOURS_AT_ONCE:]
     which = [keys.samples_key(scope.prefix, scope.room, hour) for hour in hours]
-    args = (max(first, hours[0] * 60), stop - 1)
+    args = (max(first, hours[0] * 60), stop - 1, whole)
     return [Operation(lua.load("outage"), (scope.keys[keys.META], *which), args, int)]
