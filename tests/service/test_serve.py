@@ -1,26 +1,20 @@
-"""`herenow serve` and `herenow token`, as whoever runs them meets them; the application where mounted."""
+"""`herenow serve` and `herenow token`, as whoever runs them meets them."""
 
-import contextlib
 import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
-from fastapi import FastAPI
-from jsonschema_rs import Draft202012Validator
-from starlette.routing import Route
 
 import herenow
 from herenow.service import create_app
 from herenow.service.endpoints import ENDPOINTS
-from herenow.service.openapi import describe
 from tests.cli.conftest import Call, place, start
 from tests.servers import Server
 from tests.service.conftest import API_KEY, PATIENT, SECRET, Process, Serve, bearer, token
-from tests.waiting import in_time, poll
+from tests.waiting import poll
 
 __all__ = ["place", "start"]  # fixtures
 USERS = "/v1/rooms/site/users"
@@ -285,193 +279,6 @@ def test_token_signs_what_the_service_believes(serve: Serve, start: Call) -> Non
     assert httpx.delete(f"{address}/v1/users/alice", headers=admin).json() == {"rooms": 1}
     unset = start("token", "alice")
     assert (unset.code, "HERENOW_SECRET is not set" in unset.err) == (2, True)
-
-
-# ------------------------------------------------------------ the application
-
-
-async def test_it_is_mounted_in_fastapi(server: Server) -> None:
-    presence = herenow.Presence(server.unix_url, resolution=0, timeout=5)
-    outer = FastAPI()
-    inner = create_app(presence, api_key=API_KEY)
-    outer.mount("/presence", inner)
-    presence.room("doc/1").mark_online("alice")
-    async with httpx.AsyncClient(
-        transport=httpx.ASGITransport(app=outer), base_url="http://t/presence"
-    ) as client:
-        answer = await client.get("/v1/rooms/doc%2F1/users", headers=bearer(API_KEY))
-        assert [one["user"] for one in answer.json()["users"]] == ["alice"]
-        assert (await client.get("/v1/rooms")).status_code == 401
-        assert (await client.get("/nothing")).json()["detail"] == "there is no such path"
-    await inner.aclose()
-    presence.close()
-
-
-def test_a_presence_of_a_client_has_no_twin(server: Server) -> None:
-    with pytest.raises(ValueError, match="needs an AsyncPresence"):
-        create_app(herenow.Presence("embedded://?temporary=1"), api_key=API_KEY)
-
-
-async def test_without_secret_and_key_it_is_open_only_where_that_is_said(server: Server) -> None:
-    presence = herenow.AsyncPresence(server.unix_url, resolution=0, timeout=PATIENT)
-    with pytest.raises(ValueError, match="HERENOW_SECRET and HERENOW_API_KEY are not set"):
-        create_app(presence)
-    app = create_app(presence, open_to_all=True)
-    transport = httpx.ASGITransport(app=app, client=("192.0.2.1", 1))
-    name = app.gate.cookie_name({"headers": [(b"host", b"t")]})
-    for headers in (
-        {},
-        {"Cookie": f"{name}=stale; herenow=stale"},
-        {"Authorization": "Basic eDp5"},  # the site's own
-        {"Origin": "http://[", "X-Forwarded-For": "x"},
-    ):
-        async with httpx.AsyncClient(
-            transport=transport, base_url="http://t", headers=headers
-        ) as client:
-            assert (await client.put(f"{USERS}/alice", json={})).is_success
-            assert (await client.get("/v1/rooms")).json()["rooms"][0]["counts"]["hidden"] == 0
-            assert (await client.get("/v1/rooms", headers=bearer("no token"))).status_code == 401
-    await app.aclose()
-
-
-def test_the_description_is_that_of_the_routes(server: Server) -> None:
-    app = create_app(herenow.AsyncPresence(server.unix_url, timeout=5), api_key=API_KEY)
-    routes = {
-        (method, route.path)
-        for route in app.routes
-        if isinstance(route, Route)
-        for method in route.methods or ()
-        if method != "HEAD"
-    }
-    described = {
-        (method.upper(), path) for path, verbs in app.openapi["paths"].items() for method in verbs
-    }
-    assert described == routes == {(one.method, one.path) for one in ENDPOINTS}
-    ids = [
-        verb["operationId"] for verbs in app.openapi["paths"].values() for verb in verbs.values()
-    ]
-    assert len(ids) == len(set(ids))
-
-
-ANSWERS: list[tuple[str, str, Any]] = [
-    ("PUT", "/v1/rooms/{room}/users/{user}", {"session": "tab", "info": {"page": "/"}}),
-    ("POST", "/v1/rooms/{room}/sightings", {"sightings": ["alice", {"user": 7, "age": 1}]}),
-    ("GET", "/v1/rooms", None),
-    ("GET", "/v1/rooms/{room}", None),
-    ("GET", "/v1/rooms/{room}/users", None),
-    ("GET", "/v1/rooms/{room}/users/{user}", None),
-    ("POST", "/v1/rooms/{room}/lookup", {"users": ["alice", 7]}),
-    ("POST", "/v1/counts", {"rooms": ["site"]}),
-    ("GET", "/v1/rooms/{room}/history", None),
-    ("GET", "/v1/rooms/{room}/uniques", None),
-    ("GET", "/v1/users/{user}/why", None),
-    ("DELETE", "/v1/rooms/{room}/users/{user}", None),
-    ("DELETE", "/v1/users/{user}", None),
-    ("GET", "/healthz", None),
-    ("GET", "/readyz", None),
-]
-
-
-async def test_answers_are_of_the_described_shape(api: httpx.AsyncClient) -> None:
-    """With every right, and as a token sees it; no answer has a member that is not described."""
-    told = describe(ENDPOINTS)
-    for credential in (API_KEY, token("alice")):
-        for method, path, body in ANSWERS:
-            if credential != API_KEY and path.startswith(("/v1/users", "/v1/rooms/{room}/sig")):
-                continue
-            address = path.format(room="site", user="alice")
-            answer = await api.request(method, address, json=body, headers=bearer(credential))
-            assert answer.is_success, answer.text
-            said = told["paths"][path][method.lower()]["responses"][str(answer.status_code)]
-            schema = said["content"]["application/json"]["schema"]
-            whole = {**schema, "components": told["components"]}
-            Draft202012Validator(whole).validate(answer.json())
-
-
-def test_a_stream_is_presence_and_its_end_the_leave(serve: Serve) -> None:
-    """As a page has it: the token in the query, a session, and the tab that is closed."""
-    address = serve()
-    query = {"token": token("alice", rooms=["site"]), "session": "tab"}
-    with (
-        httpx.Client() as client,
-        client.stream("GET", f"{address}/v1/rooms/site/events", params=query) as stream,
-    ):
-        lines = stream.iter_lines()
-        assert stream.headers["content-type"].startswith("text/event-stream")
-        while not next(lines).startswith("event: reset"):
-            pass
-        told = httpx.get(f"{address}{USERS}/alice", headers=bearer(API_KEY)).json()
-        assert told["online"]
-        assert [one["name"].partition("~")[0] for one in told["sessions"]] == ["tab"]
-    until = time.monotonic() + 3
-    while httpx.get(f"{address}{USERS}/alice", headers=bearer(API_KEY)).json()["online"]:
-        assert time.monotonic() < until
-        time.sleep(0.05)
-
-
-def test_it_stops_within_two_seconds_with_streams_open(
-    server: Server, tmp_path: Path, presence: herenow.Presence
-) -> None:
-    def stopped() -> float:
-        running = Process(tmp_path, server.unix_url, (), {})
-        reading = []  # one that is thrown away ends its stream
-        with contextlib.ExitStack() as streams:
-            streams.callback(running.stop, signal.SIGKILL)
-            for number in range(20):
-                query = {"token": token(f"user-{number}"), "session": "tab"}
-                stream = httpx.stream(
-                    "GET", f"{running.address}/v1/events", params=query, timeout=30
-                )
-                reading.append(streams.enter_context(stream).iter_raw())
-                next(reading[-1])
-            assert presence.count_online_users() == 20
-            began = time.monotonic()
-            running.stop(signal.SIGTERM)
-            took = time.monotonic() - began
-        assert presence.count_online_users() == 0
-        return took
-
-    in_time(2, stopped)
-
-
-def test_a_stream_ends_with_its_token(serve: Serve) -> None:
-    query = {"token": token("alice", expires=2)}
-    address = serve()
-    began = time.monotonic()
-    with httpx.stream("GET", f"{address}/v1/events", params=query) as stream:
-        for _ in stream.iter_lines():
-            pass
-    assert time.monotonic() - began < 6
-
-
-def test_where_streams_change_what_they_tell_is_set_by_the_environment(
-    serve: Serve, presence: herenow.Presence
-) -> None:
-    """One online is a diff an interval, two are counts; and there is one stream."""
-    address = serve(
-        HERENOW_STREAM_EVERY_EVENT_BELOW="1",
-        HERENOW_STREAM_COUNTS_ONLY_FROM="2",
-        HERENOW_STREAM_INTERVAL="0.1",
-        HERENOW_STREAM_HEARTBEAT="0.3s",
-        HERENOW_MAX_STREAMS="1",
-    )
-    events = f"{address}/v1/rooms/site/events"
-    presence.mark_online("first")
-    with httpx.stream("GET", events, headers=bearer(API_KEY), timeout=30) as stream:
-        lines = stream.iter_lines()
-
-        def until(line: str) -> None:
-            while next(lines) != line:
-                pass
-
-        until("event: reset")
-        presence.mark_online("first", away=True, session="tab")
-        until("event: diff")
-        presence.mark_online("second")
-        until("event: counts")
-        for _ in range(3):
-            until(":")
-        assert httpx.get(events, headers=bearer(API_KEY)).status_code == 503
 
 
 def test_the_log_says_when_the_store_is_gone_and_when_it_is_back(

@@ -56,6 +56,7 @@ def serve(
     from herenow.service import create_app
     from herenow.service.connections import taking
     from herenow.service.memory import Trimmer
+    from herenow.service.server import Server
     from herenow.web.settings import make_presence
 
     settings = settings_for(url, prefix, terminal=False, buffered=False, resolution=0)
@@ -92,7 +93,7 @@ def serve(
         print(f"http://{here}:{number}/#token={service.gate.invite()}", flush=True)
     trimmer = Trimmer()
     try:
-        uvicorn.Server(config).run(sockets=[listening])
+        Server(config, service).run(sockets=[listening])
     finally:
         trimmer.stop()
     return YES

@@ -8,5 +8,6 @@ state but its open streams, so as many processes as one likes serve the same sto
 """
 
 from herenow.service.app import Service, create_app
+from herenow.service.streaming import StreamSettings
 
-__all__ = ["Service", "create_app"]
+__all__ = ["Service", "StreamSettings", "create_app"]

@@ -151,8 +151,8 @@ def create_app(
     HERENOW_API_KEY: one of them is needed, unless ``open_to_all`` lets whoever reaches the service read,
     mark and erase everything. ``cors`` are the origins whose pages may ask, ``rate_limit`` how often one
     token may, and an address ten times as often (see the settings of these names); the API key has no
-    limit. ``streams`` paces and bounds the streams of events, as HERENOW_STREAM_… and
-    HERENOW_MAX_STREAMS else do.
+    limit. ``streams`` says when streams of events send diffs and counts, and how many there may be (else
+    HERENOW_MAX_STREAMS says that).
     Asks no store yet. Raises ValueError for a bad setting, or for neither secret nor key.
     """
     given = {"secret": secret, "api_key": api_key, "cors": cors, "rate_limit": rate_limit}
@@ -177,10 +177,6 @@ def create_app(
 
 def _stream_settings(settings: Settings) -> StreamSettings:
     return StreamSettings(
-        every_event_below=settings.stream_every_event_below,
-        counts_only_from=settings.stream_counts_only_from,
-        interval=settings.stream_interval,
-        heartbeat=settings.stream_heartbeat,
         max_streams=settings.max_streams,
         max_streams_per_address=settings.max_streams_per_address,
     )

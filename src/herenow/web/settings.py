@@ -139,34 +139,6 @@ class Settings:
         "limit; false for none at all",
         of="service",
     )
-    stream_every_event_below: int = _setting(
-        100,
-        values.count,
-        "100",
-        "a stream tells each event of a room with fewer online; with more, what changed in an interval",
-        of="service",
-    )
-    stream_counts_only_from: int = _setting(
-        10_000,
-        values.count,
-        "10000",
-        "a stream tells of a room with so many online how many they are, and no more who",
-        of="service",
-    )
-    stream_interval: float = _setting(
-        1.0,
-        values.duration("an interval"),
-        "1s",
-        "the time between two diffs, or two counts, of a room in a stream",
-        of="service",
-    )
-    stream_heartbeat: float = _setting(
-        15.0,
-        values.duration("a heartbeat"),
-        "15s",
-        "after so long without anything to tell, a stream says that it lives",
-        of="service",
-    )
     max_streams: int = _setting(
         10_000,
         values.count,
@@ -205,10 +177,6 @@ class Settings:
         window = DEFAULT_WINDOW if self.window is None else self.window
         if self.resolution is not None and self.resolution >= window:
             raise ValueError("HERENOW_RESOLUTION: a resolution is shorter than HERENOW_WINDOW")
-        if self.stream_counts_only_from < self.stream_every_event_below:
-            raise ValueError(
-                "HERENOW_STREAM_COUNTS_ONLY_FROM is not below HERENOW_STREAM_EVERY_EVENT_BELOW"
-            )
 
 
 def variable(name: str) -> str:
