@@ -33,14 +33,15 @@ from herenow.models import (
     UserPresence,
 )
 from herenow.presence import Presence
-from herenow.web.escapes import Escaping
+from herenow.web.escapes import Escaping, Signing
 from herenow.web.visitors import Visitor
 
 if TYPE_CHECKING:
     from herenow.aio import AsyncPresence
     from herenow.web.tokens import sign_token
 
-logging.getLogger("herenow").addFilter(Escaping())
+for _filter in (Escaping(), Signing()):
+    logging.getLogger("herenow").addFilter(_filter)
 
 __version__ = "0.1.0.dev0"
 

@@ -305,3 +305,13 @@ def test_a_forked_child_heals_by_itself(own: Server) -> None:
         own.resume()
         assert os.waitpid(child, 0)[1] == 0
         poll(lambda: presence.health().ok, "the parent")
+
+
+def test_every_line_of_the_log_says_whose_it_is(
+    server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    with herenow.Presence(server.url, timeout=5) as presence:
+        presence.room("doc:1", window=60).mark_online("alice")
+        presence.room("doc:1", window=90).mark_online("alice", session="tab")
+    assert any("window of room" in one.getMessage() for one in caplog.records)
+    assert all(one.getMessage().startswith("herenow: ") for one in caplog.records)

@@ -37,6 +37,9 @@ def _as_json(match: re.Match[str]) -> str:
     return "".join(f"\\u{code[i : i + 4]}" for i in range(0, len(code), 4))
 
 
+_SIGNED: Final = "herenow: "
+
+
 class Escaping(logging.Filter):
     """Has a logger's records say foreign text escaped: arguments, and what a traceback repeats of it."""
 
@@ -50,6 +53,16 @@ class Escaping(logging.Filter):
             record.exc_text = _format_traceback(record.exc_info)
         if record.exc_text:
             record.exc_text = printable(record.exc_text, keep="\n")
+        return True
+
+
+class Signing(logging.Filter):
+    """Has every line of the logger say whose it is: a site's log has many voices."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Put the name before what a record says; it is logged in any case."""
+        if isinstance(record.msg, str) and not record.msg.startswith(_SIGNED):
+            record.msg = _SIGNED + record.msg
         return True
 
 
