@@ -5,6 +5,8 @@ from collections.abc import Callable, Sequence
 import herenow
 from bench.stage import Measured, Stage, row, times_as_long, times_cheaper
 from bench.timing import Side
+from herenow.outbox.deferred import Deferred
+from herenow.outbox.port import Port
 
 
 @row("repeat sighting within resolution, vs recipe", "x cheaper", must=50, aim=100, more=True)
@@ -142,11 +144,12 @@ def history_join(stage: Stage) -> Measured:
 
 @row("a login in a site of 10,000 rooms, vs in one of 10", "x its time", must=1.5, aim=1.1)
 def login(stage: Stage) -> Measured:
-    """A guest in three threads becomes a member: she leaves them all."""
+    """A guest in three threads becomes a member, who leaves them all."""
 
     def site(rooms: int) -> tuple[herenow.Presence, Side]:
         presence = stage.open(buffered=True, prefix=f"login-{rooms}:")
-        presence.note_rooms()
+        port = Port(presence)
+        port.note_rooms()
         for i in range(rooms):
             presence.room(f"thread {i}").mark_online("somebody")
         presence.flush()
@@ -156,14 +159,14 @@ def login(stage: Stage) -> Measured:
             for guest in found:
                 presence.mark_online(guest, "guest")
                 for i in range(3):
-                    presence.mark_beside(guest, f"thread {i}")
+                    port.defer(Deferred(guest, linked_to="site"), f"thread {i}")
             presence.flush()
             return found
 
         def log_in(guest: str) -> None:
             presence.mark_online(f"member {guest}", replaces=guest)
-            if presence.leave_rooms(guest) != 3:  # noqa: PLR2004
-                raise RuntimeError("she is not in her threads")
+            if port.leave_rooms(guest) != 3:  # noqa: PLR2004
+                raise RuntimeError("the guest is not in the threads")
 
         return presence, Side(log_in, guests)
 

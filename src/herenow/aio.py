@@ -3,18 +3,14 @@
 The docstrings are those of `Presence`; what differs is said here. A test holds the signatures equal.
 """
 
-import asyncio
-import logging
-import secrets
 import weakref
-from collections.abc import AsyncIterator, Callable, Collection, Hashable, Iterable, Mapping
-from contextlib import asynccontextmanager
-from datetime import date, datetime
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime
 from types import TracebackType
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from herenow import names
-from herenow.errors import StoreError
 from herenow.models import (
     Counts,
     Explanation,
@@ -23,17 +19,16 @@ from herenow.models import (
     Peak,
     Room,
     Sample,
-    Sighting,
     Snapshot,
     UserPresence,
 )
-from herenow.operations import Operation, Plan, history, marking, online, single, users
-from herenow.operations.scope import Scope
-from herenow.outbox.buffer import Unnamed
-from herenow.outbox.core import DEFAULT_TIMEOUT, Core, online_as
-from herenow.outbox.deferred import Namer
+from herenow.operations import Operation, Plan, history, online
+from herenow.operations import rooms as rooms_
+from herenow.operations import users as users_
+from herenow.outbox.outbox import Outbox
+from herenow.outbox.scopes import DEFAULT_TIMEOUT
 from herenow.outbox.tasks import AsyncFlushing, AsyncOpenSession
-from herenow.presence import _NOTHING, DEFAULT_URL, Owner, Presence, Seconds
+from herenow.presence import DEFAULT_URL, Owner, Presence, Seconds
 from herenow.store.aio_engine import AsyncEngine, Observe
 from herenow.store.opening import opener, same_store
 from herenow.store.urls import is_temporary
@@ -41,7 +36,6 @@ from herenow.watching.tasks import AsyncEvents, AsyncWatchers
 
 T = TypeVar("T")
 K = TypeVar("K", bound=Hashable)
-_log: Final = logging.getLogger("herenow")
 
 
 class AsyncPresence:
@@ -64,7 +58,7 @@ class AsyncPresence:
         clock: Callable[[], float] | None = None,
         timeout: Seconds = DEFAULT_TIMEOUT,
     ) -> None:
-        self._core = Core(
+        self._outbox = Outbox(
             window=window,
             retention=retention,
             resolution=resolution,
@@ -77,16 +71,11 @@ class AsyncPresence:
         self._engine = AsyncEngine(
             opener(store, seconds, asynchronous=True), same_store(store, seconds, "async")
         )
-        self._core.memory.topology = weakref.proxy(self._engine.store)  # no circle
-        self._scope = self._core.site
+        self._outbox.rooms.topology = weakref.proxy(self._engine.store)  # no circle
+        self._scope = self._outbox.scopes.site
         self._owner = Owner()
-        buffer = self._core.buffer
-        self._flusher = (
-            None
-            if buffer is None
-            else AsyncFlushing(self._core, buffer, self._engine, seconds, self._owner)
-        )
-        self._watchers = AsyncWatchers(self._core, self._engine)
+        self._flushing = AsyncFlushing(self._outbox, self._engine, seconds, self._owner)
+        self._watchers = AsyncWatchers(self._outbox, self._engine)
 
     # sightings
 
@@ -99,119 +88,27 @@ class AsyncPresence:
         info: Mapping[str, Any] | None = None,
         replaces: object | None = None,
     ) -> bool | None:
-        if type(user) is not str:
-            user = names.clean_user(user)
-        if (
-            info is None
-            and replaces is None
-            and type(session) is str
-            and self._core.repeats(self._scope, user, session, kind, away)
-        ):
-            return None if self._flusher else False
-        plain = (kind, session, away, info, replaces) == _NOTHING
-        if self._flusher is not None and (plain or (session, away, info) == ("", None, None)):
-            self._core.put(self._scope, [marking.simple(user, kind, replaces)])
-            self._flusher.wake()
-            return None
-        if plain and self._core.memory.settled(self._scope, str(user)):
-            name = names.clean_user(user)
-            moment, cleared = self._core.now(), self._core.throttle.cleared
-            mixed = self._core.memory.mixed(self._scope)
-            written = await self._engine.call(marking.mark_plain(self._scope, name, mixed=mixed))
-            if written is not None:
-                more = self._core.marked(self._scope, name, written, moment, cleared)
-                if more is not None:
-                    await self._engine.run(more)
-                return written.result > 0
-        sighting = Sighting(user, kind, session, away, info, 0.0, replaces)
-        came = await self._mark(self._scope, [marking.clean(sighting)])
-        return None if came is None else came > 0
+        result = self._outbox.mark_online(self._scope, user, kind, session, away, info, replaces)
+        return result if result is None or result is False else await self._engine.run(result)
 
     async def mark_online_many(self, sightings: Iterable[object]) -> int | None:
-        many = marking.listed(sightings)
-        plan = self._core.mark_many(self._scope, many)
-        if plan is not None:
-            return await self._engine.run(plan)
-        return await self._mark(self._scope, marking.clean_all(many))
-
-    async def _mark(self, scope: Scope, marks: list[marking.Mark]) -> int | None:
-        marks = self._core.fresh(scope, marks)
-        if self._flusher is not None:
-            self._core.put(scope, marks)
-            self._flusher.wake()
-            return None
-        return await self._engine.run(self._core.mark(scope, marks)) if marks else 0
-
-    async def _mark_session(self, mark: marking.Mark) -> None:
-        await self._mark(self._scope, [mark])
-
-    async def _beat(self, mark: marking.Mark) -> names.Kind | None:
-        if self._flusher is None:
-            return await self._engine.run(self._core.beat(self._scope, mark))
-        await self._mark(self._scope, [mark])
-        return online_as(await self._one(mark.user, include_hidden=True))
-
-    async def mark_beside(self, user: object, room: object, replaces: object | None = None) -> None:
-        kind = marking.beside(self.name)
-        scope, mark = self._core.room(room), marking.simple(user, None, replaces)
-        if scope.room != self.name and (
-            replaces or not self._core.is_repeat(scope, mark.user, kind)
-        ):
-            await self._mark(scope, [mark._replace(kind=kind)])
-
-    async def mark_unnamed(self, seen: Unnamed) -> tuple[float, int]:
-        moment, leaves = self._core.now(), self._core.throttle.cleared
-        if self._flusher is not None:
-            self._core.put_unnamed(self._scope, seen)
-            self._flusher.wake()
-        elif (mark := seen.make(seen.address, seen.agent, 0.0)) is not None:
-            await self._mark(self._scope, [mark])
-        return self._core.repeats_until(self._scope, moment), leaves
+        return await self._act(self._outbox.mark_many(self._scope, sightings))
 
     async def mark_offline(self, user: object, session: str | None = None) -> bool:
         name = names.clean_user(user)
-        return await self._run(self._core.leave(self._scope, name, session), ending=(name,))
+        plan = self._outbox.leave(self._scope, name, session)
+        return await self._run(plan, ending=(name,))
 
-    @asynccontextmanager
-    async def session(
+    def session(
         self,
         user: object,
         kind: names.Kind | None = None,
         session: str | None = None,
         away: bool | None = None,
         info: Mapping[str, Any] | None = None,
-    ) -> AsyncIterator[AsyncOpenSession]:
+    ) -> AbstractAsyncContextManager[AsyncOpenSession]:
         """Hold a session open, by a task; see `Presence.session`."""
-        name = secrets.token_urlsafe(9) if session is None else names.clean_session(session)
-        held = AsyncOpenSession(self, user, name, kind, away, info)
-        await self.mark_online(user, kind, held.name, away, info)
-        beat = asyncio.create_task(held.beat())
-        try:
-            yield held
-        finally:
-            held.over = True
-            beat.cancel()
-            await asyncio.gather(beat, return_exceptions=True)
-            try:
-                await self.mark_offline(user, held.name)
-            except StoreError as error:
-                _log.warning("a session ends by itself, within the window: %s", error)
-
-    async def _end_sessions(
-        self, ended: Iterable[tuple[str, str, str]]
-    ) -> list[tuple[str, str, str]]:
-        """End many sessions at once, for the service; those that the store did not take."""
-        many = list(ended)
-        users = {user for _, user, _ in many}
-        return await self._run(self._core.end_sessions(many), None, users)
-
-    @property
-    def beat_due(self) -> float:
-        return self._core.beat_due(self._scope)
-
-    @property
-    def beat_seconds(self) -> float:
-        return self._core.memory.window(self._scope) / 3000
+        return AsyncOpenSession(self, user, session, kind, away, info).held()
 
     # who is online
 
@@ -225,13 +122,13 @@ class AsyncPresence:
 
     async def _one(self, user: object, *, include_hidden: bool) -> UserPresence:
         name = names.clean_user(user)
-        found = await self._call(users.lookup(self._scope, [name], include_hidden=include_hidden))
+        found = await self._call(users_.lookup(self._scope, [name], include_hidden=include_hidden))
         return found[0]
 
     async def lookup(
         self, users: Iterable[K], *, include_hidden: bool = False
     ) -> dict[K, UserPresence]:
-        return await self._run(self._core.lookup(self._scope, users, include_hidden=include_hidden))
+        return await self._run(users_.lookup_all(self._scope, users, include_hidden=include_hidden))
 
     async def get_online_users(
         self,
@@ -324,7 +221,7 @@ class AsyncPresence:
         return self._watchers.watch(self._scope, after, users, include_hidden=include_hidden)
 
     async def explain(self, user: object, *, include_hidden: bool = False) -> Explanation:
-        return await self._call(users.explain(self._scope, user, include_hidden=include_hidden))
+        return await self._call(users_.explain(self._scope, user, include_hidden=include_hidden))
 
     # rooms
 
@@ -340,12 +237,14 @@ class AsyncPresence:
     ) -> Self:
         other = object.__new__(type(self))
         other.__dict__.update(self.__dict__)
-        other._scope = self._core.room(name, window, history)
+        other._scope = self._outbox.scopes.room(name, window, history)
         return other
 
     async def rooms(self, limit: int = 50, *, include_hidden: bool = False) -> list[Room]:
+        most, scopes = names.clean_limit(limit), self._outbox.scopes
         await self.flush()
-        return await self._engine.run(self._core.rooms(limit, include_hidden=include_hidden))
+        found = rooms_.busiest(scopes.prefix, most, scopes.of, include_hidden=include_hidden)
+        return await self._engine.run(found)
 
     async def room_counts(
         self,
@@ -353,55 +252,24 @@ class AsyncPresence:
         *,
         include_hidden: bool = False,  # noqa: ARG002
     ) -> dict[str, Counts]:
-        return await self._run(self._core.room_counts(rooms), None)
-
-    async def room_peaks(
-        self,
-        rooms: Iterable[object],
-        kind: names.Kind | None = None,
-        *,
-        include_hidden: bool = False,
-    ) -> dict[str, Peak]:
-        plan = self._core.room_peaks(rooms, kind, include_hidden=include_hidden)
-        return await self._run(plan, None)
+        return await self._run(rooms_.counts(self._outbox.scopes.named(rooms)), None)
 
     # upkeep
 
     async def sweep(self) -> int:
-        return await self._run(self._core.sweep(self._scope))
+        return await self._run(self._outbox.sweep(self._scope))
 
     async def forget(self, user: object) -> int:
         name = names.clean_user(user)
         await self.flush()
-        return await self._run(self._core.forget(name), None, (name,))
-
-    async def day_key(self, day: date) -> str:
-        return await self._engine.call(self._core.day_key(day))
-
-    @property
-    def leaves(self) -> int:
-        return self._core.throttle.cleared
-
-    def name_later(self, namer: Namer) -> bool:
-        self._core.sender.namers.append(namer)
-        return self._flusher is not None
-
-    def note_rooms(self) -> None:
-        self._core.memory.user_rooms.on = True
-
-    async def leave_rooms(self, user: object, session: str | None = None) -> int:
-        name = names.clean_user(user)
-        plan = self._core.leave_rooms(self._scope, name, session)
-        await self.flush()
-        return await self._run(plan, None, (name,))
+        return await self._run(self._outbox.forget(name), None, (name,))
 
     async def health(self) -> Health:
-        dropped = self._core.dropped
+        dropped = self._outbox.dropped
         return await self._engine.health(dropped)
 
     async def flush(self) -> None:
-        if self._flusher is not None:
-            await self._flusher.send_all()
+        await self._flushing.send_all()
 
     @property
     def client(self) -> Any:
@@ -412,8 +280,7 @@ class AsyncPresence:
         """Send what is buffered and close the connection, for all rooms; it opens again when used."""
         await self._watchers.close()
         try:
-            if self._flusher is not None:
-                await self._flusher.close()
+            await self._flushing.close()
         finally:
             await self._engine.aclose()
 
@@ -430,10 +297,11 @@ class AsyncPresence:
     ) -> None:
         await self.aclose()
 
+    async def _act(self, plan: Plan[T] | None) -> T | None:
+        return None if plan is None else await self._engine.run(plan)
+
     async def _call(self, operation: Operation[T]) -> T:
-        if self._flusher is not None and self._flusher.busy:
-            return await self._flusher.run_after((self._scope.room,), single(operation))
-        return await self._engine.call(operation)
+        return await self._flushing.call(self._scope, operation)
 
     async def _run(
         self,
@@ -441,10 +309,8 @@ class AsyncPresence:
         rooms: Collection[str] | None = (),
         ending: Collection[str] = (),
     ) -> T:
-        if self._flusher is not None and self._flusher.busy:
-            known = rooms if rooms is None or rooms else (self._scope.room,)
-            return await self._flusher.run_after(known, plan, ending)
-        return await self._engine.run(plan)
+        known = (self._scope.room,) if rooms == () else rooms
+        return await self._flushing.run(known, plan, ending)
 
 
 for _name, _member in vars(AsyncPresence).items():

@@ -10,18 +10,14 @@ ask one store in a process share, has them raise StoreUnavailable at once until 
 See `breaker`.
 """
 
-import logging
-import secrets
-import threading
 import weakref
-from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from datetime import date, datetime, timedelta
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
+from contextlib import AbstractContextManager
+from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
 from herenow import names
-from herenow.errors import StoreError
 from herenow.models import (
     Counts,
     Explanation,
@@ -30,15 +26,14 @@ from herenow.models import (
     Peak,
     Room,
     Sample,
-    Sighting,
     Snapshot,
     UserPresence,
 )
-from herenow.operations import Operation, Plan, history, marking, online, single, users
-from herenow.operations.scope import Scope
-from herenow.outbox.buffer import Unnamed
-from herenow.outbox.core import DEFAULT_TIMEOUT, Core, online_as
-from herenow.outbox.deferred import Namer
+from herenow.operations import Operation, Plan, history, online
+from herenow.operations import rooms as rooms_
+from herenow.operations import users as users_
+from herenow.outbox.outbox import Outbox
+from herenow.outbox.scopes import DEFAULT_TIMEOUT
 from herenow.outbox.threads import Flushing, OpenSession
 from herenow.store.engine import Engine
 from herenow.store.opening import opener, same_store
@@ -47,8 +42,6 @@ from herenow.watching.threads import Events, Watchers
 T = TypeVar("T")
 K = TypeVar("K", bound=Hashable)
 Seconds = float | timedelta
-_log: Final = logging.getLogger("herenow")
-_NOTHING: Final = (None, "", None, None, None)
 DEFAULT_URL: Final = "redis://localhost:6379/0"
 
 
@@ -93,21 +86,16 @@ class Presence:
             "clock": clock,
         }
         self._made_of = (store, {**settings, "timeout": timeout})
-        self._core = Core(**settings)
+        self._outbox = Outbox(**settings)
         seconds = names.milliseconds(timeout, "a timeout") / 1000
         self._engine = Engine(
             opener(store, seconds, asynchronous=False), same_store(store, seconds, "sync")
         )
-        self._core.memory.topology = weakref.proxy(self._engine.store)  # no circle
-        self._scope = self._core.site
+        self._outbox.rooms.topology = weakref.proxy(self._engine.store)  # no circle
+        self._scope = self._outbox.scopes.site
         self._owner = Owner()
-        buffer = self._core.buffer
-        self._flusher = (
-            None
-            if buffer is None
-            else Flushing(self._core, buffer, self._engine, seconds, self._owner)
-        )
-        self._watchers = Watchers(self._core, self._engine)
+        self._flushing = Flushing(self._outbox, self._engine, seconds, self._owner)
+        self._watchers = Watchers(self._outbox, self._engine)
 
     # sightings
 
@@ -127,88 +115,15 @@ class Presence:
         guest becomes a member). A repeat that says nothing new within the resolution costs no round
         trip. Buffered: None, and never waits. ValueError for a 33rd session.
         """
-        if type(user) is not str:
-            user = names.clean_user(user)
-        if (
-            info is None
-            and replaces is None
-            and type(session) is str
-            and self._core.repeats(self._scope, user, session, kind, away)
-        ):
-            return None if self._flusher else False
-        plain = (kind, session, away, info, replaces) == _NOTHING
-        if self._flusher is not None and (plain or (session, away, info) == ("", None, None)):
-            self._core.put(self._scope, [marking.simple(user, kind, replaces)])
-            self._flusher.wake()
-            return None
-        if plain and self._core.memory.settled(self._scope, str(user)):
-            name = names.clean_user(user)
-            moment, cleared = self._core.now(), self._core.throttle.cleared
-            mixed = self._core.memory.mixed(self._scope)
-            written = self._engine.call(marking.mark_plain(self._scope, name, mixed=mixed))
-            if written is not None:
-                more = self._core.marked(self._scope, name, written, moment, cleared)
-                if more is not None:
-                    self._engine.run(more)
-                return written.result > 0
-        sighting = Sighting(user, kind, session, away, info, 0.0, replaces)
-        came = self._mark(self._scope, [marking.clean(sighting)])
-        return None if came is None else came > 0
+        result = self._outbox.mark_online(self._scope, user, kind, session, away, info, replaces)
+        return result if result is None or result is False else self._engine.run(result)
 
     def mark_online_many(self, sightings: Iterable[object]) -> int | None:
         """Record many sightings, users or `Sighting`s; how many came online.
 
         One round trip, atomic by the thousand. Buffered: None, and never waits.
         """
-        many = marking.listed(sightings)
-        plan = self._core.mark_many(self._scope, many)
-        if plan is not None:
-            return self._engine.run(plan)
-        return self._mark(self._scope, marking.clean_all(many))
-
-    def _mark(self, scope: Scope, marks: list[marking.Mark]) -> int | None:
-        marks = self._core.fresh(scope, marks)
-        if self._flusher is not None:
-            self._core.put(scope, marks)
-            self._flusher.wake()
-            return None
-        return self._engine.run(self._core.mark(scope, marks)) if marks else 0
-
-    def _mark_session(self, mark: marking.Mark) -> None:
-        self._mark(self._scope, [mark])
-
-    def _beat(self, mark: marking.Mark) -> names.Kind | None:
-        if self._flusher is None:
-            return self._engine.run(self._core.beat(self._scope, mark))
-        self._mark(self._scope, [mark])
-        return online_as(self._one(mark.user, include_hidden=True))
-
-    def mark_beside(self, user: object, room: object, replaces: object | None = None) -> None:
-        """Record that a user of this room is active in another one too, as what she is here.
-
-        Who is hidden here is hidden there, and who has left here is not marked: a site's threads tell no
-        more than the site does. One round trip more than a mark. Buffered: none, and never waits.
-        """
-        kind = marking.beside(self.name)
-        scope, mark = self._core.room(room), marking.simple(user, None, replaces)
-        if scope.room != self.name and (
-            replaces or not self._core.is_repeat(scope, mark.user, kind)
-        ):
-            self._mark(scope, [mark._replace(kind=kind)])
-
-    def mark_unnamed(self, seen: Unnamed) -> tuple[float, int]:
-        """Record somebody seen now, whose mark ``seen`` makes when it is sent: her name costs no request.
-
-        Until when she need not be marked again, in seconds of `clocks.steady` (0: she must), as long as
-        `leaves` is what is given with it. Not buffered, it is made and sent at once. For adapters.
-        """
-        moment, leaves = self._core.now(), self._core.throttle.cleared
-        if self._flusher is not None:
-            self._core.put_unnamed(self._scope, seen)
-            self._flusher.wake()
-        elif (mark := seen.make(seen.address, seen.agent, 0.0)) is not None:
-            self._mark(self._scope, [mark])
-        return self._core.repeats_until(self._scope, moment), leaves
+        return self._act(self._outbox.mark_many(self._scope, sightings))
 
     def mark_offline(self, user: object, session: str | None = None) -> bool:
         """Record that a user, or (named) one session of hers, is gone; True when this made her offline.
@@ -216,9 +131,9 @@ class Presence:
         When her last named session ends she leaves; ending a session she does not have changes nothing.
         """
         name = names.clean_user(user)
-        return self._run(self._core.leave(self._scope, name, session), ending=(name,))
+        plan = self._outbox.leave(self._scope, name, session)
+        return self._run(plan, ending=(name,))
 
-    @contextmanager
     def session(
         self,
         user: object,
@@ -226,40 +141,13 @@ class Presence:
         session: str | None = None,
         away: bool | None = None,
         info: Mapping[str, Any] | None = None,
-    ) -> Iterator[OpenSession]:
+    ) -> AbstractContextManager[OpenSession]:
         """Hold a session open: kept fresh every third of the window, ended on the way out.
 
         ``session`` is its name, a random one unless given. A thread a session; a store that is away
         meanwhile is tried again at the next beat.
         """
-        name = secrets.token_urlsafe(9) if session is None else names.clean_session(session)
-        held = OpenSession(self, user, name, kind, away, info)
-        self.mark_online(user, kind, held.name, away, info)
-        stop = threading.Event()
-        beat = threading.Thread(target=held.beat, args=(stop,), name="herenow-session", daemon=True)
-        beat.start()
-        try:
-            yield held
-        finally:
-            stop.set()
-            beat.join()
-            try:
-                self.mark_offline(user, held.name)
-            except StoreError as error:
-                _log.warning("a session ends by itself, within the window: %s", error)
-
-    @property
-    def beat_seconds(self) -> float:
-        """How often a session of this room is to be seen, in seconds: a third of the window."""
-        return self._core.memory.window(self._scope) / 3000
-
-    @property
-    def beat_due(self) -> float:
-        """How many seconds after its last mark a held session is to be marked again.
-
-        A third of the window, or soon where marks are buffered and none has told what that is.
-        """
-        return self._core.beat_due(self._scope)
+        return OpenSession(self, user, session, kind, away, info).held()
 
     # who is online
 
@@ -278,14 +166,14 @@ class Presence:
 
     def _one(self, user: object, *, include_hidden: bool) -> UserPresence:
         name = names.clean_user(user)
-        return self._call(users.lookup(self._scope, [name], include_hidden=include_hidden))[0]
+        return self._call(users_.lookup(self._scope, [name], include_hidden=include_hidden))[0]
 
     def lookup(self, users: Iterable[K], *, include_hidden: bool = False) -> dict[K, UserPresence]:
         """Look up users, keyed by what was passed; one that is unknown is not online.
 
         Hundreds in one round trip; O(log n) each.
         """
-        return self._run(self._core.lookup(self._scope, users, include_hidden=include_hidden))
+        return self._run(users_.lookup_all(self._scope, users, include_hidden=include_hidden))
 
     def get_online_users(
         self,
@@ -421,7 +309,7 @@ class Presence:
 
         For people who ask; it looks through the last 200 event entries.
         """
-        return self._call(users.explain(self._scope, user, include_hidden=include_hidden))
+        return self._call(users_.explain(self._scope, user, include_hidden=include_hidden))
 
     # rooms
 
@@ -442,13 +330,15 @@ class Presence:
         """
         other = object.__new__(type(self))
         other.__dict__.update(self.__dict__)
-        other._scope = self._core.room(name, window, history)
+        other._scope = self._outbox.scopes.room(name, window, history)
         return other
 
     def rooms(self, limit: int = 50, *, include_hidden: bool = False) -> list[Room]:
         """The rooms that somebody is in, busiest first. Two round trips a hundred rooms looked at."""
+        most, scopes = names.clean_limit(limit), self._outbox.scopes
         self.flush()
-        return self._engine.run(self._core.rooms(limit, include_hidden=include_hidden))
+        found = rooms_.busiest(scopes.prefix, most, scopes.of, include_hidden=include_hidden)
+        return self._engine.run(found)
 
     def room_counts(
         self,
@@ -457,18 +347,7 @@ class Presence:
         include_hidden: bool = False,  # noqa: ARG002
     ) -> dict[str, Counts]:
         """Count several rooms, as `counts` does one. One round trip a node."""
-        return self._run(self._core.room_counts(rooms), None)
-
-    def room_peaks(
-        self,
-        rooms: Iterable[object],
-        kind: names.Kind | None = None,
-        *,
-        include_hidden: bool = False,
-    ) -> dict[str, Peak]:
-        """The records of several rooms, as `peak` gives one. One round trip a node."""
-        plan = self._core.room_peaks(rooms, kind, include_hidden=include_hidden)
-        return self._run(plan, None)
+        return self._run(rooms_.counts(self._outbox.scopes.named(rooms)), None)
 
     # upkeep
 
@@ -477,7 +356,7 @@ class Presence:
 
         Nothing depends on it: counts and lists are exact without. It tells leaves in time.
         """
-        return self._run(self._core.sweep(self._scope))
+        return self._run(self._outbox.sweep(self._scope))
 
     def forget(self, user: object) -> int:
         """Erase all that was recorded of a user before the call; in how many rooms there was anything.
@@ -486,54 +365,15 @@ class Presence:
         """
         name = names.clean_user(user)
         self.flush()
-        return self._run(self._core.forget(name), None, (name,))
-
-    def day_key(self, day: date) -> str:
-        """The random key of a day (UTC), the same for whoever asks; the first makes it. O(1).
-
-        Adapters name guests by it; it is gone two days later, and with it who they were.
-        """
-        return self._engine.call(self._core.day_key(day))
-
-    @property
-    def leaves(self) -> int:
-        """How often this process has told leaves, after which a mark is no repeat."""
-        return self._core.throttle.cleared
-
-    def name_later(self, namer: Namer) -> bool:
-        """Have the marks of users that ``namer`` knows by names of the meantime sent under the real ones.
-
-        False where marks are not buffered: then there is no meantime.
-        """
-        self._core.sender.namers.append(namer)
-        return self._flusher is not None
-
-    def note_rooms(self) -> None:
-        """Have noted from now on in which rooms users are: `leave_rooms` looks into no others then.
-
-        For sites of many rooms: every process that marks users in them is to do so, before it does.
-        """
-        self._core.memory.user_rooms.on = True
-
-    def leave_rooms(self, user: object, session: str | None = None) -> int:
-        """Take a user, or (named) one session of hers, out of every room but this; out of how many.
-
-        Three round trips where rooms are noted (`note_rooms`); else one for the list of rooms, and two a
-        hundred that somebody is in.
-        """
-        name = names.clean_user(user)
-        plan = self._core.leave_rooms(self._scope, name, session)
-        self.flush()
-        return self._run(plan, None, (name,))
+        return self._run(self._outbox.forget(name), None, (name,))
 
     def health(self) -> Health:
         """How the store does, by one PING, or at once where the breaker is open. Never raises for it."""
-        return self._engine.health(self._core.dropped)
+        return self._engine.health(self._outbox.dropped)
 
     def flush(self) -> None:
         """Send what is buffered, now. Reads do that by themselves."""
-        if self._flusher is not None:
-            self._flusher.send_all()
+        self._flushing.send_all()
 
     @property
     def client(self) -> Any:
@@ -544,8 +384,7 @@ class Presence:
         """Send what is buffered and close the connection, for all rooms; it opens again when used."""
         self._watchers.close()
         try:
-            if self._flusher is not None:
-                self._flusher.close()
+            self._flushing.close()
         finally:
             self._engine.close()
 
@@ -560,10 +399,12 @@ class Presence:
     ) -> None:
         self.close()
 
+    def _act(self, plan: Plan[T] | None) -> T | None:
+        """Run what the outbox gave for now, if anything."""
+        return None if plan is None else self._engine.run(plan)
+
     def _call(self, operation: Operation[T]) -> T:
-        if self._flusher is not None and self._flusher.busy:
-            return self._flusher.run_after((self._scope.room,), single(operation))
-        return self._engine.call(operation)
+        return self._flushing.call(self._scope, operation)
 
     def _run(
         self,
@@ -571,11 +412,5 @@ class Presence:
         rooms: Collection[str] | None = (),
         ending: Collection[str] = (),
     ) -> T:
-        """Run a plan after what waits for this room, for ``rooms``, or (None) for all.
-
-        Of ``ending``, users, nothing else is under way meanwhile.
-        """
-        if self._flusher is not None and self._flusher.busy:
-            known = rooms if rooms is None or rooms else (self._scope.room,)
-            return self._flusher.run_after(known, plan, ending)
-        return self._engine.run(plan)
+        """Run a plan after what waits for this room, or (None) for all; see `Flushing.run`."""
+        return self._flushing.run((self._scope.room,) if rooms == () else rooms, plan, ending)

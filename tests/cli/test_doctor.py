@@ -10,7 +10,7 @@ import pytest
 import herenow
 from bench.opponents import Recipe
 from herenow.doctor import Facts, Node, Replica, examine, findings
-from herenow.outbox.core import Core
+from herenow.outbox.outbox import Outbox
 from herenow.store.engine import Engine
 from herenow.store.opening import opener
 from tests.cli.conftest import Call, Done
@@ -278,7 +278,7 @@ def test_a_clock_that_is_off_is_told_from_the_stores(
     real = time.time
     monkeypatch.setattr(time, "time", lambda: real() + 10)
     engine = Engine(opener(server.url, 1.0, asynchronous=False))
-    core = Core(
+    core = Outbox(
         window=None,
         retention=None,
         resolution=0,

@@ -10,6 +10,7 @@ from herenow.operations import answer
 from herenow.operations.history import outage
 from herenow.operations.logs import follow, read_to
 from herenow.operations.marking import Mark
+from herenow.outbox.port import Port
 from tests.conftest import Clock
 
 
@@ -73,9 +74,9 @@ def _ask(presence: herenow.Presence) -> None:
     presence.peak()
     presence.rooms()
     presence.room_counts(["site", "doc:1"])
-    presence.room_peaks(["site", "doc:1"])
-    presence.day_key(datetime.now(UTC).date())
-    presence.day_key(datetime.now(UTC).date())
+    Port(presence).room_peaks(["site", "doc:1"])
+    Port(presence).day_key(datetime.now(UTC).date())
+    Port(presence).day_key(datetime.now(UTC).date())
     assert presence.health().ok
 
 
@@ -117,18 +118,18 @@ def _read_logs(presence: herenow.Presence, url: str) -> None:
     with open_store(url, None, "log", None, None) as store:
         _read_log(store)
     with open_store(url, None, "log", None, None) as store:
-        assert store.engine.call(read_to(store.core().site, "log")) == "here"
+        assert store.engine.call(read_to(store.core().scopes.site, "log")) == "here"
 
 
 def _read_log(store: LogStore) -> None:
     store.refuse_unless_new()
     store.hosts_key()
-    scope, core = store.core().site, store.core()
+    scope, core = store.core().scopes.site, store.core()
 
     def make(naming: bool) -> object:
         return follow(scope, [Mark("host")], [5], "log", "here", naming=naming)
 
-    for outcome in store.engine.run(core.memory.write([(scope, make)])):  # type: ignore[list-item]
+    for outcome in store.engine.run(core.rooms.write([(scope, make)])):  # type: ignore[list-item]
         answer(outcome)
 
 

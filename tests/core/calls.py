@@ -38,18 +38,13 @@ READS: dict[str, Call] = {
     "unique_users": lambda p: p.unique_users(),
     "rooms": lambda p: p.rooms(),
     "room_counts": lambda p: p.room_counts(["site", "elsewhere"]),
-    "room_peaks": lambda p: p.room_peaks(["site", "elsewhere"]),
+    "room_peaks": lambda p: p.port.room_peaks(["site", "elsewhere"]),
 }
-APART = {"watch", "day_key", "mark_beside", "mark_unnamed", "leave_rooms"}
-"""Tried by tests/watch, tests/flask, test_beside, test_unnamed: these ask first, and write at need."""
+APART = {"watch"}
+"""Tried by tests/watch."""
 ASKS_NOTHING = {
     "name",
-    "name_later",
-    "note_rooms",
-    "leaves",
     "room",
-    "beat_seconds",
-    "beat_due",
     "health",
     "flush",
     "client",

@@ -11,6 +11,8 @@ from typing import Any
 
 import herenow
 from herenow.names import KINDS
+from herenow.outbox.deferred import Deferred
+from herenow.outbox.port import AsyncPort, Port
 
 SIDES = ("sync", "async")
 
@@ -39,6 +41,16 @@ class Side:
 
     def room(self, name: Any, window: Any = None) -> "Side":
         return Side(self.presence.room(name, window), self.runner)
+
+    @property
+    def port(self) -> "Side":
+        """What adapters call, called alike."""
+        make = Port if self.runner is None else AsyncPort
+        return Side(make(self.presence), self.runner)
+
+    def link(self, user: Any, room: Any, replaces: Any = None) -> None:
+        """Mark a user in another room, as what they are in this one."""
+        self.port.defer(Deferred(user, None, replaces, self.name), room)
 
     @contextmanager
     def session(self, *args: Any, **kwargs: Any) -> Iterator[Any]:

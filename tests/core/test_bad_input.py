@@ -61,7 +61,7 @@ ROOMS: dict[str, Call] = {
     "room": lambda p, x: p.room(x),
     "room with a window": lambda p, x: p.room(x, 30),
     "room_counts": lambda p, x: p.room_counts(["site", x] if isinstance(x, str) else (x,)),
-    "room_peaks": lambda p, x: p.room_peaks(["site", x] if isinstance(x, str) else (x,)),
+    "room_peaks": lambda p, x: p.port.room_peaks(["site", x] if isinstance(x, str) else (x,)),
 }
 SESSIONS: dict[str, Call] = {
     "mark_online": lambda p, x: p.mark_online("alice", session=x),
@@ -83,7 +83,7 @@ def test_so_is_a_user_who_is_replaced(side: Side, refused: Any, call: Call) -> N
     for bad, rule in [*bad_names("a user", 256), NO_NAME[0]]:
         with refused(rule):
             call(side, bad)
-    with refused("a user does not replace herself"):
+    with refused("a user does not replace themselves"):
         call(side, "new")
 
 

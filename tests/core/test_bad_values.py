@@ -271,7 +271,7 @@ MANY: dict[str, Call] = {
     "mark_online_many": lambda p, x: p.mark_online_many(x),
     "lookup": lambda p, x: p.lookup(x),
     "room_counts": lambda p, x: p.room_counts(x),
-    "room_peaks": lambda p, x: p.room_peaks(x),
+    "room_peaks": lambda p, x: p.port.room_peaks(x),
 }
 
 

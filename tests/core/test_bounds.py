@@ -41,8 +41,15 @@ def _tabs(room: herenow.Presence, i: int) -> None:
 
 def _follow(room: herenow.Presence, i: int) -> None:
     room._engine.run(
-        room._core.memory.write(
-            [(room._scope, lambda _: follow(room._scope, [Mark(f"u{i}")], [9], "log", str(i)))]
+        room._outbox.rooms.write(
+            [
+                (
+                    room._scope,
+                    lambda naming: follow(
+                        room._scope, [Mark(f"u{i}")], [9], "log", str(i), naming=naming
+                    ),
+                )
+            ]
         )
     )
 

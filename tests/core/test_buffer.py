@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 import herenow
-from herenow.outbox.buffer import Flusher
+from herenow.outbox.flusher import Flusher
+from herenow.outbox.port import Port
 from herenow.store.finalizing import Flag
 from tests.conftest import Clock
 from tests.core.relay import Relay
@@ -98,7 +99,7 @@ def test_rooms_their_counts_and_peaks_and_forget_send_all_rooms_buffers(
     counts = two.room_counts(["one", "two"])
     assert {name: count.member for name, count in counts.items()} == {"one": 2, "two": 2}
     two.mark_online_many(["carol", "dave"])
-    peaks = one.room_peaks(["one", "two"], "member")
+    peaks = Port(one).room_peaks(["one", "two"], "member")
     assert {name: peak.count for name, peak in peaks.items()} == {"one": 2, "two": 4}
     one.mark_online("dave")
     two.mark_online("dave")
@@ -295,7 +296,7 @@ def test_a_mark_that_comes_while_another_thread_closes_never_waits_for_ever(
             for number in range(500):
                 for done in (pool.submit(close), pool.submit(mark, number)):
                     done.result()
-                waits = bool(presence._core.buffer)
+                waits = bool(presence._outbox.buffer)
                 assert flushers() - before or not waits, "nobody will send it"
     finally:
         sys.setswitchinterval(interval)

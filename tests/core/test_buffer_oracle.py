@@ -194,7 +194,7 @@ def test_buffered_presences_agree_with_the_oracle(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # nothing is sent but by a rule
-    monkeypatch.setattr("herenow.outbox.core.Core.flush_after", lambda _: 3600)
+    monkeypatch.setattr("herenow.outbox.outbox.Outbox.flush_after", lambda _: 3600)
 
     class Bound(Machine):
         pass

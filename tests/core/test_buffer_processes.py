@@ -167,7 +167,7 @@ def test_a_child_sends_its_own_marks_and_not_its_parents(
         "presence.mark_online('parent')\n"
         "def work():\n"
         "    other = herenow.Presence(URL)\n"
-        "    assert not presence._core.buffer\n"
+        "    assert not presence._outbox.buffer\n"
         "    presence.mark_online('reads'); assert presence.is_online('reads')\n"
         "    presence.mark_online('waits'); time.sleep(1)\n"
         "    assert other.is_online('waits')\n"

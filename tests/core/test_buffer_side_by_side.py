@@ -167,7 +167,7 @@ def test_what_another_thread_has_under_way_is_read(distant: Distant) -> None:
         for number in range(3):
             presence.mark_online(f"u{number}")
             reading = pool.submit(presence.count_online_users)
-            while presence._core.buffer:
+            while presence._outbox.buffer:
                 time.sleep(0)  # the other has taken it
             assert presence.is_online(f"u{number}")
             reading.result()
@@ -175,7 +175,7 @@ def test_what_another_thread_has_under_way_is_read(distant: Distant) -> None:
 
 # what may overtake what, on its own
 
-SCOPE = herenow.Presence("redis://nowhere")._core.room("doc")
+SCOPE = herenow.Presence("redis://nowhere")._outbox.scopes.room("doc")
 
 
 def put(buffer: Buffer, *marks: Mark, scope: Scope = SCOPE) -> None:

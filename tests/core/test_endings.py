@@ -5,6 +5,7 @@ import time
 from typing import Any
 
 import herenow
+from herenow.outbox.port import AsyncPort
 from tests.conftest import SERVER, Clock
 from tests.servers import Cluster, Server, binary, start_server
 
@@ -51,7 +52,7 @@ async def test_they_say_what_each_alone_would_have_said(server: Server, clock: C
         clock.now += 10
         for user, session in ENDED:
             await one.mark_offline(user, session)
-        assert not await presence._end_sessions([("many", *each) for each in ENDED])
+        assert not await AsyncPort(presence).end_sessions([("many", *each) for each in ENDED])
         assert await told(one) == await told(many)
         assert await many.get_online_users(kind="guest") == ["bob"]
         assert await many.get_online_users(include_hidden=True) == ["carol"]
@@ -62,7 +63,7 @@ async def test_a_thousand_of_a_room_are_four_scripts(server: Server) -> None:
         users = [f"u{i}" for i in range(1000)]
         await presence.mark_online_many(herenow.Sighting(user, session="tab") for user in users)
         before = server.control.info("commandstats")["cmdstat_evalsha"]["calls"]
-        assert not await presence._end_sessions([("site", user, "tab") for user in users])
+        assert not await AsyncPort(presence).end_sessions([("site", user, "tab") for user in users])
         after = server.control.info("commandstats")["cmdstat_evalsha"]["calls"]
         assert after - before == 5  # and the list of rooms
         assert await presence.count_online_users() == 0
@@ -73,7 +74,9 @@ async def test_those_of_several_rooms_end_on_every_node(cluster: Cluster) -> Non
         rooms = [f"doc:{i}" for i in range(20)]
         for room in rooms:
             await presence.room(room).mark_online("alice", session="tab")
-        assert not await presence._end_sessions([(room, "alice", "tab") for room in rooms])
+        assert not await AsyncPort(presence).end_sessions(
+            [(room, "alice", "tab") for room in rooms]
+        )
         counted = await presence.room_counts(rooms)
         assert sum(one.people for one in counted.values()) == 0
 
@@ -86,11 +89,11 @@ async def test_those_that_a_hanging_store_did_not_take_are_told() -> None:
                 await presence.room(room).mark_online(user, session=session)
             store.pause()
             try:
-                assert sorted(await presence._end_sessions(ended)) == sorted(ended)
+                assert sorted(await AsyncPort(presence).end_sessions(ended)) == sorted(ended)
             finally:
                 store.resume()
             end = time.monotonic() + 20
-            while await presence._end_sessions(ended):  # the breaker may still be open
+            while await AsyncPort(presence).end_sessions(ended):  # the breaker may still be open
                 assert time.monotonic() < end
                 await asyncio.sleep(0.05)
             assert not await presence.is_online("alice")

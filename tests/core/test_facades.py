@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 import herenow
+from herenow.outbox.port import AsyncPort, Port
 
 # asyncio has its own ways to close; nothing else may differ
 ONLY_ASYNC = {"aclose"}
@@ -19,6 +20,35 @@ def signature(method: Any) -> list[tuple[str, Any, Any]]:
     return [
         (one.name, one.kind, one.default) for one in inspect.signature(method).parameters.values()
     ]
+
+
+# the public methods: "Python API" of the design, and `name` and `flush`; anything else is `outbox.port`
+API = {
+    *("mark_online", "mark_online_many", "mark_offline", "session"),
+    *("is_online", "get_user_last_activity", "lookup", "explain"),
+    *("get_online_users", "page_online_users", "count_online_users", "counts"),
+    *("get_active_users", "count_active_users", "peak", "history", "unique_users"),
+    *("snapshot", "watch", "room", "rooms", "room_counts", "name"),
+    *("sweep", "forget", "health", "flush", "client", "close"),
+}
+
+
+def public(owner: object) -> set[str]:
+    return {name for name in dir(owner) if not name.startswith("_")}
+
+
+def test_they_have_the_methods_of_the_design_and_no_others() -> None:
+    assert public(herenow.Presence) == API
+    assert public(herenow.AsyncPresence) == API | ONLY_ASYNC
+
+
+def test_both_ports_have_the_same_methods() -> None:
+    assert public(AsyncPort) - public(Port) == {"end_sessions"}  # the service alone has so many
+    assert public(Port) <= public(AsyncPort)
+    for name in public(Port):
+        ours, theirs = (inspect.getattr_static(one, name) for one in (Port, AsyncPort))
+        if not isinstance(ours, property):
+            assert signature(ours) == signature(theirs), name
 
 
 def test_both_have_the_same_methods() -> None:
@@ -65,7 +95,6 @@ READING = {
     "explain",
     "rooms",
     "room_counts",
-    "room_peaks",
 }
 
 

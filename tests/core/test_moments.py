@@ -47,7 +47,7 @@ def pause(side: Side, seconds: float) -> None:
 
 def forget(side: Side) -> None:
     """Have nobody send once more what was sent in vain: as of a process that ends."""
-    buffer = side.presence._core.buffer
+    buffer = side.presence._outbox.buffer
     for flight in buffer.flying:
         flight.kept.clear()
     buffer.start_anew()
@@ -77,7 +77,7 @@ def test_what_was_sent_to_a_store_that_hangs_is_recorded_when_it_was(
             marked[user] = now(frail)
             room.mark_online(user, **said)
         if how == "of the first":  # of a room that this process has only put on the list
-            side.presence._core.memory._listed["doc"] = time.clock_gettime(time.CLOCK_BOOTTIME)
+            side.presence._outbox.rooms._listed["doc"] = time.clock_gettime(time.CLOCK_BOOTTIME)
         frail.pause()
         try:
             if how == "by the flusher":
@@ -149,7 +149,7 @@ def test_a_store_whose_clock_was_set_is_told_right_ages(
     with herenow.Presence(server.unix_url, buffered=True, timeout=5) as buffered:
         buffered.mark_online("first")
         buffered.flush()
-        memory = buffered._core.memory
+        memory = buffered._outbox.rooms
         for one in (memory._clock, *memory._clocks.values()):  # as if it had been set since
             assert one._known is not None
             one._known = (one._known[0] + hours * 3_600_000, one._known[1])

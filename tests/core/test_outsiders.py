@@ -25,6 +25,7 @@ import herenow
 from herenow.names import Kind
 from herenow.operations.events import Place, as_outsider, read_entry
 from herenow.operations.keys import EVENTS, room_keys
+from herenow.outbox.port import Port
 from herenow.watching import Hub, Watch
 from tests.conftest import PHASES, Clock
 from tests.core.test_oracle import LONG, RETENTION, START, aways, infos, sessions
@@ -60,7 +61,7 @@ def asked(there: herenow.Presence, now: float) -> dict[str, Any]:
         "room_counts": {name: shown(one) for name, one in there.room_counts(["site"]).items()},
         "rooms": [(one.name, shown(one.counts)) for one in there.rooms()],
         "peak": [there.peak(kind) for kind in (*OPEN, None)],
-        "peaks": there.room_peaks(["site"]),
+        "peaks": Port(there).room_peaks(["site"]),
         "uniques": [there.unique_users(days) for days in (1, 7)],
         "uniques of kinds": [there.unique_users(kind=kind) for kind in ("guest", "bot")],
     }
@@ -97,7 +98,7 @@ class Watcher:
         hidden: bool = False,
     ) -> None:
         self.there = there
-        self.hub = Hub(there._core.memory, own_clock=True, clock=there._core.now)
+        self.hub = Hub(there._outbox.rooms, own_clock=True, clock=there._outbox.now)
         self.watch = Watch(there._scope, after, users, include_hidden=hidden)
         self.events: list[herenow.Event] = []
         self.hub.attach(self.watch)

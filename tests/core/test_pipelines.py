@@ -16,7 +16,7 @@ import pytest
 import herenow
 from herenow import lua
 from herenow.operations import Operation, marking, online, upkeep, users
-from herenow.outbox.core import Core
+from herenow.outbox.outbox import Outbox
 from herenow.store.engine import as_commands
 from tests.conftest import SERVER, Clock
 from tests.core.calls import READS, Call, stock
@@ -101,7 +101,7 @@ def test_after_a_failover_scripts_are_sent_once_again(name: str) -> None:
 # ------------------------------------------------------------ scripts that are not there
 
 
-def asked_at_random(dice: random.Random, core: Core) -> list[Operation[Any]]:
+def asked_at_random(dice: random.Random, core: Outbox) -> list[Operation[Any]]:
     """A few operations of a few rooms, as they come."""
 
     def touch(room: Any) -> Operation[Any]:
@@ -118,7 +118,8 @@ def asked_at_random(dice: random.Random, core: Core) -> list[Operation[Any]]:
         lambda room: users.lookup(room, ["u0", "u1"], include_hidden=False),
     ]
     return [
-        dice.choice(makers)(core.room(dice.choice(ROOMS[:2]))) for _ in range(dice.randint(2, 6))
+        dice.choice(makers)(core.scopes.room(dice.choice(ROOMS[:2])))
+        for _ in range(dice.randint(2, 6))
     ]
 
 
@@ -149,7 +150,7 @@ def test_whatever_scripts_are_lacking_all_is_done_once_in_order(
     controls = [node.control for node in nodes]
     dice = random.Random(26)
     with told(name, store.url, clock := Clock()) as run:
-        core = Core(
+        core = Outbox(
             **dict.fromkeys(("window", "retention", "history")),
             resolution=0,
             buffered=False,
@@ -172,12 +173,12 @@ def test_whatever_scripts_are_lacking_all_is_done_once_in_order(
 
 
 def test_only_what_a_write_of_another_script_follows_in_its_room_brings_its_script() -> None:
-    core = Core(
+    core = Outbox(
         **dict.fromkeys(("window", "retention", "history", "resolution", "clock")),
         buffered=False,
         prefix="herenow:",
     )
-    one, two = core.room("one"), core.room("two")
+    one, two = core.scopes.room("one"), core.scopes.room("two")
     touch, leave = marking.touch_users(one, ["a"]), marking.leave(one, "a")
     other, count = marking.touch_users(two, ["a"]), online.counts(one)
 

@@ -76,7 +76,7 @@ def test_a_repeat_is_dropped_whatever_the_type_of_the_id(
         for _ in range(3):
             for user in IDS:
                 assert not side.mark_online(user, **WAYS[way])
-        assert not side.presence._core.buffer
+        assert not side.presence._outbox.buffer
         side.flush()
         after = server.control.info("commandstats")
         for command in ("cmdstat_eval", "cmdstat_evalsha"):
@@ -323,7 +323,7 @@ def remembered(throttle: Throttle) -> int:
 def test_of_many_users_only_the_latest_are_remembered() -> None:
     throttle = Throttle()
     for number in range(400_000):
-        throttle.say("site", Mark(str(number)), 1.0)
+        throttle.record("site", Mark(str(number)), 1.0)
     assert 65_536 <= remembered(throttle) <= 2 * 65_536
     assert throttle.repeats("site", "399999", "", None, None, None, 1.0, 5.0)
     assert not throttle.repeats("site", "0", "", None, None, None, 1.0, 5.0)
@@ -332,6 +332,6 @@ def test_of_many_users_only_the_latest_are_remembered() -> None:
 def test_nor_are_all_the_sessions_of_one_who_never_stops_opening_them() -> None:
     throttle = Throttle()
     for number in range(300_000):
-        throttle.say("site", Mark("crawler", session=f"tab-{number}"), 1.0)
+        throttle.record("site", Mark("crawler", session=f"tab-{number}"), 1.0)
     assert remembered(throttle) <= 2 * 65_536
     assert throttle.repeats("site", "crawler", "tab-299999", None, None, None, 1.0, 5.0)

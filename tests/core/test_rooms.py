@@ -123,7 +123,7 @@ def test_a_crash_between_a_touch_and_the_list_heals_within_the_hour(
         fill(side, f"large {i}", 20)
         fill(side, f"small {i}", 2)
     side.room("crashed").mark_online("user")
-    scope = side.presence._core.room("crashed", None)
+    scope = side.presence._outbox.scopes.room("crashed", None)
     many = [marking.Mark(f"user {i}") for i in range(200)]
     assert side.wait(side.presence._engine.call(marking.touch(scope, many))).listed == 201
     # here it dies: the list says 1, and the room itself believes that it says 201
@@ -227,9 +227,11 @@ def test_a_room_touched_while_it_is_taken_off_stays(side: Side, name: str, serve
     # what another process does: it sees the room stale, and gone ...
     [seen] = batch(rooms.listed("herenow:", 0, -1))
     [back] = [one for one in seen if one.room == "back"]
-    assert batch(upkeep.sweep(side.presence._core.room("back", None))) == [None]
+    assert batch(upkeep.sweep(side.presence._outbox.scopes.room("back", None))) == [None]
     # ... somebody comes, by a process that has not been there for so long ...
-    with opened(name, server.unix_url, resolution=0, clock=side.presence._core.clock) as another:
+    with opened(
+        name, server.unix_url, resolution=0, clock=side.presence._outbox.scopes.clock
+    ) as another:
         another.room("back").mark_online("first")
     # ... and now it takes the room off.
     assert batch(rooms.delist("herenow:", back)) == [False]
@@ -274,14 +276,14 @@ def test_peaks_of_many_rooms_are_one_round_trip(side: Side, packets: list[Any]) 
     names = [f"room {i}" for i in range(30)]
     for i, room in enumerate(names):
         fill(side, room, i % 7)
-    side.room_peaks(names)  # the store has the script now
+    side.port.room_peaks(names)  # the store has the script now
     packets.clear()
-    peaks = side.room_peaks(names)
+    peaks = side.port.room_peaks(names)
     assert {room: peak.count for room, peak in peaks.items()} == {
         room: i % 7 for i, room in enumerate(names)
     }
     assert len(packets) == 1
-    assert side.room_peaks([5, "nowhere"], "guest") == {
+    assert side.port.room_peaks([5, "nowhere"], "guest") == {
         "5": Peak(0, None),
         "nowhere": Peak(0, None),
     }

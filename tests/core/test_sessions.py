@@ -267,7 +267,7 @@ def test_a_login_replaces_the_guest_in_the_same_moment(clocked: herenow.Presence
     left = clocked.explain("guest-1").events[0]
     assert (left.type, left.reason, left.kind) == ("leave", "left", "guest")
     assert clocked.mark_online("alice", replaces="guest-1") is False  # again: nothing more
-    with pytest.raises(ValueError, match="replace herself"):
+    with pytest.raises(ValueError, match="replace themselves"):
         clocked.mark_online("alice", replaces="alice")
 
 

@@ -70,7 +70,7 @@ def test_a_store_that_dies_and_comes_back(name: str, own: Server) -> None:
         health = side.health()
         assert (health.ok, health.latency) == (False, None)
         assert side.name == "site"
-        assert side.beat_seconds == 100
+        assert side.port.beat_seconds == 100
         own.restart()  # with nothing in it
         assert once_back(side.counts) == herenow.Counts()
         poll(lambda: side.health().ok, "its health")

@@ -24,7 +24,7 @@ def name(request: pytest.FixtureRequest) -> str:
 
 def noting(stack: ExitStack, name: str, url: str, **options: Any) -> Side:
     side = stack.enter_context(opened(name, url, timeout=5, **options))
-    side.note_rooms()
+    side.port.note_rooms()
     return side
 
 
@@ -59,11 +59,11 @@ def test_it_costs_no_more_for_the_rooms_of_others(
             site.mark_online(USER)
             site.flush()
             for i, side in enumerate((site, site, there)):
-                side.mark_beside(USER, f"room {i}")
+                side.link(USER, f"room {i}")
             there.flush()
             site.flush()
             before = calls(server)
-            assert site.leave_rooms(USER, session) == 3
+            assert site.port.leave_rooms(USER, session) == 3
             assert calls(server) - before <= 40
             assert not any(site.room(f"room {i}").is_online(USER) for i in range(3))
             assert site.room("room 2").counts() == Counts(member=1)
@@ -78,10 +78,10 @@ def test_so_on_a_cluster(cluster: Cluster, name: str) -> None:
             site.mark_online(USER)
             site.flush()
             for i in range(10):
-                (site, there)[i % 2].mark_beside(USER, f"room {i}")
+                (site, there)[i % 2].link(USER, f"room {i}")
             site.flush()
             before = calls(*cluster.alive())
-            assert there.leave_rooms(USER) == 10
+            assert there.port.leave_rooms(USER) == 10
             assert calls(*cluster.alive()) - before <= 100
 
 
@@ -94,7 +94,7 @@ WAYS: dict[str, Callable[[Side, Side], object]] = {
     "as a sighting": lambda room, _: room.mark_online_many([Sighting(USER, away=True), "x"]),
     "late": lambda room, _: room.mark_online_many([Sighting(USER, age=1.5)]),
     "in the place of another": lambda room, _: room.mark_online(USER, replaces="guest"),
-    "beside": lambda room, site: site.mark_beside(USER, room.name),
+    "beside": lambda room, site: site.link(USER, room.name),
 }
 
 
@@ -111,7 +111,7 @@ def test_it_finds_every_room_however_she_was_marked_there(
             for i, mark in enumerate(WAYS.values()):
                 mark(side.room(f"{'here' if side is here else 'there'} {i}"), side)
             side.flush()
-        assert here.leave_rooms(USER) == 2 * len(WAYS)
+        assert here.port.leave_rooms(USER) == 2 * len(WAYS)
         assert [room.name for room in here.rooms(50) if USER in here.room(room.name).lookup([USER])]
         assert here.is_online(USER)
 
@@ -124,7 +124,7 @@ def test_who_stays_for_long_is_found(server: Server, name: str) -> None:
         while time.monotonic() < until:
             room.mark_online(USER)
             time.sleep(0.05)
-        assert here.leave_rooms(USER) == 1
+        assert here.port.leave_rooms(USER) == 1
 
 
 def test_a_window_that_this_process_did_not_know(server: Server, name: str) -> None:
@@ -143,15 +143,15 @@ def test_what_the_store_lost_or_forgot_is_noted_again(server: Server, name: str)
             lose()
             assert server.control.exists(rooms_of_key("herenow:", USER)) == 0
             there.room("a").mark_online(USER)
-            assert here.leave_rooms(USER) == 1
+            assert here.port.leave_rooms(USER) == 1
 
 
 def test_nothing_is_noted_where_nobody_asked_for_it(server: Server, name: str) -> None:
     with opened(name, server.unix_url, timeout=5) as side:
         side.room("a").mark_online(USER)
-        assert side.leave_rooms(USER) == 1
+        assert side.port.leave_rooms(USER) == 1
         assert server.control.keys("herenow:rooms-of:*") == []
     with opened(name, server.unix_url, timeout=5) as side:
-        side.note_rooms()
+        side.port.note_rooms()
         side.mark_online(USER)
         assert server.control.keys("herenow:rooms-of:*") == []

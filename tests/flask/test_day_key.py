@@ -9,7 +9,7 @@ from flask import Flask, Request, session
 
 from herenow import Counts, StoreUnavailable
 from herenow.flask import HereNow
-from herenow.web.visitors import DayKeys, stranger
+from herenow.web.visitors import Bound, DayKeys, Naming, Stranger, stranger
 from tests.flask.conftest import FIREFOX, browser
 from tests.servers import Server, binary, start_server
 from tests.waiting import poll
@@ -96,17 +96,27 @@ def test_a_window_of_a_day_counts_nobody_twice_and_a_longer_one_is_told_of(
     assert caplog.text.count("over a day") == 1
 
 
-def test_names_of_the_meantime_are_bounded() -> None:
+def test_a_stranger_wants_the_keys_of_the_days_that_a_name_takes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     keys = DayKeys(None, no_store)
-    keys.meanwhile = True
-    for i in range(10_000):
-        stranger(str(i), FIREFOX, keys, now=NOON, waits=False)
-    assert len(keys.facts) == 8192
-    keys.learn(keys.wanted[0], "a key")
-    assert keys.wanted == []
-    one = next(iter(keys.facts))
-    assert keys.real(one) == stranger("0", FIREFOX, keys, now=NOON).user  # type: ignore[union-attr]
-    assert keys.real("alice") == "alice"
+    one = Stranger(Naming(keys, Bound(5, "guests"), lambda: 300.0), "10.0.0.1", FIREFOX)
+    today, yesterday = date(2026, 3, 5), date(2026, 3, 4)
+    monkeypatch.setattr("herenow.web.visitors.time.time", lambda: MIDNIGHT + 200)
+    assert one.wanted(0.0) == [today, yesterday]
+    assert one.wanted(201.0) == [yesterday]
+    assert one.wanted(501.0) == [yesterday]
+    keys.learn(today, "a key")
+    assert one.wanted(0.0) == [yesterday]
+    keys.learn(yesterday, "another")
+    assert one.wanted(0.0) == []
+    mark = one.mark(0.0)
+    assert mark is not None
+    assert mark.kind == "guest"
+    assert mark.replaces == stranger("10.0.0.1", FIREFOX, keys, now=MIDNIGHT - 9).user  # type: ignore[union-attr]
+    monkeypatch.setattr("herenow.web.visitors.time.time", lambda: MIDNIGHT + 90_000)
+    assert one.wanted(0.0) == [date(2026, 3, 6)]
+    assert one._replace(agent="Googlebot/2.1").wanted(0.0) == []
 
 
 def test_a_long_user_agent_is_not_kept(site: Site) -> None:

@@ -14,8 +14,7 @@ from herenow.flask import HereNow
 from herenow.web.fail_open import Off
 from tests.flask.conftest import FIREFOX
 
-ASKS_NOTHING = {"beat_seconds", "close", "flush", "health", "leaves", "name"}
-ASKS_NOTHING |= {"name_later", "note_rooms", "room"}
+ASKS_NOTHING = {"close", "flush", "health", "name", "room"}
 
 
 @pytest.fixture(autouse=True)

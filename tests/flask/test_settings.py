@@ -234,13 +234,13 @@ def test_every_setting_does_something(name: str, tmp_path: Path) -> None:
         if not on:  # and so nothing of what it would be
             presence = herenow.Presence("redis://localhost:1/0", buffered=True)
         pool = presence.client.connection_pool.connection_kwargs
-        scope, core = presence._scope, presence._core
+        scope, core = presence._scope, presence._outbox
         return (
             pool["db"],
             scope.prefix,
             scope.window,
             scope.retention,
-            core._resolution,
+            core.scopes.resolution,
             core.buffer is not None,
             scope.history,
             pool["socket_timeout"],

@@ -12,6 +12,8 @@ from prometheus_client.parser import text_string_to_metric_families as read
 
 import herenow
 from herenow.aio import observe
+from herenow.outbox.deferred import Deferred
+from herenow.outbox.port import AsyncPort
 from herenow.service.metrics import MOST_ROOMS, Metrics
 from tests.servers import Server
 from tests.service.conftest import API_KEY, Serve, bearer
@@ -68,7 +70,7 @@ def test_every_way_of_marking_is_counted(server: Server, buffered: bool) -> None
             await presence.mark_online("dave", session="tab", info={"page": "/"})
             await presence.mark_online_many(["erin", herenow.Sighting("bob", age=2)])
             await presence.flush()
-            await presence.mark_beside("alice", "thread")
+            await AsyncPort(presence).defer(Deferred("alice", linked_to="site"), "thread")
             await presence.flush()
             joined = await presence.unique_users(1) + await presence.unique_users(1, "guest")
             return (await metrics.expose(presence, "text/plain"))[0], joined

@@ -20,7 +20,7 @@ from herenow.accesslog.summary import DEFAULT_SILENCE, Series, Summary
 from herenow.names import MAX_DAYS, Kind
 from herenow.operations import history, online
 from herenow.operations.marking import Mark
-from herenow.outbox.core import Core
+from herenow.outbox.outbox import Outbox
 from herenow.store.engine import Engine
 
 _DAY: Final = 86_400_000
@@ -186,7 +186,7 @@ def count_days(days: Iterable[bytes]) -> tuple[int, int, dict[date, int], Kind]:
 
 def replay(
     log: Log,
-    core: Core,
+    core: Outbox,
     engine: Engine,
     naming: Naming,
     progress: Callable[[int], object] = lambda _: None,
@@ -197,7 +197,7 @@ def replay(
     The core names the window. The series omits times without anybody of more than ``silence`` seconds.
     Raises StoreError.
     """
-    scope, sender = core.site, Sender(core, engine, naming)
+    scope, sender = core.scopes.site, Sender(core, engine, naming)
     with Sorter(_DAYS) as days:
         try:
             done = Pass(sender, scope.window, days)

@@ -20,7 +20,7 @@ from herenow.models import Counts
 from herenow.operations import Operation, Outcome, Plan, answer, history, timeline, upkeep
 from herenow.operations.marking import Written
 from herenow.operations.scope import Scope
-from herenow.outbox.core import Core
+from herenow.outbox.outbox import Outbox
 from herenow.store.engine import Engine, advance
 
 MINUTE: Final = 60_000
@@ -34,8 +34,8 @@ _CALLS: Final = 32
 class Sender:
     """Sends steps to a store in order, in the background; ``counted`` collects the answers of counts."""
 
-    def __init__(self, core: Core, engine: Engine, naming: Naming) -> None:
-        self.core, self.scope = core, core.site
+    def __init__(self, core: Outbox, engine: Engine, naming: Naming) -> None:
+        self.core, self.scope = core, core.scopes.site
         self._engine = engine
         self._name = naming.user
         self._steps: list[timeline.Step] = []
@@ -53,7 +53,7 @@ class Sender:
     def begin(self, ms: int) -> None:
         """Write the room's settings, and put it on the list of rooms."""
         write = [(self.at(ms), lambda naming: upkeep.sweep(self.at(ms), naming=naming))]
-        for outcome in self._engine.run(self.core.memory.write(write)):
+        for outcome in self._engine.run(self.core.rooms.write(write)):
             answer(outcome)
 
     def touch(self, ms: int, visitors: Sequence[bytes], ages: Sequence[int]) -> None:
@@ -122,7 +122,7 @@ class _FollowUps:
     They go in the round trip of the next write: by themselves they would cost two more for each.
     """
 
-    def __init__(self, core: Core, scope: Scope) -> None:
+    def __init__(self, core: Outbox, scope: Scope) -> None:
         self._core, self._scope = core, scope
         self._written: list[Written] = []
         self._plan: Plan[None] | None = None
@@ -163,7 +163,7 @@ class _FollowUps:
         yield from history.after(self._scope, [one.history for one in written if one.history])
         listed = [one for one in written if one.listed is not None]
         if listed:
-            more = self._core.memory.after(self._scope, listed[-1]._replace(history=None))
+            more = self._core.rooms.after(self._scope, listed[-1]._replace(history=None))
             if more is not None:
                 yield from more
 

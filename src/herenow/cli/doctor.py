@@ -25,7 +25,7 @@ def doctor(*, url: str | None, prefix: str | None, in_json: bool) -> int:
     """
     from herenow.cli.logstore import open_store
     from herenow.doctor import examine, findings
-    from herenow.outbox.core import DEFAULT_TIMEOUT
+    from herenow.outbox.scopes import DEFAULT_TIMEOUT
 
     with open_store(url, prefix, None, None, None) as store:
         named = bool(os.environ.get("HERENOW_TIMEOUT"))  # else the terminal's own, not the site's

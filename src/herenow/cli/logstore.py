@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from herenow.operations import upkeep
-from herenow.outbox.core import Core
+from herenow.outbox.outbox import Outbox
 from herenow.store.engine import Engine
 from herenow.store.opening import opener
 
@@ -27,9 +27,9 @@ class LogStore:
     room: str | None
     window: float | None
 
-    def core(self, history: float | None = None) -> Core:
+    def core(self, history: float | None = None) -> Outbox:
         """Make a core whose ``site`` is the room; ``history`` says for how many seconds it keeps one."""
-        core = Core(
+        core = Outbox(
             window=self.window,
             retention=self.settings.retention,
             resolution=0,
@@ -38,14 +38,14 @@ class LogStore:
             prefix=self.settings.prefix,
             clock=None,
         )
-        core.memory.topology = self.engine.store
+        core.rooms.topology = self.engine.store
         if self.room is not None:
-            core.site = core.room(self.room, self.window, history)
+            core.scopes.site = core.scopes.room(self.room, self.window, history)
         return core
 
     def refuse_unless_new(self) -> None:
         """Refuse a room that has anything in it: what is replayed would mix with it."""
-        scope = self.core().site
+        scope = self.core().scopes.site
         with self.engine.store.telling():
             known = self.engine.client.exists(*scope.keys)
         if known:

@@ -69,7 +69,7 @@ def migrate(
     over at any moment: end this then. A second run changes nothing, and the source is only read. Exit
     code 1 when there was nobody.
     """
-    from herenow.outbox.core import DEFAULT_RETENTION
+    from herenow.outbox.scopes import DEFAULT_RETENTION
     from herenow.recipe import Mover
 
     stop = Flag()

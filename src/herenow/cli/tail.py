@@ -119,7 +119,7 @@ class _Marker:
 
     def places(self) -> str | None:
         """Where the last one who followed this log was."""
-        places = self._store.engine.call(read_to(self._core.site, self._log))
+        places = self._store.engine.call(read_to(self._core.scopes.site, self._log))
         self._all_recorded = None if places is None else recorded_at(places)
         return places
 
@@ -175,7 +175,7 @@ class _Marker:
         self.insist(partial(self._send, many, places))
 
     def _send(self, part: list[tuple[Mark, int]], places: str) -> None:
-        scope = self._core.site
+        scope = self._core.scopes.site
 
         def make(naming: bool) -> Operation[Any]:
             now = time.time() * 1000
@@ -184,7 +184,7 @@ class _Marker:
             return follow(scope, marks, ages, self._log, places, naming=naming)
 
         gaps = self._gaps() if part else ()
-        plan = self._core.memory.write([(scope, make)], then=gaps)
+        plan = self._core.rooms.write([(scope, make)], then=gaps)
         for outcome in self._store.engine.run(plan):
             answer(outcome)
 
@@ -194,7 +194,7 @@ class _Marker:
         since = inf if self._all_recorded is None else max(self._all_recorded, self._oldest / 1000)
         if now - since < _LATE:
             return ()
-        return missed(self._core.site, round(since * 1000), round(now * 1000))
+        return missed(self._core.scopes.site, round(since * 1000), round(now * 1000))
 
     def insist(self, call: Callable[[], T]) -> T | None:
         """Call it until the store takes it, or until it is to stop."""

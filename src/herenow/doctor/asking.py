@@ -14,7 +14,7 @@ from herenow.errors import StoreError
 from herenow.operations import keys
 from herenow.operations import online as operations
 from herenow.operations.scope import Scope
-from herenow.outbox.core import Core
+from herenow.outbox.outbox import Outbox
 from herenow.store import masters_of, node_of, rights
 from herenow.store.engine import Engine
 from herenow.store.urls import parse
@@ -36,7 +36,7 @@ return lacking
 """
 
 
-def examine(engine: Engine, core: Core, url: str, timeout: float) -> Facts:
+def examine(engine: Engine, core: Outbox, url: str, timeout: float) -> Facts:
     """Find out all there is to know of the store that a URL names; raises StoreError where it is away.
 
     ``timeout`` in seconds is what a site's client waits where the URL does not say. Some 60 round trips a
@@ -52,7 +52,7 @@ def examine(engine: Engine, core: Core, url: str, timeout: float) -> Facts:
     if not answering:
         away = next((one.away for one in nodes), None)
         raise StoreError(away or "no server of the cluster is known")
-    scope = core.site
+    scope = core.scopes.site
     facts: dict[str, Any] = {}
     topology = _topology(target.kind, answering[0])
     if not misnamed(answering[0], topology):
@@ -124,13 +124,13 @@ def _clock(client: Any) -> tuple[float | None, float | None]:
     return ahead, uncertain
 
 
-def _online(engine: Engine, core: Core) -> Iterator[Online]:
+def _online(engine: Engine, core: Outbox) -> Iterator[Online]:
     """Measure the sorted sets of the site and of the busiest rooms."""
-    client, prefix = engine.client, core.site.prefix
+    client, prefix = engine.client, core.scopes.site.prefix
     listed = _or_none(lambda: client.zrevrange(keys.rooms_key(prefix), 0, _ROOMS - 1)) or []
-    for room in dict.fromkeys([core.site.room, *map(_text, listed)]):
+    for room in dict.fromkeys([core.scopes.site.room, *map(_text, listed)]):
         for kind, place in keys.ONLINE.items():
-            key = core.room(room).keys[place]
+            key = core.scopes.room(room).keys[place]
             users = _or_none(partial(client.zcount, key, "-inf", 4e15))  # not the window
             size = _or_none(partial(client.memory_usage, key)) if users else None
             if users and size:

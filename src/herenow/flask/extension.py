@@ -27,6 +27,7 @@ from herenow.flask import showing, visits
 from herenow.flask.command import online_command
 from herenow.flask.private import keep_private, make_private
 from herenow.names import Kind
+from herenow.outbox.port import Port
 from herenow.presence import Presence
 from herenow.web import visitors
 from herenow.web.fail_open import Calm, Off, Trouble
@@ -57,25 +58,26 @@ class Site:
         self.here = here
         self.app = app
         self.presence = presence
+        self.port = Port(presence)
         self.trouble = Trouble(enabled=settings.enabled)
         self.by_default = here.identify is by_default
         self.marks = here.identify is not None
         self.has_rooms = here.rooms_of is not None
         if self.has_rooms:
-            presence.note_rooms()
+            self.port.note_rooms()
         self.secret = settings.secret
         self.service_url = settings.service_url
         self.excludes = bool(settings.exclude)
         self.excluded = visitors.excluding(settings.exclude)
         self.keys = visitors.DayKeys(settings.secret, _asking(presence))
-        self.keys.meanwhile = presence.name_later(self.keys)
         self.guests = visitors.Bound(settings.max_guests, "HERENOW_MAX_GUESTS")
         self.rooms = visitors.Bound(settings.max_rooms, "HERENOW_MAX_ROOMS")
+        self.naming = visitors.Naming(self.keys, self.guests, _window_of(self))
 
     @property
     def window(self) -> float:
         """The window of the room `site` in seconds, as far as this process knows."""
-        return 3 * self.presence.beat_seconds
+        return 3 * self.port.beat_seconds
 
     @property
     def has_login(self) -> bool:
@@ -98,9 +100,22 @@ def _asking(presence: Presence) -> Callable[[date], str]:
         there = known()
         if there is None:
             raise StoreUnavailable("the Presence is gone")
-        return there.day_key(day)
+        return Port(there).day_key(day)
 
     return ask
+
+
+def _window_of(site: Site) -> Callable[[], float]:
+    """Make what tells the window of a site, and the last that was known where it is gone."""
+    known, last = ref(site), [site.window]
+
+    def window() -> float:
+        there = known()
+        if there is not None:
+            last[0] = there.window
+        return last[0]
+
+    return window
 
 
 class HereNow(Calm):
@@ -226,7 +241,7 @@ class HereNow(Calm):
         By default it asks Flask-Login, as `current_user` does. Its kind is member for whoever hid, too.
         """
         visit = self._visit()
-        visitor = None if visit is None else visit.visitor(asked=True)
+        visitor = None if visit is None else visit.visitor()
         return None if visitor is None else visitor.shown
 
     def guest_or_bot(self) -> Visitor | None:

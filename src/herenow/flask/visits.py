@@ -11,10 +11,8 @@ pushed around them.
 
 import logging
 import sys
-import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
-from weakref import ref
 
 from flask import Request, Response, g, has_request_context, request
 from flask import globals as flask_globals
@@ -22,9 +20,8 @@ from flask import globals as flask_globals
 from herenow.clocks import steady
 from herenow.errors import StoreError
 from herenow.names import clean_room
-from herenow.operations.marking import Mark
-from herenow.outbox.buffer import Unnamed
-from herenow.web.visitors import Visitor, before_midnight, clean_visitor, stranger
+from herenow.outbox.deferred import Deferred
+from herenow.web.visitors import Stranger, Visitor, before_midnight, clean_visitor, stranger
 
 if TYPE_CHECKING:
     from herenow.flask.extension import Site
@@ -66,7 +63,7 @@ class Visit:
         self._first: Visitor | None = None  # whom identify named first
         self._named: Visitor | None = None
         self._is_named = False
-        self._marked: Visitor | None = None
+        self._marked: Visitor | Stranger | None = None
         self._marking = False
         self._rooms: list[Any] | None = None
 
@@ -83,8 +80,12 @@ class Visit:
 
     # who it is
 
-    def visitor(self, *, asked: bool) -> Visitor | None:
-        """Find out who makes the request. ``asked``: by the view, which may touch the session."""
+    def visitor(self) -> Visitor | None:
+        """Find out who makes the request, for the view: it may touch the session, and wait."""
+        who = self._who(asked=True)
+        return self.stranger() if isinstance(who, Stranger) else who
+
+    def _who(self, *, asked: bool) -> "Visitor | Stranger | None":
         site = self._site
         if site.by_default:
             return self._by_default(asked=asked)
@@ -95,16 +96,16 @@ class Visit:
                 self._first = self._named
         return self._named
 
-    def _by_default(self, *, asked: bool) -> Visitor | None:
+    def _by_default(self, *, asked: bool) -> "Visitor | Stranger | None":
         if not self._site.has_login:
-            return self.stranger()
+            return self._unnamed()
         user = g.get("_login_user")
         if user is None and asked:
             from flask_login import current_user
 
             user = real(current_user)
         if user is not None:
-            return Visitor(str(user.get_id())) if user.is_authenticated else self.stranger()
+            return Visitor(str(user.get_id())) if user.is_authenticated else self._unnamed()
         user_id = self._logged_in()
         if user_id is not None:
             return Visitor(user_id) if getattr(self._session(), "accessed", True) else None
@@ -115,16 +116,22 @@ class Visit:
         asks = manager._request_callback is not None  # noqa: SLF001 - it has no other name
         if asks and "Authorization" in sent.headers:
             return None
-        return self.stranger()
+        return self._unnamed()
 
     def stranger(self) -> Visitor | None:
-        """Name the guest or bot that makes the request, logged in or not.
+        """Name the guest or bot that makes the request, logged in or not; may wait for the day's key."""
+        facts = self._facts()
+        return stranger(facts.address, facts.agent, self._site.keys)
 
-        A mark can wait for the day's key; whoever asks for the name waits for the store.
-        """
-        sent, keys = self._request, self._site.keys
+    def _facts(self) -> Stranger:
+        sent = self._request
         agent = sent.environ.get("HTTP_USER_AGENT")
-        return stranger(sent.remote_addr, agent, keys, waits=not self._marking)
+        return Stranger(self._site.naming, sent.remote_addr, agent)
+
+    def _unnamed(self) -> "Visitor | Stranger | None":
+        """The same without waiting: the facts, where a key is to be learned first."""
+        facts = self._facts()
+        return facts if facts.wanted(0.0) else self.stranger()
 
     def _logged_in(self) -> str | None:
         """Whom the session says is logged in, without touching it."""
@@ -154,14 +161,14 @@ class Visit:
             return
         self._marking = True  # identify may ask who is online
         try:
-            visitor = self.visitor(asked=False)
+            who = self._who(asked=False)
             if status is not None and self._before is not None:
                 self._tell_of_logout()
-            if visitor is not None and self._admitted(visitor):
+            if who is not None and self._admitted(who):
                 fine = (
                     asked_of_room and self._is_fine() if status is None else status < _BAD_REQUEST
                 )
-                self._mark_all(visitor, in_rooms=fine)
+                self._mark_all(who, in_rooms=fine)
         except ValueError as error:  # a strange id or room, perhaps a visitor's: her page is served
             _log.error("a visitor is not marked: %s", error)
         except StoreError as error:
@@ -173,14 +180,18 @@ class Visit:
         """Whether nothing has gone wrong yet; a handler of errors runs while one is handled."""
         return self._request.routing_exception is None and sys.exception() is None
 
-    def _mark_all(self, visitor: Visitor, *, in_rooms: bool) -> None:
+    def _mark_all(self, who: Visitor | Stranger, *, in_rooms: bool) -> None:
         site = self._site
-        first = self._marked is None or self._marked.user != visitor.user
-        replaced = self._replaced(visitor)
+        user, kind = (who, None) if isinstance(who, Stranger) else (who.user, who.kind)
+        first = self._marked is None or _name(self._marked) != user
+        replaced = self._replaced(who)
         if first:
-            site.presence.mark_online(visitor.user, visitor.kind, replaces=replaced)
-            if site.has_rooms and replaced is not None and visitor.kind != "guest":
-                site.presence.leave_rooms(replaced)  # logged in
+            if isinstance(user, str) and isinstance(replaced, str | None):
+                site.presence.mark_online(user, kind, replaces=replaced)
+            else:
+                site.port.defer(Deferred(user, kind, replaced))
+            if site.has_rooms and replaced is not None and isinstance(who, Visitor):
+                self._leave_rooms(who, replaced)
         if site.has_rooms and self._rooms is None and in_rooms:
             self._rooms = site.rooms_of(self._request)
             first = True
@@ -188,27 +199,37 @@ class Visit:
             for room in self._rooms or ():
                 name = clean_room(room)
                 if site.rooms.holds(name) or site.rooms.admits(name, site.window):
-                    site.presence.mark_beside(visitor.user, name, replaced)
-        self._marked = visitor
+                    linked = Deferred(user, None, replaced, site.presence.name)
+                    site.port.defer(linked, name)
+        self._marked = who
 
-    def _admitted(self, visitor: Visitor) -> bool:
+    def _leave_rooms(self, visitor: Visitor, replaced: str | Stranger) -> None:
+        """Take whose place a visitor takes by a login out of every room; that waits for the store."""
+        if visitor.kind == "guest":
+            return
+        guest = self.stranger() if isinstance(replaced, Stranger) else Visitor(replaced)
+        if guest is not None:
+            self._site.port.leave_rooms(guest.user)
+
+    def _admitted(self, visitor: Visitor | Stranger) -> bool:
         site = self._site
-        strange = visitor.kind in {"guest", "bot"}
-        if not strange or site.guests.holds(visitor.user):
+        if isinstance(visitor, Stranger) or visitor.kind not in {"guest", "bot"}:
+            return True  # or admitted when they are named
+        if site.guests.holds(visitor.user):
             return True
         return site.guests.admits(visitor.user, site.window)
 
-    def _replaced(self, visitor: Visitor) -> str | None:
-        """Whose place she takes: what she was earlier in this request, as a guest, or yesterday."""
+    def _replaced(self, who: Visitor | Stranger) -> str | Stranger | None:
+        """Whose place they take: what they were earlier in this request, as a guest, or yesterday."""
         earlier = self._marked or self._first
-        if earlier is not None and earlier.user != visitor.user and earlier.kind == "guest":
-            return earlier.user
-        if not self._site.by_default:
+        if earlier is not None and _name(earlier) != _name(who) and _is_guest(earlier):
+            return _name(earlier)
+        if not self._site.by_default or isinstance(who, Stranger):
             return None
-        if visitor.kind is None and self._before is None:  # logged in just now
-            guest = self.stranger()
-            return guest.user if guest is not None and guest.kind == "guest" else None
-        return _of_yesterday(self._site, self._request, visitor)
+        if who.kind is None and self._before is None:  # logged in just now
+            guest = self._unnamed()
+            return _name(guest) if guest is not None and _is_guest(guest) else None
+        return _of_yesterday(self._site, self._request, who)
 
     def _tell_of_logout(self) -> None:
         before = self._before
@@ -217,7 +238,7 @@ class Visit:
             try:
                 self._site.presence.mark_offline(before, session="")
                 if self._site.has_rooms:
-                    self._site.presence.leave_rooms(before, session="")
+                    self._site.port.leave_rooms(before, session="")
             except StoreError as error:
                 self._site.trouble.note(error)
 
@@ -230,7 +251,7 @@ def meeting(site: "Site") -> Callable[[], None]:
     until the end.
     """
     early = site.by_default and not site.has_rooms
-    presence, make = site.presence, _naming(site)
+    port, naming = site.port, site.naming
     met: dict[tuple[str | None, str | None], tuple[float, int]] = {}
     find, environment = _context._get_current_object, vars(site.app)  # noqa: SLF001
 
@@ -245,16 +266,17 @@ def meeting(site: "Site") -> Callable[[], None]:
                 agent = agent[:_MOST_AGENT]
             # nine of ten requests end here: a look-up and two comparisons, on few lines of the cache
             until, leaves = met.get((address, agent), _NEVER)
-            if (steady() < until and leaves == presence.leaves) or not _counts(site, request):
+            if (steady() < until and leaves == port.leaves) or not _counts(site, request):
                 return
             try:
-                marked = presence.mark_unnamed(Unnamed(make, address, agent))
+                before = port.leaves
+                port.defer(Deferred(Stranger(naming, address, agent)))
             except StoreError as error:
                 site.trouble.note(error)
                 return
             if len(met) >= _MOST_MET:
                 met.clear()
-            met[address, agent] = marked
+            met[address, agent] = (port.repeats_until(), before)
             return
         visit = environ[_KEY] = Visit(site, context)
         context._after_request_functions.append(visit.end)  # noqa: SLF001 - as after_this_request does
@@ -262,35 +284,19 @@ def meeting(site: "Site") -> Callable[[], None]:
     return meet
 
 
-def _naming(site: "Site") -> Callable[[str | None, str | None, float], Mark | None]:
-    # what waits to be sent must not hold the app, which may be dropped meanwhile
-    keys, guests, known = site.keys, site.guests, ref(site)
-    windows = [site.window]
+def _name(who: Visitor | Stranger) -> str | Stranger:
+    return who if isinstance(who, Stranger) else who.user
 
-    def make(address: str | None, agent: str | None, ago: float) -> Mark | None:
-        now = time.time() - ago
-        there = known()
-        if there is not None:
-            windows[0] = there.window
-        [window] = windows
-        visitor = stranger(address, agent, keys, now, waits=False)
-        if visitor is None or not guests.admits(visitor.user, window):
-            return None
-        replaced = (
-            before_midnight(address, agent, keys, window, now, waits=False)
-            if visitor.kind == "guest"
-            else None
-        )
-        return Mark(visitor.user, kind=visitor.kind, replaces=replaced)
 
-    return make
+def _is_guest(who: Visitor | Stranger) -> bool:
+    return isinstance(who, Stranger) or who.kind == "guest"
 
 
 def _of_yesterday(site: "Site", request: Request, visitor: Visitor) -> str | None:
     if visitor.kind != "guest":
         return None
     agent = request.environ.get("HTTP_USER_AGENT")
-    return before_midnight(request.remote_addr, agent, site.keys, site.window, waits=False)
+    return before_midnight(request.remote_addr, agent, site.keys, site.window)
 
 
 def _counts(site: "Site", request: Request) -> bool:

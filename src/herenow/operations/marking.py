@@ -117,26 +117,12 @@ class Mark(NamedTuple):
 _PLAIN: Final = (0, None, "", None, None, None, False)
 
 
-_BESIDE: Final = "beside "
-
-
-def beside(base: str) -> names.Kind:
-    """Give what stands for the kind that a user has in another room, until it is sent."""
-    return cast("names.Kind", _BESIDE + base)
-
-
-def base_of(mark: Mark) -> str | None:
-    """Name the room that a mark's kind is to be taken from; None for any other mark."""
-    kind = mark.kind
-    return kind[len(_BESIDE) :] if kind is not None and kind.startswith(_BESIDE) else None
-
-
 def clean(sighting: Sighting) -> Mark:
     """Validate a sighting."""
     user = names.clean_user(sighting.user)
     replaces = None if sighting.replaces is None else names.clean_user(sighting.replaces)
     if replaces == user:
-        raise ValueError("a user does not replace herself")
+        raise ValueError("a user does not replace themselves")
     return Mark(
         user,
         names.age_milliseconds(sighting.age, "an age"),
@@ -163,7 +149,7 @@ def simple(user: object, kind: object = None, replaces: object = None) -> Mark:
         return Mark(name)
     replaced = None if replaces is None else names.clean_user(replaces)
     if replaced == name:
-        raise ValueError("a user does not replace herself")
+        raise ValueError("a user does not replace themselves")
     return Mark(name, kind=None if kind is None else names.clean_kind(kind), replaces=replaced)
 
 
@@ -334,7 +320,7 @@ def chunks(marks: Sequence[M], most: int = MOST_AT_ONCE) -> list[Sequence[M]]:
 def leave(
     scope: Scope, user: object, session: object = None, *, naming: bool = False
 ) -> Operation[Written]:
-    """End one session of a user, or (None) everything of hers."""
+    """End one session of a user, or (None) everything of theirs."""
     name = names.clean_user(user)
     ended = None if session is None else names.clean_session(session)
     return end(scope, [(name, ended)], naming=naming)
@@ -343,7 +329,7 @@ def leave(
 def end(
     scope: Scope, ended: Sequence[tuple[str, str | None]], *, naming: bool = False
 ) -> Operation[Written]:
-    """End at most `MOST_AT_ONCE` sessions, each of a user and a clean name; None is all of hers."""
+    """End at most `MOST_AT_ONCE` sessions, each of a user and a clean name; None is all of theirs."""
     keys, args = scope.writing(naming=naming)
     told: list[str] = []
     for user, session in ended:

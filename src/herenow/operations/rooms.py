@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from herenow import lua
-from herenow.models import Counts, Room
-from herenow.operations import Operation, Plan, answer, keys, online, text, texts, users
+from herenow.models import Counts, Peak, Room
+from herenow.operations import Operation, Plan, answer, keys, online, text, texts, upkeep, users
 from herenow.operations.scope import Scope
 
 AT_ONCE: Final = 100
@@ -86,6 +86,31 @@ def with_user(
         outcomes = yield [users.lookup(one, [user], include_hidden=True) for one in scopes]
         looked_up = zip(scopes, outcomes, strict=True)
         found += [scope for scope, outcome in looked_up if answer(outcome)[0].online]
+    return found
+
+
+def counts(scopes: Sequence[Scope]) -> Plan[dict[str, Counts]]:
+    """Count several rooms: one round trip a node."""
+    outcomes = (yield [online.counts(scope) for scope in scopes]) if scopes else []
+    return {scope.room: answer(one) for scope, one in zip(scopes, outcomes, strict=True)}
+
+
+def peaks(scopes: Sequence[Scope], kind: object, *, include_hidden: bool) -> Plan[dict[str, Peak]]:
+    """Read the records of several rooms: one round trip a node."""
+    asked = [online.peak(one, kind, include_hidden=include_hidden) for one in scopes]
+    outcomes = (yield asked) if asked else []
+    return {scope.room: answer(one) for scope, one in zip(scopes, outcomes, strict=True)}
+
+
+def forget(prefix: str, scope_of: Callable[[str], Scope], user: str) -> Plan[int]:
+    """Erase one user everywhere; in how many rooms there was anything of theirs."""
+    found = 0
+    known = yield from every_room(prefix)
+    for i in range(0, len(known), AT_ONCE):
+        outcomes = yield [upkeep.forget(scope_of(room), user) for room in known[i : i + AT_ONCE]]
+        found += sum(answer(outcome) for outcome in outcomes)
+    [outcome] = yield [forget_noted(prefix, user)]
+    answer(outcome)
     return found
 
 

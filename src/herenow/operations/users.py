@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple, TypeVar, cast
 
 from herenow import lua, names
 from herenow.models import Explanation, Session, UserPresence
-from herenow.operations import Operation, text, texts
+from herenow.operations import Operation, Plan, answer, text, texts
 from herenow.operations.events import as_outsider, read_entry
 from herenow.operations.scope import KIND_OF, Scope, moment
 
@@ -44,6 +44,29 @@ def read_lookup(reply: Any, users: Sequence[str]) -> list[UserPresence]:
             users, places, scores, sessions or [None] * len(users), strict=True
         )
     ]
+
+
+def lookup_all(
+    scope: Scope, ids: Iterable[K], *, include_hidden: bool
+) -> Plan[dict[K, UserPresence]]:
+    """Look up any number of users, keyed by what was passed: one round trip."""
+    named = clean_ids(ids)
+    wanted = list(dict.fromkeys(named.values()))
+    operations = [
+        lookup(scope, wanted[i : i + MOST_AT_ONCE], include_hidden=include_hidden)
+        for i in range(0, len(wanted), MOST_AT_ONCE)
+    ]
+    outcomes = (yield operations) if operations else []
+    looked_up = [one for outcome in outcomes for one in answer(outcome)]
+    if len(wanted) == len(named):
+        return dict(zip(named, looked_up, strict=True))
+    found = dict(zip(wanted, looked_up, strict=True))
+    return {key: found[name] for key, name in named.items()}
+
+
+def online_as(user: UserPresence) -> names.Kind | None:
+    """As what somebody is online; None: not at all."""
+    return user.kind if user.online else None
 
 
 def clean_ids(ids: Iterable[K]) -> dict[K, str]:

@@ -27,8 +27,8 @@ _SWEEPS: Final = 4
 _DAY: Final = 86_400
 _SLACK: Final = 2 * 3_600_000
 
-Write = tuple[Scope, Callable[[bool], Operation[Any]]]
-"""A room, and how to make its operation when told whether it should store what is named."""
+Write = tuple[Scope, Callable[..., Operation[Any]]]
+"""A room, and how to make its operation; ``naming`` says whether that is to store what is named."""
 
 
 class Topology(Protocol):
@@ -37,7 +37,7 @@ class Topology(Protocol):
     cluster: bool
 
 
-class Memory:
+class RoomCache:
     """What one process has done to rooms, and learned of them; bounded."""
 
     def __init__(self, scope_of: Callable[[str], Scope], prefix: str, site: str) -> None:
@@ -52,7 +52,7 @@ class Memory:
         self._unlisted: dict[str, Scope] = {}
         self._windows: dict[str, int] = {}
         self.shortest_window = 10**12
-        self._settled: set[tuple[str, int, int, int]] = set()
+        self._stored: set[tuple[str, int, int, int]] = set()
         self._history: dict[str, bool] = {}
         self._mixed: set[str] = set()
         self._ahead = 0.0
@@ -105,7 +105,7 @@ class Memory:
 
     def naming(self, scope: Scope) -> bool:
         """Whether a write should store what this process names."""
-        return scope.named and _named(scope) not in self._settled
+        return scope.named and _named(scope) not in self._stored
 
     def _due(self, room: str) -> bool:
         listed = self._listed.get(room)
@@ -117,7 +117,7 @@ class Memory:
             self._windows[scope.room] = window
             self.shortest_window = min(self.shortest_window, window)
         if named and not written.pending:
-            self._settled.add(_named(scope))
+            self._stored.add(_named(scope))
         if written.mixed:
             self._mixed.add(scope.room)
         elif written.mixed is not None:
@@ -152,7 +152,7 @@ class Memory:
             read = [refused] * len(then) if unavailable else ((yield then) if then else [])
             return [refused] * len(writes) + read
         named = [self.naming(scope) for scope, _ in writes]
-        sent = [make(name) for (_, make), name in zip(writes, named, strict=True)]
+        sent = [make(naming=name) for (_, make), name in zip(writes, named, strict=True)]
         marked = [(scope, one) for (scope, _), one in zip(writes, sent, strict=True)]
         notes = self.user_rooms.of(marked)
         asked = clocks.steady()
@@ -233,7 +233,7 @@ class Memory:
             due = [one.history for scope, one in written if scope.room == room.room and one.history]
             yield from history.after(room, due)
 
-    def settled(self, scope: Scope, user: str) -> bool:
+    def listed(self, scope: Scope, user: str) -> bool:
         """Whether a mark may go alone: nothing to be stored or noted, and every room is on the list."""
         return not (
             self.naming(scope)

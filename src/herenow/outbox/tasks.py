@@ -1,6 +1,6 @@
-"""What an AsyncPresence does by tasks: send what is buffered, and keep open sessions fresh.
+"""What an AsyncPresence does by tasks: run what is asked after what is buffered, keep sessions fresh.
 
-The rules are those of `background`. A task belongs to its loop; a loop that ends cancels it, and it sends
+The rules are those of `threads`. A task belongs to its loop; a loop that ends cancels it, and it sends
 what is left before it goes.
 """
 
@@ -13,12 +13,13 @@ from time import monotonic
 from typing import Any, Final, TypeVar
 
 from herenow.errors import StoreError, StoreTimeout
-from herenow.names import Kind
-from herenow.operations import Plan, marking
-from herenow.operations.marking import Mark
+from herenow.operations import Operation, Plan, single
+from herenow.operations.scope import Scope
 from herenow.outbox.buffer import MOST_A_FLIGHT, Buffer, Flight
-from herenow.outbox.core import Core
-from herenow.outbox.threads import BUSY, ROUND_TRIPS, told_once
+from herenow.outbox.held import Held
+from herenow.outbox.outbox import Outbox
+from herenow.outbox.port import AsyncPort
+from herenow.outbox.threads import BUSY, ROUND_TRIPS
 from herenow.store.aio_engine import AsyncEngine
 
 T = TypeVar("T")
@@ -28,17 +29,17 @@ _log: Final = logging.getLogger("herenow")
 class AsyncFlushing:
     """When the buffer of an AsyncPresence is sent: by a task, and before whatever reads."""
 
-    def __init__(
-        self, core: Core, buffer: Buffer, engine: AsyncEngine, patience: float, owner: object
-    ) -> None:
+    def __init__(self, outbox: Outbox, engine: AsyncEngine, patience: float, owner: object) -> None:
         self._owner = weakref.ref(owner)
-        self._core = core
-        self._buffer = buffer
+        self._outbox = outbox
         self._engine = engine
         self._patience = ROUND_TRIPS * patience
+        self._buffered = outbox.buffer is not None
+        self._buffer = Buffer(0) if outbox.buffer is None else outbox.buffer
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ended = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        outbox.flushed_by(self._wake)
 
     def _on_this_loop(self) -> None:
         """Have what belongs to a loop be of the running one; what another had under way waits again."""
@@ -49,11 +50,29 @@ class AsyncFlushing:
                 self._buffer.end(flight)
 
     @property
-    def busy(self) -> bool:
+    def _busy(self) -> bool:
         """Whether anything waits, or is being sent."""
-        return bool(self._buffer) or bool(self._buffer.flying)
+        buffer = self._buffer
+        return self._buffered and (bool(buffer) or bool(buffer.flying))
 
-    def wake(self) -> None:
+    async def call(self, scope: Scope, operation: Operation[T]) -> T:
+        """Run an operation of a room after what waits for that: one round trip."""
+        if self._busy:
+            return await self._run_after((scope.room,), single(operation))
+        return await self._engine.call(operation)
+
+    async def run(
+        self, rooms: Collection[str] | None, plan: Plan[T], ending: Collection[str] = ()
+    ) -> T:
+        """Run a plan after what waits for its rooms, None: for all, in the same round trip.
+
+        Of ``ending``, users, nothing else is under way meanwhile.
+        """
+        if self._busy:
+            return await self._run_after(rooms, plan, ending)
+        return await self._engine.run(plan)
+
+    def _wake(self) -> None:
         """Have what was put sent soon, or when the loop ends."""
         self._on_this_loop()
         if self._task is None or self._task.done():
@@ -61,7 +80,7 @@ class AsyncFlushing:
 
     async def _later(self) -> None:
         try:
-            await asyncio.sleep(self._core.flush_after())
+            await asyncio.sleep(self._outbox.flush_after())
         finally:
             self._task = None
             try:
@@ -73,26 +92,22 @@ class AsyncFlushing:
 
     async def send_all(self) -> None:
         """Send all that waits, of every room. What the store does not take waits on."""
-        if self.busy:
+        if self._busy:
             await self._send(1 + len(self._buffer) // MOST_A_FLIGHT)
 
     async def _send(self, flights: int, rooms: Collection[str] | None = None) -> None:
         for _ in range(flights):
             async with self._flight(rooms) as flight:
-                trouble, _ = await self._engine.run(self._core.flush(flight))
+                trouble, _ = await self._engine.run(self._outbox.flush(flight))
             if trouble is not None:
                 return
 
-    async def run_after(
+    async def _run_after(
         self, rooms: Collection[str] | None, plan: Plan[T], ending: Collection[str] = ()
     ) -> T:
-        """Run a plan after what waits for its rooms, None: for all, in the same round trip.
-
-        Of ``ending``, users, nothing else is under way meanwhile.
-        """
         await self._send(len(self._buffer) // MOST_A_FLIGHT, rooms)
         async with self._flight(rooms, ending) as flight:
-            return await self._engine.run(self._core.after(flight, plan))
+            return await self._engine.run(self._outbox.after(flight, plan))
 
     @asynccontextmanager
     async def _flight(
@@ -111,7 +126,7 @@ class AsyncFlushing:
                 ended, self._ended = self._ended, asyncio.Event()
                 ended.set()
             if buffer and self._owner() is not None:
-                self.wake()
+                self._wake()
 
     async def _turn(self, rooms: Collection[str] | None, ending: Collection[str]) -> Flight:
         """Wait for those flights that can't be overtaken. Where none ends in time, the store hangs."""
@@ -125,7 +140,7 @@ class AsyncFlushing:
             self._engine.refuse()
         return flight
 
-    async def _settle(self) -> None:
+    async def _wait(self) -> None:
         """Wait for what is under way now: it may be put back."""
         self._on_this_loop()
         flights, began = [*self._buffer.flying], monotonic()
@@ -138,9 +153,11 @@ class AsyncFlushing:
 
     async def close(self) -> None:
         """Send all that waits, and stop the task."""
+        if not self._buffered:
+            return
         self._engine.store.hasten()
         try:
-            await self._settle()
+            await self._wait()
             await self.send_all()
         finally:
             task, self._task = self._task, None
@@ -149,58 +166,51 @@ class AsyncFlushing:
                 await asyncio.gather(task, return_exceptions=True)
 
 
-class AsyncOpenSession:
-    """A session that is held open; see `Presence.session`.
+class AsyncOpenSession(Held):
+    """A session that is held open by a task; see `Presence.session`."""
 
-    Each beat says what the session shows, so that a store that lost it has it back; and the kind, which
-    others may have changed, for where its user is gone: they come back as that, but hidden where they
-    were when they were last seen here.
-    """
-
-    def __init__(
-        self,
-        presence: Any,
-        user: object,
-        name: str,
-        kind: Kind | None,
-        away: bool | None,
-        info: Mapping[str, Any] | None,
-    ) -> None:
-        self.user = user
-        self.name = name
+    def __init__(self, presence: Any, *shows: Any) -> None:
+        super().__init__(*shows)
         self._presence = presence
-        self._kind = kind
-        self._hidden = False
-        self._away = away
-        self._info = info
-        self._trouble: str | None = None
+        self._port = AsyncPort(presence)
         self.over = False
+
+    @asynccontextmanager
+    async def held(self) -> "AsyncIterator[AsyncOpenSession]":
+        """Hold it open."""
+        await self._presence.mark_online(self.user, self._kind, self.name, self._away, self._info)
+        beat = asyncio.create_task(self.beat())
+        try:
+            yield self
+        finally:
+            self.over = True
+            beat.cancel()
+            await asyncio.gather(beat, return_exceptions=True)
+            try:
+                await self._presence.mark_offline(self.user, self.name)
+            except StoreError as error:
+                self._not_ended(error)
 
     async def update(
         self, *, away: bool | None = None, info: Mapping[str, Any] | None = None
     ) -> None:
         """Say that the user is away or back, or what the session shows now."""
-        await self._presence._mark_session(self._said(away, info))  # noqa: SLF001 - one of its parts
-        self._away = self._away if away is None else away
-        self._info = self._info if info is None else info
+        await self._port.mark_session(self._mark(away, info))
+        self._updated(away, info)
 
     async def beat(self) -> None:
         """Mark the session until it is over; a client may take the cancellation for its own."""
         while True:
-            await asyncio.sleep(self._presence.beat_due)
+            await asyncio.sleep(self._port.beat_due)
             if self.over:
                 return
             try:
                 await self.mark()
-                self._trouble = None
             except Exception as error:  # noqa: BLE001 - the next beat may go well
-                self._trouble = told_once(self.user, error, self._trouble)
+                self._went(error)
+            else:
+                self._went(None)
 
     async def mark(self) -> None:
         """Mark the session, with all that it says."""
-        kind = await self._presence._beat(self._said(self._away, self._info))  # noqa: SLF001
-        self._hidden = self._hidden if kind is None else kind == "hidden"
-
-    def _said(self, away: bool | None, info: Mapping[str, Any] | None) -> Mark:
-        kind = "hidden" if self._hidden else self._kind
-        return marking.beat(self.user, kind, self.name, away, info)
+        self._beaten(await self._port.beat(self._mark(self._away, self._info)))

@@ -1,19 +1,21 @@
 """Resolution: repeat sightings that say nothing new, dropped in the process.
 
-Owns what was said of whom, when, for a few seconds. Bounded: two generations of entries, the older
+Owns what was recorded of whom, when, for a few seconds. Bounded: two generations of entries, the older
 thrown away when the newer is full. Every method is a few dict operations, atomic enough under threads:
 the worst a race can do is to let one repeat through.
 """
 
+from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple
 
 from herenow.operations.marking import Mark
+from herenow.operations.scope import Scope
 
 _GENERATION: Final = 65_536
 _SESSIONS: Final = 64
 
 
-class _Said(NamedTuple):
+class _Recorded(NamedTuple):
     moment: float
     away: bool | None
     info: str | None
@@ -23,12 +25,15 @@ class _User:
     __slots__ = ("kind", "sessions")
 
     def __init__(self) -> None:
-        self.kind: str | None = None
-        self.sessions: dict[str, _Said] = {}
+        self.kind: object = None
+        self.sessions: dict[str, _Recorded] = {}
 
 
 class Throttle:
-    """What this process has said of users lately, by room, user and session."""
+    """What this process has recorded of users lately, by room, user and session.
+
+    A kind is any value: that of a mark in a linked room stands for whatever its user is in the other.
+    """
 
     def __init__(self) -> None:
         self._new: dict[tuple[str, str], _User] = {}
@@ -46,31 +51,27 @@ class Throttle:
         now: float,
         resolution: float,
     ) -> bool:
-        """Whether all of that was said less than ``resolution`` seconds ago."""
+        """Whether all of that was recorded less than ``resolution`` seconds ago."""
         key = (room, user)
         known = self._new.get(key) or self._old.get(key)
         if known is None:
             return False
-        said = known.sessions.get(session)
+        last = known.sessions.get(session)
         return (
-            said is not None
-            and 0 <= now - said.moment < resolution
+            last is not None
+            and 0 <= now - last.moment < resolution
             and (kind is None or kind == known.kind)
-            and (away is None or away is said.away)
-            and (info is None or info == said.info)
+            and (away is None or away is last.away)
+            and (info is None or info == last.info)
         )
 
-    def last(self, room: str, user: str, kind: object) -> float | None:
-        """When she was last said to be there, without a session, and of a kind (None: any), if ever."""
-        key = (room, user)
-        known = self._new.get(key) or self._old.get(key)
-        if known is None or (kind is not None and kind != known.kind):
-            return None
-        said = known.sessions.get("")
-        return None if said is None else said.moment
+    def record(
+        self, room: str, mark: Mark, moment: float, *, kind: object = None, came: bool = False
+    ) -> None:
+        """Remember a mark of ``moment``, of another ``kind`` where that is given.
 
-    def say(self, room: str, mark: Mark, moment: float, *, came: bool = False) -> None:
-        """Remember what was said at ``moment``; of who ``came`` online nothing else is known any more."""
+        Of who ``came`` online by it nothing else is known any more.
+        """
         key = (room, mark.user)
         known = self._new.get(key)
         if known is None:
@@ -80,9 +81,9 @@ class Throttle:
         if came or len(known.sessions) >= _SESSIONS:
             known.kind, known.sessions = None, {}
         before = known.sessions.get(mark.session)
-        if mark.kind is not None:
-            known.kind = mark.kind
-        known.sessions[mark.session] = _Said(
+        if kind is not None or mark.kind is not None:
+            known.kind = mark.kind if kind is None else kind
+        known.sessions[mark.session] = _Recorded(
             moment,
             before.away if before and mark.away is None else mark.away,
             before.info if before and mark.info is None else mark.info,
@@ -91,7 +92,7 @@ class Throttle:
     def clear(self, room: str, user: str) -> None:
         """Forget one user of one room: the next sighting is sent.
 
-        ``cleared`` counts these: who sent a mark meanwhile must not say that it was.
+        ``cleared`` counts these: a mark that was sent meanwhile must not be recorded.
         """
         self.cleared += 1
         self._new.pop((room, user), None)
@@ -103,3 +104,77 @@ class Throttle:
         for generation in (self._new, self._old):
             for key in [key for key in list(generation) if key[1] == user]:
                 generation.pop(key, None)
+
+
+class Repeats(Throttle):
+    """A throttle by the windows of rooms.
+
+    ``wanted`` is the resolution in seconds, None for a sixtieth of the window; ``now`` gives the moment.
+    """
+
+    def __init__(
+        self,
+        wanted: float | None,
+        known_window: Callable[[Scope], int | None],
+        now: Callable[[], float],
+    ) -> None:
+        super().__init__()
+        self._wanted = wanted
+        self._known_window = known_window
+        self._now = now
+
+    def resolution(self, scope: Scope) -> float:
+        """For how many seconds a mark in a room makes others of the same repeats."""
+        # a room whose window is not known yet might have a very short one
+        window = self._known_window(scope)
+        if window is None:
+            return 0
+        if self._wanted is None:
+            return window / 60_000
+        return min(self._wanted, window / 2000)
+
+    def drop(self, scope: Scope, marks: Iterable[Mark]) -> list[Mark]:
+        """Drop the marks that say nothing new. Late ones are all kept."""
+        now, resolution = self._now(), self.resolution(scope)
+        if resolution == 0:
+            return list(marks)
+        return [
+            mark
+            for mark in marks
+            if mark.age
+            or mark.replaces
+            or mark.usual
+            or not self.repeats(
+                scope.room,
+                mark.user,
+                mark.session,
+                mark.kind,
+                mark.away,
+                mark.info,
+                now,
+                resolution,
+            )
+        ]
+
+    def sent(
+        self,
+        scope: Scope,
+        marks: Iterable[Mark],
+        moment: float,
+        cleared: int,
+        *,
+        kind: object = None,
+        came: bool = False,
+    ) -> None:
+        """Remember marks of ``moment``, so that repeats are dropped; see `record`.
+
+        ``cleared`` is this one's count before they were sent: nothing is remembered that a leave may have
+        overtaken.
+        """
+        if self._wanted == 0:
+            return
+        for mark in marks:
+            if mark.replaces is not None:
+                self.clear(scope.room, mark.replaces)
+            elif not mark.age and cleared == self.cleared:
+                self.record(scope.room, mark, moment, kind=kind, came=came)

@@ -11,7 +11,8 @@ from typing import Final, Literal
 
 from herenow import names
 from herenow.operations.marking import Mark
-from herenow.outbox.core import Core
+from herenow.operations.users import lookup_all
+from herenow.outbox.outbox import Outbox
 from herenow.recipe.reading import Activity, Clock, Reader, read_clock
 from herenow.store.engine import Engine
 
@@ -46,7 +47,7 @@ class Mover:
         self,
         reader: Reader,
         engine: Engine,
-        core: Core,
+        core: Outbox,
         retention: float,
         kind: Literal["guest", "bot"] | None = None,
     ) -> None:
@@ -109,14 +110,14 @@ class Mover:
             now = clock.now()
             ages = {user: max(0.0, now - seen) for user, seen in new.items()}
             marks = [Mark(user, round(age * 1000), self._kind) for user, age in ages.items()]
-            self._engine.run(self._core.mark(self._core.site, marks))
+            self._engine.run(self._core.mark(self._core.scopes.site, marks))
             moved.gone += sum(age >= self._reader.layout.window for age in ages.values())
         moved.told += len(new)
         moved.known += len(wanted) - len(new)
 
     def _news(self, wanted: dict[str, float], clock: Clock) -> dict[str, float]:
         """Leave out those whom herenow has seen at that moment or later, by its store's clock."""
-        looked_up = self._core.lookup(self._core.site, [*wanted], include_hidden=True)
+        looked_up = lookup_all(self._core.scopes.site, [*wanted], include_hidden=True)
         known = self._engine.run(looked_up)
         ahead = read_clock(self._engine).ahead - clock.ahead
         return {

@@ -23,6 +23,7 @@ from starlette.routing import Route
 
 from herenow.aio import AsyncPresence, asynchronous, observe
 from herenow.errors import StoreError, TooManySessions
+from herenow.outbox.port import AsyncPort
 from herenow.presence import Presence
 from herenow.service import parameters, problems
 from herenow.service.access import API_KEY, OPEN, Access, Gate
@@ -62,7 +63,7 @@ class Service(Starlette):
         self.rates = Rates(rate_limit)
         self.metrics = Metrics()
         observe(presence, self.metrics.observe)
-        presence.note_rooms()  # a site's adapter may ask which rooms users are in
+        AsyncPort(presence).note_rooms()  # a site's adapter may ask which rooms users are in
         self.streams = Streams(presence, streams, tell=self.metrics.stream)
         self.metrics.streams_of(self.streams)
         self.openapi = describe(ENDPOINTS)

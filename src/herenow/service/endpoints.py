@@ -15,6 +15,7 @@ from starlette.responses import JSONResponse, Response
 from herenow import names
 from herenow.errors import WindowTooLong
 from herenow.models import Counts, Page, Peak, Room
+from herenow.outbox.port import AsyncPort
 from herenow.service import parameters as said
 from herenow.service.access import API_KEY, bearer
 from herenow.service.calls import Call, Endpoint, in_room
@@ -44,7 +45,7 @@ async def rooms(call: Call) -> Any:
         found = [Room(name, counts) for name, counts in counted.items()]
         found.sort(key=lambda one: -_shown(one.counts, hidden=call.numbers))
         found = [one for one in found if _shown(one.counts, hidden=call.numbers)][:limit]
-    peaks = await call.presence.room_peaks(
+    peaks = await AsyncPort(call.presence).room_peaks(
         [one.name for one in found], call.record, include_hidden=call.numbers
     )
     return {"rooms": [_room(call, one, peaks[one.name]) for one in found]}

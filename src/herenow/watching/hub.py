@@ -30,7 +30,7 @@ from herenow.operations import Operation, Plan, answer, history, keys, online, u
 from herenow.operations.events import Told, read
 from herenow.operations.marking import Written
 from herenow.operations.scope import Scope
-from herenow.outbox.room_cache import Memory
+from herenow.outbox.room_cache import RoomCache
 from herenow.store import forking
 from herenow.watching.contact import Contact
 from herenow.watching.watch import Shown, View, Watch, Wish, nothing
@@ -91,7 +91,7 @@ class Hub:
     """All watches of one Presence, by room; thread-safe."""
 
     def __init__(
-        self, memory: Memory, *, own_clock: bool, clock: Callable[[], float] = time.monotonic
+        self, memory: RoomCache, *, own_clock: bool, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._memory = memory
         self._clock = clock

@@ -19,7 +19,7 @@ from herenow.models import Event
 from herenow.operations import text
 from herenow.operations.events import Place, read_bell
 from herenow.operations.scope import Scope
-from herenow.outbox.core import Core
+from herenow.outbox.outbox import Outbox
 from herenow.store.aio_engine import AsyncEngine
 from herenow.store.finalizing import weakly
 from herenow.watching import Hub, Switchboard, Watch
@@ -134,7 +134,7 @@ class AsyncEvents:
 class AsyncWatchers:
     """All watches of one AsyncPresence, and the tasks that serve them."""
 
-    def __init__(self, core: Core, engine: AsyncEngine) -> None:
+    def __init__(self, core: Outbox, engine: AsyncEngine) -> None:
         self._core = core
         self._engine = engine
         self._all: weakref.WeakSet[AsyncEvents] = weakref.WeakSet()
@@ -143,7 +143,7 @@ class AsyncWatchers:
 
     def _start(self) -> None:
         core = self._core
-        self.hub = Hub(core.memory, own_clock=core.clock is not None, clock=core.now)
+        self.hub = Hub(core.rooms, own_clock=core.scopes.clock is not None, clock=core.now)
         self.hub.heard = weakly(self._heard, 0.0)
         self.hub.doubt = weakly(self._doubt, None)
         self._wake = asyncio.Event()

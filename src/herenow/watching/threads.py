@@ -18,7 +18,7 @@ from herenow.models import Event
 from herenow.operations import text
 from herenow.operations.events import read_bell
 from herenow.operations.scope import Scope
-from herenow.outbox.core import Core
+from herenow.outbox.outbox import Outbox
 from herenow.store import forking
 from herenow.store.engine import Engine
 from herenow.store.finalizing import Flag, weakly
@@ -109,9 +109,9 @@ class Events:
 class Watchers:
     """All watches of one Presence, and the threads that serve them."""
 
-    def __init__(self, core: Core, engine: Engine) -> None:
+    def __init__(self, core: Outbox, engine: Engine) -> None:
         self._engine = engine
-        self.hub = Hub(core.memory, own_clock=core.clock is not None, clock=core.now)
+        self.hub = Hub(core.rooms, own_clock=core.scopes.clock is not None, clock=core.now)
         self._all: weakref.WeakSet[Events] = weakref.WeakSet()
         self.start_anew()
         forking.register(self)

@@ -15,6 +15,7 @@ from herenow.errors import StoreError, StoreUnavailable
 from herenow.models import Health, Page, Room, UserPresence
 from herenow.names import Kind, clean_room, clean_user
 from herenow.operations import users
+from herenow.outbox.port import Port
 from herenow.presence import Presence
 from herenow.web.online_page import Content
 from herenow.web.people import Names, People, absent, present
@@ -94,10 +95,15 @@ class Calm:
     def _trouble(self) -> Trouble:
         return self.__trouble()
 
+    def _leave_rooms(self, user: object, session: str | None = None) -> None:
+        try:
+            Port(self._get(reading=False)).leave_rooms(user, session)
+        except StoreError as error:
+            self._trouble().note(error)
+
     mark_online = _calm(Presence.mark_online, bool, asks=False)
     mark_online_many = _calm(Presence.mark_online_many, int, asks=False)
     mark_offline = _calm(Presence.mark_offline, bool, asks=False)
-    _leave_rooms = _calm(Presence.leave_rooms, int, asks=False)
     is_online = _calm(Presence.is_online, bool)
     get_online_users = _calm(Presence.get_online_users, list[str])
     get_active_users = _calm(Presence.get_active_users, list[str])
@@ -187,10 +193,10 @@ def _off(*_: object, **__: object) -> Any:
     raise StoreUnavailable("herenow is turned off: HERENOW_ENABLED is false")
 
 
-_ASKS_NOTHING: Final = frozenset(
-    ("beat_seconds", "close", "flush", "leaves", "name", "name_later", "note_rooms", "room")
-)
+_ASKS_NOTHING: Final = frozenset(("close", "flush", "name", "room"))
 
+for _name in ("_act", "_call", "_run"):  # by which a port asks
+    setattr(Off, _name, _off)
 for _name, _member in vars(Presence).items():
     if not (_name.startswith("_") or _name in _ASKS_NOTHING or _name in vars(Off)):
         setattr(Off, _name, property(_off) if isinstance(_member, property) else _off)

@@ -18,7 +18,7 @@ from urllib.parse import quote
 
 from herenow import names
 from herenow.errors import StoreUnavailable
-from herenow.outbox.core import DEFAULT_TIMEOUT, DEFAULT_WINDOW
+from herenow.outbox.scopes import DEFAULT_TIMEOUT, DEFAULT_WINDOW
 from herenow.presence import Presence
 from herenow.web import values
 from herenow.web.tokens import clean_secret

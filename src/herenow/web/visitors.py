@@ -17,13 +17,13 @@ from datetime import date
 from fnmatch import translate
 from functools import cache, lru_cache
 from ipaddress import IPv6Address, ip_address
-from secrets import token_bytes
-from typing import Final
+from typing import Final, NamedTuple
 
 from herenow import names
 from herenow.clocks import steady
 from herenow.errors import StoreError
 from herenow.names import Kind
+from herenow.operations.marking import Mark
 
 _log: Final = logging.getLogger("herenow")
 _DAY: Final = 86_400
@@ -136,32 +136,25 @@ class _Day:
 class DayKeys:
     """The keys of yesterday and today: from a secret, or from the store that ``fetch`` asks.
 
-    Who cannot wait for the store is given a name for the meantime, under a key of this process's own;
-    whoever sends marks asks for the keys that are ``wanted``, has them learned, and sends the ``real``
-    names. So no request waits, and a guest is one in every process. ``meanwhile`` says that marks are
-    sent by somebody who does.
+    A mark need not wait for one: it may be of a `Stranger`, for whom the key is learned when it is sent.
     """
 
     def __init__(self, secret: str | None, fetch: Callable[[date], str]) -> None:
         self._secret = None if secret is None else secret.encode()
         self._fetch = fetch
-        self.meanwhile = False
-        self._own = hmac.new(token_bytes(32), digestmod="sha256")
         self._known: dict[int, hmac.HMAC] = {}
-        self.facts: dict[str, tuple[int, str, str]] = {}
-        self._wanted: frozenset[int] = frozenset()
         self.today = _Day(0)
 
-    def get(self, number: int, *, waits: bool = True) -> hmac.HMAC | None:
-        """Get the key of a day, by its number since 1970; None where the store does not tell.
+    def knows(self, number: int) -> bool:
+        """Whether the key of a day, by its number since 1970, is there without asking the store."""
+        return self._secret is not None or number in self._known
 
-        ``waits`` for the store, where the key is not known.
-        """
+    def _get(self, number: int) -> hmac.HMAC | None:
         key = self._known.get(number)
         if key is None and self._secret is not None:
             text = f"herenow guests {_date(number)}"
             key = self._learn(number, hmac.digest(self._secret, text.encode(), "sha256"))
-        elif key is None and (waits or not self.meanwhile):
+        elif key is None:
             try:
                 key = self._learn(number, self._fetch(_date(number)).encode())
             except StoreError as error:
@@ -172,42 +165,17 @@ class DayKeys:
         for old in [one for one in self._known if one < number - 1]:
             self._known.pop(old, None)
         made = self._known[number] = hmac.new(key, digestmod="sha256")
-        self._wanted -= {number}
         self.today = _Day(number)
         return made
 
-    def name(self, number: int, address: str, agent: str, *, waits: bool = True) -> str | None:
-        """Name the guest of a day; None where nothing tells her key, or too many wait for it."""
-        key = self.get(number, waits=waits)
-        if key is not None:
-            return _guest(key, address, agent)
-        if waits or not self.meanwhile:
-            return None
-        if len(self.facts) >= _MOST_STRANGERS:
-            self.facts = {one: of for one, of in self.facts.items() if of[0] >= number - 1}
-            if len(self.facts) >= _MOST_STRANGERS:
-                return None
-        name = _guest(self._own, address, f"{number} {agent}")
-        self.facts[name] = number, address, agent
-        self._wanted |= {number}
-        return name
-
-    # for whoever sends marks
-
-    @property
-    def wanted(self) -> list[date]:
-        """The days whose keys names wait for."""
-        return [_date(one) for one in sorted(self._wanted)]
-
     def learn(self, day: date, key: str) -> None:
-        """Take the key of a day that was wanted."""
+        """Take the key of a day."""
         self._learn(day.toordinal() - _EPOCH, key.encode())
 
-    def real(self, user: str) -> str:
-        """Give the name that stands for one of the meantime; any other as it is."""
-        facts = self.facts.get(user)
-        key = None if facts is None else self._known.get(facts[0])
-        return user if facts is None or key is None else _guest(key, facts[1], facts[2])
+    def name(self, number: int, address: str, agent: str) -> str | None:
+        """Name the guest of a day; None where the store does not give the key, which is waited for."""
+        key = self._get(number)
+        return None if key is None else _guest(key, address, agent)
 
 
 def _date(number: int) -> date:
@@ -215,38 +183,28 @@ def _date(number: int) -> date:
 
 
 def stranger(
-    address: str | None,
-    user_agent: str | None,
-    keys: DayKeys,
-    now: float | None = None,
-    *,
-    waits: bool = True,
+    address: str | None, user_agent: str | None, keys: DayKeys, now: float | None = None
 ) -> Visitor | None:
-    """Name a bot or a guest; None for a guest while the store does not tell the day's key.
-
-    Without ``waits`` she may have a name of the meantime; see `DayKeys`.
-    """
+    """Name a bot or a guest; None for a guest while the store does not give the day's key."""
     now = time.time() if now is None else now
     today = keys.today
     if today.begins <= now < today.ends:
         known = today.met.get((address, user_agent))
         if known is not None:
             return known
-    return _meet(address, user_agent, keys, now, waits=waits)
+    return _meet(address, user_agent, keys, now)
 
 
-def _meet(
-    address: str | None, user_agent: str | None, keys: DayKeys, now: float, *, waits: bool
-) -> Visitor | None:
+def _meet(address: str | None, user_agent: str | None, keys: DayKeys, now: float) -> Visitor | None:
     number = int(now // _DAY)
     agent = (user_agent or "")[:_MOST_AGENT]
     bot = bot_name(user_agent)
     if bot is not None:
         met = Visitor(f"bot-{bot}", "bot")
     else:
-        name = keys.name(number, address or "", agent, waits=waits)
-        if name is None or name in keys.facts:  # not for good
-            return None if name is None else Visitor(name, "guest")
+        name = keys.name(number, address or "", agent)
+        if name is None:
+            return None
         met = Visitor(name, "guest")
     today = keys.today
     if not today.begins <= now < today.ends or len(today.met) >= _MOST_STRANGERS:
@@ -262,15 +220,54 @@ def before_midnight(
     keys: DayKeys,
     window: float,
     now: float | None = None,
-    *,
-    waits: bool = True,
 ) -> str | None:
-    """Name the same guest as yesterday did, as long as she may be online by that name."""
+    """Name the same guest as yesterday did, as long as they may be online by that name."""
     now = time.time() if now is None else now
     if now % _DAY > window:
         return None
     number = int(now // _DAY) - 1
-    return keys.name(number, address or "", (user_agent or "")[:_MOST_AGENT], waits=waits)
+    return keys.name(number, address or "", (user_agent or "")[:_MOST_AGENT])
+
+
+class Naming:
+    """How the strangers of a site are named when they are sent: what waits must not hold its app."""
+
+    def __init__(self, keys: DayKeys, guests: "Bound", window: Callable[[], float]) -> None:
+        self.keys = keys
+        self.guests = guests
+        self.window = window
+
+
+class Stranger(NamedTuple):
+    """A guest or bot who is named when their mark is sent: see `herenow.outbox.deferred`."""
+
+    naming: Naming
+    address: str | None
+    agent: str | None
+
+    def wanted(self, ago: float) -> list[date]:
+        """The days whose keys a name takes, and nobody knows yet."""
+        keys, now = self.naming.keys, time.time() - ago
+        number = int(now // _DAY)
+        days = [number, number - 1] if now % _DAY <= self.naming.window() else [number]
+        missing = [_date(one) for one in days if not keys.knows(one)]
+        return missing if missing and bot_name(self.agent) is None else []
+
+    def learn(self, day: date, key: str) -> None:
+        """Take the key of a day."""
+        self.naming.keys.learn(day, key)
+
+    def mark(self, ago: float) -> Mark | None:
+        """Name them; None for one too many."""
+        keys, guests, now = self.naming.keys, self.naming.guests, time.time() - ago
+        window = self.naming.window()
+        visitor = stranger(self.address, self.agent, keys, now)
+        if visitor is None or not guests.admits(visitor.user, window):
+            return None
+        replaced = None
+        if visitor.kind == "guest":
+            replaced = before_midnight(self.address, self.agent, keys, window, now)
+        return Mark(visitor.user, kind=visitor.kind, replaces=replaced)
 
 
 # ------------------------------------------------------------ bounds

@@ -15,6 +15,7 @@ from typing import Final
 from herenow import names
 from herenow.aio import AsyncPresence
 from herenow.errors import StoreError, TooManySessions
+from herenow.outbox.port import AsyncPort
 from herenow.outbox.tasks import AsyncOpenSession
 
 _log: Final = logging.getLogger("herenow")
@@ -90,7 +91,7 @@ class Attendance:
         return True
 
     def _next(self) -> None:
-        seconds = min(there.beat_due for there, _ in self.held)
+        seconds = min(AsyncPort(there).beat_due for there, _ in self.held)
         self.due = monotonic() + (seconds if self.marked else min(seconds, _AGAIN))
 
     @property
@@ -152,7 +153,7 @@ class Attendances:
         while self._ended:
             ended, self._ended = self._ended[:_ENDED_AT_ONCE], self._ended[_ENDED_AT_ONCE:]
             try:
-                missed += await self._presence._end_sessions(ended)  # noqa: SLF001 - for the service
+                missed += await AsyncPort(self._presence).end_sessions(ended)
             except StoreError:
                 missed += ended
         return missed
