@@ -107,7 +107,7 @@ def test_why(people: herenow.Presence, ask: Call) -> None:
     assert done.code == 0
     assert done.lines[0].startswith("bob in site: online as a member: last seen ")
     assert "window 300 s" in done.lines[1]
-    assert any(line.startswith("session 'tab' seen ") for line in done.lines)
+    assert any(line.startswith("session 'tab' last seen ") for line in done.lines)
     gone = ask("why", "gone")
     assert gone.code == 1
     assert "said to leave" in gone.out

@@ -115,7 +115,7 @@ def test_a_user_who_may_not_ask_for_the_tables_is_told_the_rest(server: Server, 
         server.control.acl_deluser("reader")
     assert (found["table_bytes"], said.code) == (None, 0)
     assert found["bytes"] == found["set_bytes"] + found["activity_bytes"] > 0
-    assert "tables\tthe store does not tell of its own" in said.lines
+    assert "tables\tunknown: the store does not report its own" in said.lines
 
 
 def test_on_a_cluster(cluster: Cluster, call: Call) -> None:
@@ -172,7 +172,7 @@ def test_what_is_no_time_is_counted_and_harms_nobody(server: Server, call: Call)
 def test_a_store_without_the_recipe_exits_1(server: Server, call: Call) -> None:
     done = call("audit", server.url)
     assert (done.code, done.out) == (1, "")
-    assert "no key of the recipe there, as online-users/<minute>" in done.err
+    assert "the store has no key of the recipe, named as online-users/<minute>" in done.err
     assert call("audit", server.url, "--json").json["remembered"] == 0
 
 

@@ -183,7 +183,7 @@ def test_a_replica_is_told_by_its_link_and_one_that_is_not_in_sync_is_found(call
         fine = call("doctor", "--url", master.url)
         name = f"127.0.0.1:{replica.port}"
         assert (fine.code, fine.lines[-1]) == (0, "nothing is wrong")
-        assert any(line.startswith(f"replicas\t{name} online, heard") for line in fine.lines)
+        assert any(line.startswith(f"replicas\t{name} online, last ack") for line in fine.lines)
         for option in ("repl-diskless-sync-delay", "repl-timeout"):
             master.control.config_set(option, 600)  # whoever comes now waits for others
         with start_server(
@@ -330,7 +330,7 @@ def test_the_embedded_store(call: Call) -> None:
     rows = dict(line.split("\t") for line in done.lines[:-1])
     assert ", embedded, " in rows["store"]
     assert rows["persists"] == "append-only file"
-    assert done.err.startswith("herenow: the embedded store in ")
+    assert done.err.startswith("herenow: using the embedded store in ")
 
 
 @pytest.mark.parametrize("options", ["protocol=3", "decode_responses=1&protocol=3"])
@@ -340,7 +340,7 @@ def test_whatever_the_url_says_of_replies(options: str, server: Server, call: Ca
     with only_read(server):
         assert call("audit", url, "--json").json["true"] == 1
         assert call("acl", "--url", url).out == call("acl").out
-    assert call("migrate", "--from", url, "--url", url, "--json").json["told"] == 1
+    assert call("migrate", "--from", url, "--url", url, "--json").json["marked"] == 1
     with only_read(server):
         assert call("migrate", "--from", url, "--url", url, "--json").json["known"] == 1
         done = call("doctor", "--url", url, "--json")

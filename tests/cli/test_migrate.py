@@ -52,10 +52,10 @@ def test_all_come_with_their_last_activity_and_a_second_run_changes_nothing(
         assert abs(gone.timestamp() - time.time() + 86_400) < 5
         assert presence.get_user_last_activity("too-long-gone") is None
     moved = done.json
-    assert (moved["told"], moved["known"], moved["too_old"]) == (len(seen) + 1, 0, 1)
+    assert (moved["marked"], moved["known"], moved["too_old"]) == (len(seen) + 1, 0, 1)
     with only_read(server):
         again = call("migrate", "--from", server.url, "--url", server.url, "--json").json
-    assert (again["told"], again["known"]) == (0, len(seen) + 1)
+    assert (again["marked"], again["known"]) == (0, len(seen) + 1)
 
 
 def test_the_source_is_only_read_and_what_is_refused_is_named(
@@ -71,7 +71,7 @@ def test_the_source_is_only_read_and_what_is_refused_is_named(
         done = call("migrate", "--from", source.url, "--url", server.url)
     assert done.code == 0
     assert done.lines == [
-        "1 sighting told: 1 online, 0 last seen; 0 known already; 3 refused; 1 without a Unix time"
+        "1 sighting marked: 1 online, 0 last seen; 0 known already; 3 refused; 1 without a Unix time"
     ]
     assert r"refused '\xff': a user is UTF-8" in done.err
     assert r"refused 'tab\there': a user has no control character" in done.err
@@ -104,7 +104,7 @@ def test_each_is_counted_once_however_often_it_is_looked(server: Server, times: 
 
     for told, known in ((500, 0), (0, 500)):
         moved = bring()
-        assert (moved.told, moved.known, moved.read) == (told, known, 502)
+        assert (moved.marked, moved.known, moved.read) == (told, known, 502)
         assert (moved.refused, moved.unreadable) == (1, 1)
 
 
@@ -114,7 +114,7 @@ def test_into_a_room_as_guests_with_the_sites_minutes(server: Server, call: Call
     server.control.set("user-activity/::1", now - 1000, ex=300)
     words = ("--from", server.url, "--url", server.url, "--room", "old", "--kind", "guest")
     done = call("migrate", *words, "--minutes", "10", "--json")
-    assert (done.code, done.json["told"], done.json["too_old"]) == (0, 1, 1)
+    assert (done.code, done.json["marked"], done.json["too_old"]) == (0, 1, 1)
     with herenow.Presence(server.url, timeout=5) as presence:
         assert presence.room("old").get_online_users(kind="guest") == ["1.2.3.4"]
         assert presence.room("old").explain("1.2.3.4").window == 600
@@ -161,7 +161,7 @@ def test_from_a_cluster_into_it(cluster: Cluster, call: Call) -> None:
     finally:
         client.close()
     done = call("migrate", "--from", cluster.url, "--url", cluster.url, "--json")
-    assert (done.code, done.json["told"]) == (0, len(seen))
+    assert (done.code, done.json["marked"]) == (0, len(seen))
     with herenow.Presence(cluster.url, timeout=5) as presence:
         assert sum(one.last_seen is not None for one in presence.lookup([*seen]).values()) == len(
             seen
@@ -263,7 +263,7 @@ def test_no_count_dips_while_the_old_site_writes_and_the_new_one_takes_over(
             time.sleep(0.05)
         out, _ = process.process.communicate(timeout=60)
     assert process.process.returncode == 0
-    assert "sightings told" in out
+    assert "sightings marked" in out
     assert len(samples) > 60
     ended = joined = 0
     for before, after, online in samples:
@@ -317,8 +317,8 @@ def test_an_old_store_that_is_gone_at_the_end_is_told(server: Server, place: Pat
             process.process.send_signal(signal.SIGTERM)
             out, err = process.process.communicate(timeout=60)
     assert process.process.returncode == 3
-    assert "what the old site wrote last is not brought over" in err
-    assert out.startswith("1 sighting told")
+    assert "what the old site wrote last is not imported" in err
+    assert out.startswith("1 sighting marked")
 
 
 def test_what_is_interrupted_in_its_first_pass_says_so(
@@ -355,7 +355,7 @@ def test_a_pass_tells_only_what_is_new(server: Server) -> None:
         def done(steps: Iterable[object]) -> tuple[int, int, int]:
             for _ in steps:
                 pass
-            return mover.moved.read, mover.moved.told, mover.moved.known
+            return mover.moved.read, mover.moved.marked, mover.moved.known
 
         assert done(mover.everybody()) == (50, 50, 0)
         with only_read(server) as sent:

@@ -153,7 +153,7 @@ def test_the_embedded_store_is_the_default_and_told_on_stderr(start: Call, place
     done = start("online")
     assert (done.code, done.out) == (1, "")
     [line] = done.err.splitlines()
-    assert line.startswith(f"herenow: the embedded store in {place}/state/herenow/")
+    assert line.startswith(f"herenow: using the embedded store in {place}/state/herenow/")
 
 
 def test_a_flask_projects_own_store_comes_first(start: Call, place: Path) -> None:
@@ -162,12 +162,12 @@ def test_a_flask_projects_own_store_comes_first(start: Call, place: Path) -> Non
     HereNow(app, identify=lambda _: "alice", buffered=False)
     app.add_url_rule("/", view_func=lambda: "hello")
     (place / "instance" / "herenow").mkdir(parents=True)
-    assert start("online").err.startswith(f"herenow: the embedded store in {place}/state/")
+    assert start("online").err.startswith(f"herenow: using the embedded store in {place}/state/")
     app.test_client().get("/")
     done = start("online")
     assert (done.code, done.out) == (0, "alice\n")
     assert done.err == (
-        f"herenow: the embedded store in {place}/instance/herenow (--url names another)\n"
+        f"herenow: using the embedded store in {place}/instance/herenow (--url names another)\n"
     )
 
 

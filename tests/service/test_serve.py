@@ -124,8 +124,8 @@ def test_two_services_of_a_host_do_not_share_cookies(serve: Serve) -> None:
     "options, said",
     [
         ((), "no --proxy is named"),
-        (("--proxy", "*"), "--proxy '*' believes everybody"),
-        (("--proxy", "10.0.0.1, *"), "--proxy '*' believes everybody"),
+        (("--proxy", "*"), "--proxy '*' trusts everybody"),
+        (("--proxy", "10.0.0.1, *"), "--proxy '*' trusts everybody"),
         (("--proxy", "10.0.0.1"), ""),
     ],
 )

@@ -2,18 +2,17 @@
 
 To add a command, in three lines:
 
-1. Write ``cli/<name>.py`` with a ``@click.command()`` that takes what it needs from `options`
-   (``@with_presence()``, ``@json_option``), and prints by `output`; it returns its exit code.
-2. Add it to `COMMANDS` here, where ``--help`` is to show it, with the extra that it needs.
-3. Add its row to the table in the README's section "The command line": a test holds the two equal.
+1. Write ``cli/<name>.py`` with a ``@click.command()`` that takes its options from `options`
+   (``@with_presence()``, ``@json_option``), prints by `output`, and returns its exit code.
+2. Add it to `COMMANDS` here, in the order of ``--help``, with the extra that it needs.
+3. Add its row to the table in the README's section "The command line": a test compares the two.
 
-What holds for all of them is done in one place, `program`: a ``ValueError`` is the caller's mistake, a
-``StoreError`` the store's trouble, a missing package an extra not installed, each one line
-``herenow: …`` on stderr and never a traceback; Ctrl-C and a closed pipe end quietly. Exit codes are
-those of `program`: 0 yes, 1 no or none, 2 usage, 3 trouble with the store. A command may block, raise any
-of those, and read `sys.stdin`; it may not read HERENOW_* itself (`settings` does) or print escape codes
-(`output` does, on a terminal alone). Imports of redis, rich, flask and the like stand inside functions:
-``herenow --help`` and ``herenow <name> --help`` pay for click alone.
+`program` handles errors for all of them: a ``ValueError`` is a usage error, a ``StoreError`` a store
+error, a missing package an extra not installed; each prints one line ``herenow: …`` on stderr and never a
+traceback. Ctrl-C and a closed pipe end quietly. Exit codes are those of `program`: 0 yes, 1 no or none,
+2 usage error, 3 store error. A command may block, raise any of those, and read `sys.stdin`; it must not
+read HERENOW_* itself (`web.settings` does) or print escape codes (`output` does, only on a terminal).
+Import redis, rich, flask and the like inside functions: ``--help`` must import nothing but click.
 """
 
 import sys
@@ -21,7 +20,7 @@ from typing import Final, NamedTuple
 
 
 class Entry(NamedTuple):
-    """A command as ``--help`` lists it: where it is, what it does, and the extra that it needs."""
+    """A command as ``--help`` lists it: its module, summary, section, and the extra that it needs."""
 
     target: str
     summary: str
@@ -29,36 +28,36 @@ class Entry(NamedTuple):
     extra: str = "cli"
 
 
-_ASK: Final = "Ask"
+_DEMO: Final = "Demo"
+_QUERY: Final = "Queries"
 _LOGS: Final = "Access logs"
-_SERVICE: Final = "The service"
-_STORE: Final = "Look after the store"
-_RECIPE: Final = "Come from the recipe"
-_TRY: Final = "Try"
+_SERVICE: Final = "HTTP service"
+_STORE: Final = "Store"
+_RECIPE: Final = "Sites that use the recipe"
 
 COMMANDS: Final[dict[str, Entry]] = {
     "demo": Entry(
-        "herenow.cli.demo:demo", "A forum that shows who is online, to try.", _TRY, "all"
+        "herenow.cli.demo:demo", "Run a demo forum that shows who is online.", _DEMO, "all"
     ),
-    "online": Entry("herenow.cli.online:online", "Who is online now, or how many.", _ASK),
-    "seen": Entry("herenow.cli.seen:seen", "When users were last seen.", _ASK),
-    "why": Entry("herenow.cli.why:why", "Why a user is, or is not, online.", _ASK),
-    "rooms": Entry("herenow.cli.rooms:rooms", "The rooms that somebody is in.", _ASK),
-    "history": Entry("herenow.cli.history:history", "The curve of a day, a week, a month.", _ASK),
-    "watch": Entry("herenow.cli.watch:watch", "A room as it lives: counts, events.", _ASK),
+    "online": Entry("herenow.cli.online:online", "List who is online now, or count them.", _QUERY),
+    "seen": Entry("herenow.cli.seen:seen", "Show when users were last seen.", _QUERY),
+    "why": Entry("herenow.cli.why:why", "Explain why a user is, or is not, online.", _QUERY),
+    "rooms": Entry("herenow.cli.rooms:rooms", "List the rooms with somebody online.", _QUERY),
+    "history": Entry("herenow.cli.history:history", "Show how many were online over time.", _QUERY),
+    "watch": Entry("herenow.cli.watch:watch", "Watch a room: counts and live events.", _QUERY),
     "replay": Entry(
         "herenow.cli.replay:replay", "Replay access logs: who was online, when.", _LOGS
     ),
-    "tail": Entry("herenow.cli.tail:tail", "Follow an access log that is being written.", _LOGS),
+    "tail": Entry("herenow.cli.tail:tail", "Follow an access log and mark its visitors.", _LOGS),
     "serve": Entry(
-        "herenow.cli.serve:serve", "JSON, live events, metrics, over HTTP.", _SERVICE, "all"
+        "herenow.cli.serve:serve", "Serve JSON, live events and metrics.", _SERVICE, "all"
     ),
     "token": Entry("herenow.cli.token:token", "Sign a token for the service.", _SERVICE, "all"),
-    "forget": Entry("herenow.cli.forget:forget", "Erase a user everywhere.", _STORE),
-    "doctor": Entry("herenow.cli.doctor:doctor", "What the store is, and what ails it.", _STORE),
-    "acl": Entry("herenow.cli.acl:acl", "The least rights, as an ACL rule.", _STORE),
-    "audit": Entry("herenow.cli.audit:audit", "What a recipe site shows, and the truth.", _RECIPE),
-    "migrate": Entry("herenow.cli.migrate:migrate", "Bring a recipe site into herenow.", _RECIPE),
+    "forget": Entry("herenow.cli.forget:forget", "Erase a user from every room.", _STORE),
+    "doctor": Entry("herenow.cli.doctor:doctor", "Diagnose the store.", _STORE),
+    "acl": Entry("herenow.cli.acl:acl", "Print a minimal ACL.", _STORE),
+    "audit": Entry("herenow.cli.audit:audit", "Compare what a site shows with the truth.", _RECIPE),
+    "migrate": Entry("herenow.cli.migrate:migrate", "Import a site's users into herenow.", _RECIPE),
 }
 """In the order of ``--help``, which groups them by their part."""
 

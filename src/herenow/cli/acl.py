@@ -1,4 +1,4 @@
-"""``herenow acl``: the rule that makes a user of the store with the least rights herenow needs."""
+"""``herenow acl``: print a minimal ACL, the rule that gives a store's user what herenow needs."""
 
 from typing import Final
 
@@ -13,14 +13,16 @@ _PASSWORD: Final = ">PASSWORD"  # noqa: S105 - to be replaced
 
 def _clean_name(_: click.Context, __: click.Parameter, name: str) -> str:
     if not name.isascii() or not name.isprintable() or not name or " " in name:
-        raise click.BadParameter("a user of the store is visible ASCII without blanks")
+        raise click.BadParameter("a store's user must be printable ASCII without blanks")
     return name
 
 
 @click.command()
-@click.option("--user", default="herenow", callback=_clean_name, help="The user's name; herenow.")
+@click.option(
+    "--user", default="herenow", show_default=True, callback=_clean_name, help="The store's user."
+)
 @click.option("--redis-6", is_flag=True, help="For Redis 6.2, which has no shard channels.")
-@click.option("--cluster", is_flag=True, help="For a cluster: the rule is to be set on each node.")
+@click.option("--cluster", is_flag=True, help="For a cluster; set the rule on every node.")
 @url_option
 @prefix_option
 @json_option
@@ -33,10 +35,11 @@ def acl(
     prefix: str | None,
     in_json: bool,
 ) -> int:
-    """Print the ACL SETUSER rule of a user who may do what herenow does, and nothing else.
+    """Print a minimal ACL: an ACL SETUSER rule that allows what herenow does, and nothing else.
 
-    Its own keys and channels, and each command that it sends or its scripts call. Put a password in place
-    of PASSWORD. With --url the store is asked which server it is; nothing is changed there.
+    It allows herenow's own keys and channels, and the commands that herenow sends or its scripts call.
+    Replace PASSWORD. With --url, the server's version and topology are read from the store; nothing is
+    changed there.
     """
     from herenow.store import rights
 
@@ -52,7 +55,7 @@ def acl(
 
 
 def _ask(url: str, timeout: float) -> tuple[bool, bool]:
-    """Whether the store is of Redis 6, and whether it is a cluster."""
+    """Read whether the store is Redis 6, and whether it is a cluster."""
     from herenow.doctor.facts import read_node
     from herenow.store import is_cluster, masters_of
     from herenow.store.engine import Engine
@@ -68,7 +71,7 @@ def _ask(url: str, timeout: float) -> tuple[bool, bool]:
 
 
 def _quoted(word: str) -> str:
-    """Write a word as redis-cli and valkey-cli read it."""
+    """Quote a word for redis-cli and valkey-cli."""
     if "\\" not in word and '"' not in word and "'" not in word and " " not in word:
         return word
     return '"' + word.replace("\\", "\\\\").replace('"', '\\"') + '"'

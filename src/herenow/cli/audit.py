@@ -1,4 +1,4 @@
-"""``herenow audit``: the truth about a live site that counts who is online by the recipe."""
+"""``herenow audit``: compare what a site that uses the recipe shows with who is really online."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -30,11 +30,11 @@ if TYPE_CHECKING:
 def audit(
     *, url: str, minutes: int | None, minute_keys: str, activity_keys: str, in_json: bool
 ) -> int:
-    """Tell the truth about a site that counts by the recipe, from its store.
+    """Compare what a site that uses the recipe shows with the truth, from its store.
 
-    What its minutes are just now, how many it shows and how many are online, what it takes and what
-    herenow would. Reads in small steps, a live site's too, and writes nothing. Exit code 1 when there is
-    no key of the recipe.
+    Prints how long its "five minutes" are now, how many users it shows and how many are online, and how
+    much memory it takes compared with herenow. Reads in small steps, so it is safe on a live site, and
+    writes nothing. Exit code 1 if the store has no key of the recipe.
     """
     from herenow.recipe import audit as read
 
@@ -46,7 +46,7 @@ def audit(
         show_json({**as_json(found), "bytes": found.bytes})
     elif not found.found:
         named = f"{layout.sets}<minute> and {layout.activity}<user>"
-        say(f"no key of the recipe there, as {named}")
+        say(f"the store has no key of the recipe, named as {named}")
     else:
         show_lines([headline(found)])
         show_table(("", ""), list(_rows(found, layout)))
@@ -54,7 +54,7 @@ def audit(
 
 
 def headline(found: "Audit") -> str:
-    """Say it in one line."""
+    """Summarize the audit in one line."""
     return (
         f"your {many(found.minutes, 'minute')} is {found.seconds:.0f} s now; "
         f"you show {found.shown:,}, true {found.true:,}; "
@@ -76,13 +76,13 @@ def _rows(found: "Audit", layout: "Layout") -> Iterator[tuple[str, str]]:
     )
     yield (
         "tables",
-        "the store does not tell of its own"
+        "unknown: the store does not report its own"
         if found.table_bytes is None
         else f"{size(found.table_bytes)} of the store's own, for these keys and their ends",
     )
     yield "a count", f"transfers {many(found.shown, 'name')}; none in herenow"
     if found.came:
-        yield "meanwhile", f"{many(found.came, 'user')} came, not counted"
+        yield "meanwhile", f"{many(found.came, 'user')} came online, not counted"
     if found.unreadable:
         yield "unreadable", f"{many(found.unreadable, 'key')} of activity hold no Unix time"
     if found.ahead > 1:

@@ -1,4 +1,4 @@
-"""``herenow demo``: a forum that shows who is online, on a store of its own."""
+"""``herenow demo``: run a demo forum that shows who is online, on a store of its own."""
 
 from typing import Final
 
@@ -16,20 +16,22 @@ _OWN: Final = "embedded://?temporary=1"
     envvar="PORT",
     show_default=True,
     type=click.IntRange(0, 65535),
-    help="Where to listen; 0 is any that is free. Else PORT.",
+    show_envvar=True,
+    help="The port to listen on; 0 picks a free one.",
 )
 @click.option(
     "--visitors",
     default=0,
     metavar="N",
     type=click.IntRange(0, 5000),
-    help="Simulate about so many people who come, read and leave.",
+    show_default=True,
+    help="Simulate about N people who come, read and leave.",
 )
 @url_option
 def demo(*, port: int, visitors: int, url: str | None) -> None:
     """Run a small forum that shows who is online, until Ctrl-C.
 
-    Open it in two browsers. Its store is an embedded one that goes with it, unless --url names yours.
+    Open it in two browsers. Unless --url names a store, it uses a temporary embedded one.
     """
     from herenow.demo.serving import serve
 

@@ -1,4 +1,4 @@
-"""``herenow doctor``: what the store is, what is wrong with it, and what to do."""
+"""``herenow doctor``: diagnose the store."""
 
 import os
 from collections.abc import Iterator
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 @prefix_option
 @json_option
 def doctor(*, url: str | None, prefix: str | None, in_json: bool) -> int:
-    """Examine the store, and say what is wrong with it and what to do.
+    """Diagnose the store: what it is, what is wrong with it, and what to do.
 
-    Writes nothing there. Exit code 1 when something is wrong.
+    Writes nothing there. Exit code 1 if something is wrong.
     """
     from herenow.cli.logstore import open_store
     from herenow.doctor import examine, findings
     from herenow.outbox.scopes import DEFAULT_TIMEOUT
 
     with open_store(url, prefix, None, None, None) as store:
-        named = bool(os.environ.get("HERENOW_TIMEOUT"))  # else the terminal's own, not the site's
+        named = bool(os.environ.get("HERENOW_TIMEOUT"))  # without it the command line's differs
         timeout = store.settings.timeout if named else DEFAULT_TIMEOUT
         facts = examine(store.engine, store.core(), str(store.settings.url), timeout)
     found = findings(facts)
@@ -36,7 +36,7 @@ def doctor(*, url: str | None, prefix: str | None, in_json: bool) -> int:
         show_json({**as_json(facts), "findings": found})
     else:
         show_table(("", ""), list(_rows(facts)))
-        show_lines(_said(found))
+        show_lines(_advice(found))
     return NO if found else YES
 
 
@@ -57,7 +57,7 @@ def _rows(facts: "Facts") -> Iterator[tuple[str, str]]:
         yield "persists", _persistence(node)
         if node.copies:
             yield "replicas", _replicas(node)
-    yield "time-out", f"{facts.timeout:g} s a wait"
+    yield "timeout", f"{facts.timeout:g} s a wait"
     for one in facts.online:
         each = one.bytes / one.users
         yield "online", f"{many(one.users, one.kind)} in {one.room}: {each:,.0f} bytes each"
@@ -75,12 +75,12 @@ def _topology(facts: "Facts") -> str:
             f"{version}, a cluster of {len(facts.nodes)} masters {replicas}, "
             f"{facts.slots_served or 0:,} slots"
         )
-    told = [version, f"{facts.topology}, {first.name}"]
+    parts = [version, f"{facts.topology}, {first.name}"]
     if first.replicas:
-        told.append(many(first.replicas, "replica"))
+        parts.append(many(first.replicas, "replica"))
     if facts.sentinels:
-        told.append(f"{facts.sentinels[0]} of {facts.sentinels[1]} sentinels answer")
-    return ", ".join(told)
+        parts.append(f"{facts.sentinels[0]} of {facts.sentinels[1]} sentinels answer")
+    return ", ".join(parts)
 
 
 def _of_node(node: "Node", *, whole: bool) -> Iterator[str]:
@@ -104,9 +104,9 @@ def _clock(node: "Node") -> str:
     if node.ahead is None:
         return "unknown"
     if abs(node.ahead) <= (node.uncertain or 0):
-        return f"this machine's, give or take {_ms(node.uncertain)}"
+        return f"in step with this machine, ± {_ms(node.uncertain)}"
     way = "ahead of" if node.ahead > 0 else "behind"
-    return f"{_ms(abs(node.ahead))} {way} this machine's, give or take {_ms(node.uncertain)}"
+    return f"{_ms(abs(node.ahead))} {way} this machine's, ± {_ms(node.uncertain)}"
 
 
 def _persistence(node: "Node") -> str:
@@ -115,27 +115,27 @@ def _persistence(node: "Node") -> str:
         return " and ".join(ways)
     if node.appends is None or node.saves is None:
         return "unknown"
-    return "nothing: a restart forgets who was online, and when who was seen"
+    return "nothing: a restart loses who was online and last seen"
 
 
 def _replicas(node: "Node") -> str:
-    told = [
+    each = [
         f"{one.name} {one.state}"
-        + ("" if one.silent is None else f", heard {one.silent:.0f} s ago")
+        + ("" if one.silent is None else f", last ack {one.silent:.0f} s ago")
         + (f", {one.behind:,} bytes behind" if one.behind else "")
         for one in node.copies
     ]
-    return " and ".join(told) or "none: when it is down, so are its rooms"
+    return " and ".join(each) or "none: when it is down, so are its rooms"
 
 
 def _rights(facts: "Facts") -> str:
     if facts.scripts or facts.lacking or facts.doorbell:
         return "not all: see below"
-    told = "scripts run, doorbells are heard"
-    return told + (", every command allowed" if facts.lacking is not None else "")
+    allowed = ", every command allowed" if facts.lacking is not None else ""
+    return f"scripts run, notifications arrive{allowed}"
 
 
-def _said(found: "list[Finding]") -> Iterator[str]:
+def _advice(found: "list[Finding]") -> Iterator[str]:
     if not found:
         yield "nothing is wrong"
         return

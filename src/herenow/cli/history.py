@@ -27,21 +27,26 @@ def _moment(value: object) -> datetime:
 
 
 @click.command()
-@duration_option("--last", "a time", help="So far back, as 12h or 30d; else a day.")
+@duration_option(
+    "--last", "a time", show_default="1d", help="How far back to start, such as 12h or 30d."
+)
 @click.option(
     "--from",
     "first",
     metavar="TIME",
     callback=checked(_moment),
-    help="From then on, as 2026-01-03T16:00, in UTC; else by --last.",
+    help="Start then, such as 2026-01-03T16:00 (UTC), instead of --last.",
 )
-@click.option("--to", metavar="TIME", callback=checked(_moment), help="Up to then; else now.")
+@click.option(
+    "--to", metavar="TIME", callback=checked(_moment), show_default="now", help="End then."
+)
 @click.option(
     "--step",
     type=click.Choice(_STEPS),
-    help="Else minutes up to 6 hours, hours up to 14 days, days.",
+    show_default="minute up to 6 hours, hour up to 14 days, else day",
+    help="The length of a step.",
 )
-@click.option("--csv", "in_csv", is_flag=True, help="CSV, a line a step, with a header.")
+@click.option("--csv", "in_csv", is_flag=True, help="Print CSV, a line a step, with a header.")
 @with_presence()
 @json_option
 def history(
@@ -54,10 +59,10 @@ def history(
     in_csv: bool,
     in_json: bool,
 ) -> int:
-    """Draw the most that were online in each minute, hour or day.
+    """Show the most people online in each minute, hour or day.
 
-    A curve of people, all but bots; --csv and --json tell each kind, and how many minutes are not known.
-    Into a pipe: a time and a number a line. Exit code 1 where there is no history.
+    Draws a curve of people (everybody but bots) on a terminal, else prints a time and a count a line.
+    --csv and --json have each kind and the unknown minutes. Exit code 1 if there is no history.
     """
     if in_csv and in_json:
         raise click.UsageError("--csv or --json, not both")
@@ -104,7 +109,7 @@ def _show(presence: "Presence", samples: Sequence["Sample"], step: names.Step) -
         print(f"most ever   {peak.count:,} at {peak.at:%Y-%m-%d %H:%M:%S} UTC")
     gaps = sum(one.gap for one in samples)
     if gaps:
-        print(f"not known   {gaps:,} minutes: the store was unavailable, or a log was read late")
+        print(f"unknown     {gaps:,} minutes: the store was unavailable, or a log was read late")
 
 
 def _curve(samples: Sequence["Sample"], step: names.Step) -> str:
@@ -127,7 +132,7 @@ def _curve(samples: Sequence["Sample"], step: names.Step) -> str:
 
 
 def _known(samples: Sequence["Sample"], minutes: int) -> list[tuple[int, list[int]]]:
-    """What lies between gaps: where it begins, and its numbers."""
+    """Split samples at gaps: where each part begins, and its counts."""
     parts: list[tuple[int, list[int]]] = []
     broken = True
     for i, one in enumerate(samples):

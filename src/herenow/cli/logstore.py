@@ -1,4 +1,4 @@
-"""The store that a log is told to: its room, opened without throttle or buffer, and the key for hosts."""
+"""The store that a log's visitors are marked in: its room, without throttle or buffer; the hosts' key."""
 
 import hmac
 import secrets
@@ -28,7 +28,7 @@ class LogStore:
     window: float | None
 
     def core(self, history: float | None = None) -> Outbox:
-        """Make a core whose ``site`` is the room; ``history`` says for how many seconds it keeps one."""
+        """Make a core whose ``site`` is the room; ``history`` is how many seconds of history it keeps."""
         core = Outbox(
             window=self.window,
             retention=self.settings.retention,
@@ -50,12 +50,12 @@ class LogStore:
             known = self.engine.client.exists(*scope.keys)
         if known:
             raise click.UsageError(
-                f"room {scope.room!r} is not new there, and a log would mix with what it "
-                "holds: name another one by --room, or another --prefix"
+                f"room {scope.room!r} is not new in this store, and a log would mix with what it "
+                "holds: choose another --room or --prefix"
             )
 
     def hosts_key(self) -> bytes:
-        """The key that hosts are hashed with: by HERENOW_SECRET, else one that the store keeps."""
+        """Derive the key that hosts are hashed with from HERENOW_SECRET, else read the store's own."""
         if self.settings.secret is not None:
             return hmac.digest(self.settings.secret.encode(), b"herenow hosts", "sha256")
         offered = secrets.token_hex(32)

@@ -1,4 +1,4 @@
-"""``herenow migrate``: a site's recipe keys into herenow, while the site goes on writing them."""
+"""``herenow migrate``: import the users of a site that uses the recipe, while it is running."""
 
 import signal
 import time
@@ -38,15 +38,15 @@ _RETRY: Final = 1.0
     metavar="URL",
     required=True,
     callback=checked(store_url),
-    help="The store of the site that counts by the recipe.",
+    help="The store of the site that uses the recipe.",
 )
 @url_option
 @prefix_option
 @room_option
 @click.option(
-    "--kind", type=click.Choice(["guest", "bot"]), help="What the users are; else members."
+    "--kind", type=click.Choice(["guest", "bot"]), show_default="member", help="The users' kind."
 )
-@click.option("--follow", is_flag=True, help="Go on bringing what is new, until Ctrl-C or SIGTERM.")
+@click.option("--follow", is_flag=True, help="Keep importing what is new, until Ctrl-C or SIGTERM.")
 @layout_options
 @json_option
 def migrate(
@@ -62,12 +62,12 @@ def migrate(
     activity_keys: str,
     in_json: bool,
 ) -> int:
-    """Bring a site that counts by the recipe into herenow, from its store.
+    """Import the users of a site that uses the recipe into herenow, from its store.
 
-    Who is online comes in with her last activity, and who is not as last seen. The site may go on
-    writing; with --follow what it writes is brought over twice a second, so that the new site can take
-    over at any moment: end this then. A second run changes nothing, and the source is only read. Exit
-    code 1 when there was nobody.
+    Users keep their last activity, whether they are online or not. The site may stay up: with --follow
+    its changes are imported twice a second, so that the new site can take over at any moment; end this
+    command then. A second run changes nothing, and the source is only read. Exit code 1 if nobody was
+    found.
     """
     from herenow.outbox.scopes import DEFAULT_RETENTION
     from herenow.recipe import Mover
@@ -91,17 +91,17 @@ def migrate(
     if in_json:
         show_json({**as_json(moved), "seconds": round(time.monotonic() - began, 3)})
     else:
-        show_lines([_said(moved)])
+        show_lines([_report(moved)])
         for user, why in moved.examples.items():
             say(f"refused '{user}': {why}")
     return code if moved.read or code != YES else NO
 
 
 def _run(steps: "Iterable[Moved]", stop: Flag) -> bool:
-    """Go through a pass, to its end or until it is to stop; whether to its end."""
+    """Go through a pass, to its end or until ``stop``; whether to its end."""
     try:
         for moved in steps:
-            show_progress(f"{moved.read:,} read, {moved.told:,} told")
+            show_progress(f"{moved.read:,} read, {moved.marked:,} marked")
             if stop.is_set():
                 return False
     finally:
@@ -110,43 +110,43 @@ def _run(steps: "Iterable[Moved]", stop: Flag) -> bool:
 
 
 def _follow(mover: "Mover", stop: Flag) -> int:
-    """Go on until it is to stop, and then have a last look; the exit code."""
-    say(f"{_said(mover.moved)}; following: switch the site when you like, then end this")
+    """Import what is new until ``stop``, and once more at the end; the exit code."""
+    say(f"{_report(mover.moved)}; following: switch the site when you like, then end this")
     while not stop.wait(_EVERY):
         _insist(mover, stop)
     try:
         _run(mover.recent(), Flag())
     except StoreError as error:
-        say(f"{error}; what the old site wrote last is not brought over")
+        say(f"{error}; what the old site wrote last is not imported")
         return STORE
     return YES
 
 
 def _insist(mover: "Mover", stop: Flag) -> None:
-    """Bring over what is new; wait for a store that is away."""
-    told = False
+    """Import what is new; wait while a store is unavailable."""
+    reported = False
     while True:
         try:
             _run(mover.recent(), stop)
         except StoreError as error:
-            if not told:
+            if not reported:
                 say(f"{error}; waiting for it")
-            told = True
+            reported = True
             if stop.wait(_RETRY):
                 return
         else:
             return
 
 
-def _said(moved: "Moved") -> str:
-    online = moved.told - moved.gone
-    said = [
-        f"{many(moved.told, 'sighting')} told: {online:,} online, {moved.gone:,} last seen",
+def _report(moved: "Moved") -> str:
+    online = moved.marked - moved.gone
+    done = [
+        f"{many(moved.marked, 'sighting')} marked: {online:,} online, {moved.gone:,} last seen",
         f"{moved.known:,} known already",
     ]
     parts: dict[str, Any] = {
         "refused": moved.refused,
-        "longer ago than the retention": moved.too_old,
+        "older than the retention": moved.too_old,
         "without a Unix time": moved.unreadable,
     }
-    return "; ".join([*said, *(f"{number:,} {what}" for what, number in parts.items() if number)])
+    return "; ".join([*done, *(f"{number:,} {what}" for what, number in parts.items() if number)])

@@ -1,4 +1,4 @@
-"""``herenow online``: who is online now, or how many."""
+"""``herenow online``: list who is online now, or count them."""
 
 from collections.abc import Iterator
 from itertools import islice
@@ -27,10 +27,18 @@ _ON_TERMINAL: Final = 50
 
 
 @click.command()
-@click.option("--count", is_flag=True, help="Their number alone.")
-@click.option("--kind", default="member", type=click.Choice(names.KINDS), help="Else members.")
-@duration_option("--window", "a window", help="Seen within this, as 30 or 2m; else the room's own.")
-@limit_option("The newest of them; else all, and 50 on a terminal.")
+@click.option("--count", is_flag=True, help="Print only the count.")
+@click.option(
+    "--kind",
+    default="member",
+    show_default=True,
+    type=click.Choice(names.KINDS),
+    help="The kind of users.",
+)
+@duration_option(
+    "--window", "a window", show_default="the room's", help="Seen within this, such as 30 or 2m."
+)
+@limit_option("all; 50 on a terminal", "Show only the newest N.")
 @hidden_option
 @with_presence()
 @json_option
@@ -44,9 +52,9 @@ def online(
     include_hidden: bool,
     in_json: bool,
 ) -> int:
-    """Show who is online, newest first: a user a line.
+    """List who is online, newest first: a user a line.
 
-    On a terminal with when each was last seen, and what each shows. Exit code 1 when nobody is.
+    On a terminal with their last sighting and info. Exit code 1 if nobody is online.
     """
     if count or in_json:
         number = presence.count_online_users(window, kind, include_hidden=include_hidden)
@@ -105,22 +113,22 @@ def _show(
     now = now_of(snapshot)
     if users:
         show_table(
-            ("user", "last seen", "", "shows"),
+            ("user", "last seen", "", "info"),
             [(one.user, ago(one.last_seen, now), _remark(one), _info(one)) for one in users],
         )
     number = presence.count_online_users(window, kind, include_hidden=include_hidden)
     more = f"{number - len(users):,} more (--limit); " if number > len(users) else ""
-    show_lines([more + said_counts(snapshot.counts, include_hidden=include_hidden)])
+    show_lines([more + counts_text(snapshot.counts, include_hidden=include_hidden)])
     return YES if users else NO
 
 
-def said_counts(counts: "Counts", *, include_hidden: bool) -> str:
-    """Say counts as forums do: "12 members, 34 guests, 3 bots"; of the hidden only where asked."""
-    told = [many(counts.member, "member")]
+def counts_text(counts: "Counts", *, include_hidden: bool) -> str:
+    """Write counts as forums do: "12 members, 34 guests, 3 bots"; the hidden only on request."""
+    parts = [many(counts.member, "member")]
     if include_hidden:
-        told.append(f"{counts.hidden:,} hidden")
-    told += [many(counts.guest, "guest"), many(counts.bot, "bot")]
-    return ", ".join(told)
+        parts.append(f"{counts.hidden:,} hidden")
+    parts += [many(counts.guest, "guest"), many(counts.bot, "bot")]
+    return ", ".join(parts)
 
 
 def _remark(user: "UserPresence") -> str:

@@ -1,7 +1,7 @@
 """The options that commands share, and what they open: one meaning each, in one place.
 
 ``@with_presence()`` gives a command its ``presence``, open for as long as it runs; ``settings_for`` gives
-the `Settings` to one that makes its own. What is not said is read by `settings`, from the environment.
+`Settings` to one that makes its own. `web.settings` reads the rest from the environment.
 """
 
 import os
@@ -23,11 +23,11 @@ P = ParamSpec("P")
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
 _TIMEOUT: Final = "5"
-"""Seconds: who sits at a terminal waits longer than a page may; HERENOW_TIMEOUT counts before it."""
+"""Seconds: a person at a terminal waits longer than a page may; HERENOW_TIMEOUT overrides it."""
 
 
 def checked(check: Callable[[Any], Any]) -> Callable[[click.Context, click.Parameter, Any], Any]:
-    """Make a rule of `names` (or its like) the callback of an option or an argument."""
+    """Make a checking function, such as those of `names`, the callback of an option or an argument."""
 
     def callback(_: click.Context, parameter: click.Parameter, value: Any) -> Any:
         try:
@@ -39,7 +39,7 @@ def checked(check: Callable[[Any], Any]) -> Callable[[click.Context, click.Param
 
 
 def store_url(value: str) -> str:
-    """Check a store's URL; it comes back as it is."""
+    """Check a store's URL and return it unchanged."""
     store.check_url(value)
     return value
 
@@ -48,28 +48,33 @@ url_option: Final = click.option(
     "--url",
     metavar="URL",
     callback=checked(store_url),
-    help="The store, as redis://localhost:6379/0; else HERENOW_URL, else the embedded one.",
+    show_default="HERENOW_URL, else the embedded store",
+    help="The store, such as redis://localhost:6379/0.",
 )
 prefix_option: Final = click.option(
     "--prefix",
     metavar="PREFIX",
     callback=checked(names.clean_prefix),
-    help="What every key begins with; else HERENOW_PREFIX, else herenow:",
+    show_default="HERENOW_PREFIX, else herenow:",
+    help="The prefix of every key.",
 )
 room_option: Final = click.option(
     "--room",
     metavar="ROOM",
     callback=checked(names.clean_room),
-    help="The room; else the site.",
+    show_default="site",
+    help="The room.",
 )
-json_option: Final = click.option("--json", "in_json", is_flag=True, help="JSON, one document.")
+json_option: Final = click.option(
+    "--json", "in_json", is_flag=True, help="Print one JSON document."
+)
 hidden_option: Final = click.option(
-    "--include-hidden", is_flag=True, help="Show hidden members too, and what they hide."
+    "--include-hidden", is_flag=True, help="Show hidden members too."
 )
 
 
 def duration_option(name: str, what: str, **words: Any) -> Callable[[F], F]:
-    """Make an option of a duration in seconds: 90, 5m, 30d."""
+    """Make an option for a duration in seconds: 90, 5m, 30d."""
 
     def check(value: object) -> float:
         from herenow.web.values import clean_duration
@@ -79,10 +84,10 @@ def duration_option(name: str, what: str, **words: Any) -> Callable[[F], F]:
     return click.option(name, metavar="DURATION", callback=checked(check), **words)
 
 
-def limit_option(said: str) -> Callable[[F], F]:
+def limit_option(default: str, text: str) -> Callable[[F], F]:
     """Make the option ``--limit``."""
     rule = click.IntRange(1, names.MAX_LIMIT)
-    return click.option("--limit", metavar="N", type=rule, help=said)
+    return click.option("--limit", metavar="N", type=rule, show_default=default, help=text)
 
 
 user_argument: Final = click.argument("user", callback=checked(names.clean_user))
@@ -96,12 +101,10 @@ def settings_for(
     terminal: bool = True,
     **given: object,
 ) -> "Settings":
-    """Read the settings that hold for a command; their ``url`` names a store where one is ``needed``.
+    """Read a command's settings; if a store is ``needed``, their ``url`` names one.
 
-    ``terminal`` False: nobody sits there and waits, so the store has no more time than in a site.
-
-    Where none is named it is the embedded one of this directory (of the Flask project that it is, where
-    that has one), and stderr says so.
+    Without any URL it is this directory's embedded store (of its Flask project, if that has one), and a
+    line on stderr names it. ``terminal=False`` keeps a site's timeout: nobody waits at a terminal.
     """
     from herenow.web.settings import read_settings
 
@@ -121,14 +124,14 @@ def _embedded() -> str:
 
     directory = project_directory() or default_directory()
     url = embedded_url(directory)
-    say(f"the embedded store in {directory} (--url names another)")
+    say(f"using the embedded store in {directory} (--url names another)")
     return url
 
 
 def open_presence(
     url: str | None, prefix: str | None = None, *, room: str | None = None, **given: object
 ) -> "Presence":
-    """Make the Presence that a command asked for: it sends every mark at once; close it."""
+    """Make a command's Presence, which sends every mark at once; close it."""
     from herenow.web.settings import make_presence
 
     wanted: dict[str, Any] = {"buffered": False, "resolution": 0} | given

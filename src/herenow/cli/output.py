@@ -1,8 +1,8 @@
 """What commands print: plain lines into a pipe, a table on a terminal, JSON when asked.
 
-What is foreign in it is shown escaped (`escapes`): in a cell and in what is said on stderr all of it,
-in a line all but tabs. Owns every escape code: there are none unless stdout is a terminal, and none at
-all with NO_COLOR. rich is imported on a terminal alone, and json where it is asked for.
+Control and invisible characters in data are escaped (`web.escapes`); lines keep their tabs. Owns every
+escape code: there are none unless stdout is a terminal, and none at all with NO_COLOR. rich is imported
+only on a terminal, json only when asked.
 """
 
 import os
@@ -55,7 +55,7 @@ def show_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None
 
 
 def show_lines(lines: Iterable[object]) -> None:
-    """Print lines; many cost one write a buffer, not one each."""
+    """Print lines."""
     for line in lines:
         sys.stdout.write(printable(str(line), keep="\t") + "\n")
 
@@ -69,18 +69,18 @@ def show_json(value: object) -> None:
 
 
 def say(text: str) -> None:
-    """Say a line on stderr, as this program."""
+    """Print a message on stderr, after the program's name."""
     print(f"herenow: {printable(text)}", file=sys.stderr, flush=True)
 
 
 def show_progress(text: str = "") -> None:
-    """Say how far it is, on a terminal's stderr, in place of what was said last; "" wipes that."""
+    """Show progress on a terminal's stderr, in place of the last; "" clears the line."""
     if sys.stderr.isatty() and not os.environ.get("NO_COLOR"):
         print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
 
 
 def as_json(value: object) -> Any:
-    """Turn results into what JSON has: dataclasses into objects, times into text."""
+    """Turn results into JSON values: dataclasses into objects, times into text."""
     if is_dataclass(value) and not isinstance(value, type):
         return {one.name: as_json(getattr(value, one.name)) for one in fields(value)}
     if isinstance(value, datetime):
@@ -93,7 +93,7 @@ def as_json(value: object) -> Any:
 
 
 def ago(moment: datetime | None, now: datetime | None = None) -> str:
-    """Say how long ago a moment was, as people do: "3 minutes ago"; a dash for never."""
+    """Write how long ago a moment was: "3 minutes ago"; a dash for never."""
     if moment is None:
         return "-"
     from herenow.web import people
@@ -102,12 +102,12 @@ def ago(moment: datetime | None, now: datetime | None = None) -> str:
 
 
 def many(number: int, what: str) -> str:
-    """Say how many of what: "1 guest", "1,234 guests"."""
+    """Write a count with its noun: "1 guest", "1,234 guests"."""
     return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def size(number: int) -> str:
-    """Say a number of bytes: "9.1 MB"."""
+    """Write a number of bytes: "9.1 MB"."""
     import humanize
 
     return humanize.naturalsize(number, format="%.3g")

@@ -1,6 +1,6 @@
-"""The program around the commands: finds them, and gives every end one line and one exit code.
+"""The program around the commands: finds them, and turns every error into one line and one exit code.
 
-Owns the exit codes and what an error looks like. Imports click and nothing slower.
+Owns the exit codes and the form of errors. Imports click and nothing slower.
 """
 
 import difflib
@@ -17,13 +17,13 @@ from herenow.cli.output import say
 from herenow.errors import StoreError
 
 YES: Final = 0
-"""All went well; there is somebody, or something."""
+"""Success, and something was found."""
 NO: Final = 1
-"""Nobody, nothing: an answer, no error."""
+"""Nothing was found: an answer, no error."""
 USAGE: Final = 2
-"""The call is wrong: an unknown option, a bad value, a missing file or package."""
+"""A usage error: an unknown option, a bad value, a missing file or package."""
 STORE: Final = 3
-"""The store is away, too slow, or refused."""
+"""The store is unavailable or too slow, or refused."""
 INTERRUPTED: Final = 130
 PIPE_CLOSED: Final = 141
 
@@ -52,7 +52,7 @@ class Program(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command called; for a mistyped one, name what it may have been."""
+        """Find the command; for a mistyped one, suggest the nearest."""
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
             near = difflib.get_close_matches(args[0], COMMANDS, n=1)
             meant = f"; did you mean {near[0]}?" if near else ""
@@ -60,7 +60,7 @@ class Program(click.Group):
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; a pipe that its reader closed is the end of it, and no error."""
+        """Run the command; a pipe closed by its reader ends it quietly."""
         try:
             return super().invoke(ctx)
         except ModuleNotFoundError as error:
@@ -70,7 +70,7 @@ class Program(click.Group):
             raise click.exceptions.Exit(PIPE_CLOSED) from None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        """List the commands by part, from `COMMANDS` alone."""
+        """List the commands by section, without importing any."""
         parts: dict[str, list[tuple[str, str]]] = {}
         width = max(map(len, COMMANDS))
         for name, entry in COMMANDS.items():
@@ -84,17 +84,17 @@ class Program(click.Group):
     cls=Program,
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Exit codes: 0 yes, 1 no or none, 2 a wrong call, 3 trouble with the store.",
+    epilog="Exit codes: 0 yes, 1 no or none, 2 usage error, 3 store error.",
 )
 @click.option("--version", is_flag=True, help="Show the version and exit.")
 @click.pass_context
 def herenow(ctx: click.Context, *, version: bool) -> None:
-    """Who is online right now, on Redis or Valkey.
+    """Show who is online right now, on Redis or Valkey.
 
-    The store is the one that --url or HERENOW_URL names, as redis://localhost:6379/0; else the embedded
-    one of this directory: of the Flask project that it is, in instance/herenow, where there is one.
+    --url or HERENOW_URL names the store, such as redis://localhost:6379/0. The default is the
+    embedded store of this directory; in a Flask project that has one, the store in instance/herenow.
 
-    `herenow COMMAND --help` tells more of each.
+    `herenow COMMAND --help` describes a command.
     """
     if version:
         import herenow as package
@@ -110,9 +110,9 @@ def run(args: list[str] | None = None) -> int:
     """Run the program to its exit code."""
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
-        if reconfigure is not None:  # a name that the locale has no letters for is no traceback
+        if reconfigure is not None:  # names that the locale can't encode are escaped
             reconfigure(errors="backslashreplace")
-    logging.getLogger("herenow").addHandler(logging.NullHandler())  # what fails is told once, by us
+    logging.getLogger("herenow").addHandler(logging.NullHandler())  # errors are printed once, below
     try:
         code = herenow.main(args=args, prog_name="herenow", standalone_mode=False)
         sys.stdout.flush()
@@ -122,12 +122,12 @@ def run(args: list[str] | None = None) -> int:
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED
     except (click.ClickException, ValueError, StoreError, OSError) as error:
-        say(" ".join(_said(error).split()))
+        say(" ".join(_message(error).split()))
         return STORE if isinstance(error, StoreError) else USAGE
     return code if isinstance(code, int) else YES
 
 
-def _said(error: Exception) -> str:
+def _message(error: Exception) -> str:
     if isinstance(error, click.UsageError):
         path = error.ctx.command_path if error.ctx else "herenow"
         return f"{error.format_message()} (see {path} --help)"
@@ -139,7 +139,7 @@ def _said(error: Exception) -> str:
 
 
 def _silence() -> None:
-    # nobody reads: what is still buffered must not fail again at the exit
+    # nobody reads: buffered output must not fail again at exit
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 

@@ -1,4 +1,4 @@
-"""``herenow replay``: access logs, replayed on a store of their own; who was on the site, and when."""
+"""``herenow replay``: replay access logs on a store, and show who was online, and when."""
 
 import gc
 import secrets
@@ -29,12 +29,12 @@ _THROWAWAY: Final = "embedded:///?temporary=1"
 _BATCH_TIMEOUT: Final = 60.0
 """Seconds: a round trip carries some hundred milliseconds of work here, and nobody waits for a page."""
 _SILENCES: Final = 3
-_TELL_EVERY: Final = 10.0
+_REPORT_EVERY: Final = 10.0
 _HISTORY: Final = 31 * 86_400.0
 
 
 def fields_of(text: str) -> dict[str, str]:
-    """Read ``host=remote_addr,time=ts``. ValueError where it is not so."""
+    """Parse ``host=remote_addr,time=ts``. Raises ValueError."""
     pairs = [one.partition("=") for one in text.split(",")]
     if not all(name and sign and field for name, sign, field in pairs):
         raise ValueError(f"JSON fields are named as host=FIELD,time=FIELD, not {text!r}")
@@ -42,7 +42,7 @@ def fields_of(text: str) -> dict[str, str]:
 
 
 def make_parser(form: str | None, json_fields: str | None) -> "Parser":
-    """Make the parser that the options ask for."""
+    """Make the parser that the options name."""
     if json_fields is not None:
         if form is not None:
             raise ValueError("--format is for text and --json-fields for JSON: give one of them")
@@ -51,7 +51,7 @@ def make_parser(form: str | None, json_fields: str | None) -> "Parser":
 
 
 def kinds(bots: str, exclude: tuple[str, ...], kind: str) -> Callable[[Line], bytes] | None:
-    """Make what tells the kind of a line's visitor, nothing: it is left out; None: all are alike."""
+    """Make the function that returns a visitor's kind, empty to skip the line; None: all are members."""
     if bots == "with" and not exclude and kind == "member":
         return None
     letter, of_bots = (
@@ -78,43 +78,46 @@ def kinds(bots: str, exclude: tuple[str, ...], kind: str) -> Callable[[Line], by
 
 
 def is_bot(agent: bytes) -> bool:
-    """Tell a bot by its user agent; an empty one is a bot."""
+    """Whether a user agent is a bot's; an empty one is."""
     text = agent.decode("latin-1").strip()
     return bot_name("" if text == "-" else text) is not None
 
 
 def log_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the options that say how a log is read."""
+    """Give a command the options for reading a log."""
     for option in (
-        click.option("--raw-hosts", is_flag=True, help="Store hosts as they are; else hashed."),
+        click.option("--raw-hosts", is_flag=True, help="Store hosts unchanged instead of hashed."),
         click.option(
             "--kind",
             default="member",
+            show_default=True,
             type=click.Choice(("member", "guest")),
-            help="What visitors are to the store; else members.",
+            help="The visitors' kind.",
         ),
         click.option(
             "--bots",
             default="with",
+            show_default=True,
             type=click.Choice(("with", "without", "apart")),
-            help="Bots, by their user agent: counted like anybody, left out, or kept as bots.",
+            help="Count bots (by user agent) as people, skip them, or keep them apart as bots.",
         ),
         click.option(
             "--exclude",
             multiple=True,
             metavar="PATH",
-            help="Leave out requests for this path and those under it, or for a pattern: '*.png'.",
+            help="Skip requests for this path and below it, or a pattern such as '*.png'.",
         ),
         click.option(
             "--json-fields",
             metavar="FIELDS",
-            help="A JSON object a line: host=FIELD,time=FIELD and, to filter, path= and agent=.",
+            help="Read a JSON object a line: host=FIELD,time=FIELD[,path=FIELD][,agent=FIELD].",
         ),
         click.option(
             "--format",
             "form",
             metavar="FORMAT",
-            help="A LogFormat of Apache, a log_format of nginx, or vhost_combined; else Combined.",
+            show_default="combined",
+            help="Apache's LogFormat, nginx's log_format, or vhost_combined.",
         ),
     ):
         command = option(command)
@@ -123,12 +126,24 @@ def log_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @click.command()
 @click.argument("logs", nargs=-1, required=True, metavar="LOG...")
-@duration_option("--window", "a window", default="300", help="Seconds that a sighting counts; 300.")
 @duration_option(
-    "--silence", "a silence", default="31d", help="A longer one is left out of the series; 31d."
+    "--window",
+    "a window",
+    default="300",
+    show_default=True,
+    help="How long a sighting keeps a visitor online.",
+)
+@duration_option(
+    "--silence",
+    "a silence",
+    default="31d",
+    show_default=True,
+    help="Omit longer times without visitors from the series.",
 )
 @log_options
-@click.option("--url", metavar="URL", help="A store to keep it in; else one that is thrown away.")
+@click.option(
+    "--url", metavar="URL", show_default="a temporary store", help="A store to keep the result in."
+)
 @prefix_option
 @room_option
 @json_option
@@ -152,10 +167,10 @@ def replay(
     in_json: bool,
     html: str | None,
 ) -> int:
-    """Replay access logs, plain or gzip (- is standard input): who was on the site, and when.
+    """Replay access logs, plain or gzip (- is standard input): who was online, and when.
 
-    The lines are sorted by time and told to a real store by the log's own clock. With --url they stay
-    there, in a room that has to be new. A line counts when it has a host and a valid time.
+    Lines are sorted by time and marked in a real store, by the log's own clock. With --url the data stay
+    there, in a room that must be new. A line counts if it has a host and a valid time.
     """
     from herenow.cli.logstore import open_store
 
@@ -163,7 +178,7 @@ def replay(
     kind_of = kinds(bots, exclude, kind)
     for one in logs:
         if one != STDIN:
-            open(one, "rb").close()  # noqa: PTH123 - a missing one is told before an hour's work
+            open(one, "rb").close()  # noqa: PTH123 - a missing one fails before an hour's work
     log, started = Log(), time.monotonic()
     try:
         with (
@@ -177,7 +192,7 @@ def replay(
             with _progress("read", _size(logs), lambda _: log.lines) as advance:
                 log.read(read_lines(logs, advance), parser, kind_of)
             counted = log.lines - log.malformed - log.skipped
-            records = len(log.sorter)  # fewer than lines: what says the same is told once
+            records = len(log.sorter)  # fewer than lines: equal ones are sent once
             with _progress("replayed", records, lambda one: counted * one // records) as advance:
                 core = store.core(history=_history(log))
                 summary = replay_log(log, core, store.engine, Naming(key), advance, silence)
@@ -204,27 +219,22 @@ def _warn(log: Log, summary: Summary, report: ModuleType) -> None:
         say(trouble)
     silences = summary.series.silences
     for one, to in silences[:_SILENCES]:
-        since, until = (report.said(report.moment(at)) for at in (one, to))
-        say(
-            f"nobody from {since} to {until}: longer than --silence, so it is left out of the series"
-        )
+        since, until = (report.rfc3339(report.moment(at)) for at in (one, to))
+        say(f"nobody from {since} to {until}: longer than --silence, so the series omits it")
     if len(silences) > _SILENCES:
-        say(f"and {len(silences) - _SILENCES:,} more silences are left out")
+        say(f"the series omits {len(silences) - _SILENCES:,} more silences")
 
 
 def not_read(lines: int, malformed: int) -> str:
-    """Say that most lines are malformed, where they are."""
+    """The warning that most lines are malformed; empty if they are not."""
     if malformed * 2 <= lines:
         return ""
-    return (
-        f"{malformed:,} of {lines:,} lines have no host and time where they were looked for: "
-        "see --format"
-    )
+    return f"{malformed:,} of {lines:,} lines have no host and time in this format: see --format"
 
 
 @contextmanager
 def _few_collections() -> Iterator[None]:
-    """Look for circular garbage a thousandth as often: of the millions of small tuples none is."""
+    """Collect garbage a thousandth as often: none of the millions of small tuples is circular."""
     usual = gc.get_threshold()
     gc.set_threshold(usual[0] * 1000, *usual[1:])
     try:
@@ -234,7 +244,7 @@ def _few_collections() -> Iterator[None]:
 
 
 def _history(log: Log) -> float:
-    """For how many seconds the room keeps its history: it is to be there when it is asked for."""
+    """For how many seconds the room must keep its history, so that it reaches back to the log's start."""
     since = time.time() if log.earliest is None else min(log.earliest / 1000, time.time())
     return time.time() - since + _HISTORY
 
@@ -247,11 +257,11 @@ def _size(logs: tuple[str, ...]) -> int | None:
 def _progress(
     what: str, total: int | None, lines_of: Callable[[int], int]
 ) -> Iterator[Callable[[int], object]]:
-    """Tell how far it is, at which rate, and when it ends: a bar on a terminal, else a line at times.
+    """Show progress, rate and remaining time: a bar on a terminal, else a line every ten seconds.
 
-    ``lines_of`` tells how many lines so much of ``total`` is.
+    ``lines_of`` converts a part of ``total`` into lines.
     """
-    started = told = time.monotonic()
+    started = reported = time.monotonic()
     done = 0
     if sys.stderr.isatty():
         from rich.console import Console
@@ -283,20 +293,17 @@ def _progress(
             yield advance
         return
 
-    def tell(more: int) -> None:
-        nonlocal done, told
+    def report(more: int) -> None:
+        nonlocal done, reported
         done += more
         now = time.monotonic()
-        if now - told >= _TELL_EVERY:
-            told, lines = now, lines_of(done)
+        if now - reported >= _REPORT_EVERY:
+            reported, lines = now, lines_of(done)
             left = (
                 f", {(total - done) * (now - started) / done:,.0f} s to go"
                 if total and done
                 else ""
             )
-            print(
-                f"herenow: {what} {lines:,} lines, {lines / (now - started):,.0f} a second{left}",
-                file=sys.stderr,
-            )
+            say(f"{what} {lines:,} lines, {lines / (now - started):,.0f} a second{left}")
 
-    yield tell
+    yield report

@@ -1,6 +1,6 @@
-"""What a replay came to, told: JSON, the curve on a terminal, a page.
+"""The summary of a replay as JSON, as a curve on a terminal, and as an HTML page.
 
-The page is one file that asks nothing of any other host, light or dark as its reader's system is.
+The page is one file that loads nothing else, light or dark as its reader's system is.
 """
 
 import json
@@ -20,8 +20,8 @@ _COLUMNS: Final = 72
 _SILENCES: Final = 5
 
 
-def said(at: datetime | None) -> str | None:
-    """Say a moment as ISO 8601 in UTC; milliseconds only where there are any."""
+def rfc3339(at: datetime | None) -> str | None:
+    """Write a moment as RFC 3339 in UTC; milliseconds only if there are any."""
     if at is None:
         return None
     precision = "milliseconds" if at.microsecond else "seconds"
@@ -29,10 +29,10 @@ def said(at: datetime | None) -> str | None:
 
 
 def document(summary: Summary) -> dict[str, Any]:
-    """Everything but the series, as JSON has it."""
+    """Everything but the series, as JSON values."""
 
     def of(peak: Peak) -> dict[str, Any]:
-        return {"count": peak.count, "at": said(peak.at)}
+        return {"count": peak.count, "at": rfc3339(peak.at)}
 
     window = summary.window
     return {
@@ -40,8 +40,8 @@ def document(summary: Summary) -> dict[str, Any]:
         "lines": summary.lines,
         "malformed": summary.malformed,
         "skipped": summary.skipped,
-        "first": said(summary.first),
-        "last": said(summary.last),
+        "first": rfc3339(summary.first),
+        "last": rfc3339(summary.last),
         "peak": of(summary.peak),
         "exact_peak": of(summary.exact_peak),
         "mean": summary.mean,
@@ -50,12 +50,14 @@ def document(summary: Summary) -> dict[str, Any]:
         "uniques_per_day": {day.isoformat(): n for day, n in summary.uniques_per_day.items()},
         "bots": summary.bots,
         "online_at_end": summary.online_at_end,
-        "silences": [[said(moment(one)), said(moment(to))] for one, to in summary.series.silences],
+        "silences": [
+            [rfc3339(moment(one)), rfc3339(moment(to))] for one, to in summary.series.silences
+        ],
     }
 
 
 def minutes(summary: Summary) -> Iterator[tuple[datetime, int]]:
-    """The series, with its moments."""
+    """The series, with datetimes."""
     for at, count in summary.series:
         yield moment(at), count
 
@@ -72,34 +74,34 @@ def write_json(summary: Summary) -> None:
 
 
 def sentences(summary: Summary) -> Iterator[tuple[str, str]]:
-    """What there is to say, a line each."""
+    """The summary as rows of a name and a value."""
     lines = f"{summary.lines:,}"
     if summary.malformed:
         lines += f", {summary.malformed:,} of them malformed"
     if summary.skipped:
-        lines += f", {summary.skipped:,} left out"
+        lines += f", {summary.skipped:,} skipped"
     yield "lines", lines
     if summary.first is None or summary.last is None:
         return
-    yield "from", f"{said(summary.first)} to {said(summary.last)}"
+    yield "from", f"{rfc3339(summary.first)} to {rfc3339(summary.last)}"
     yield "peak", _peak(summary.peak, "at a full minute")
     yield "exact peak", _peak(summary.exact_peak, "at any moment")
     yield "mean", f"{summary.mean:,.2f} over {len(summary.series):,} minutes"
     for one, to in summary.series.silences[:_SILENCES]:
         yield (
-            "left out",
-            f"{said(moment(one))} to {said(moment(to))}: nobody, for longer than --silence",
+            "omitted",
+            f"{rfc3339(moment(one))} to {rfc3339(moment(to))}: nobody, for longer than --silence",
         )
     yield "at the end", f"{summary.online_at_end:,}"
     estimated = summary.uniques_estimated
-    beside = "" if estimated is None else f" (the HyperLogLogs say {estimated:,})"
+    beside = "" if estimated is None else f" (HyperLogLog estimate: {estimated:,})"
     yield "visitors", f"{summary.uniques:,}{beside}"
     if summary.bots:
-        yield "bots", f"{summary.bots:,}, not among these"
+        yield "bots", f"{summary.bots:,}, not counted as visitors"
 
 
 def _peak(peak: Peak, where: str) -> str:
-    return f"{peak.count:,} {where}" + (f", first at {said(peak.at)}" if peak.at else "")
+    return f"{peak.count:,} {where}" + (f", first at {rfc3339(peak.at)}" if peak.at else "")
 
 
 def show(summary: Summary) -> None:

@@ -1,4 +1,4 @@
-"""``herenow rooms``: the rooms that somebody is in."""
+"""``herenow rooms``: list the rooms with somebody online."""
 
 from typing import TYPE_CHECKING
 
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@limit_option("At most so many; else 50.")
+@limit_option("50", "Show at most N rooms.")
 @hidden_option
 @with_presence(room=False)
 @json_option
 def rooms(presence: "Presence", *, limit: int | None, include_hidden: bool, in_json: bool) -> int:
-    """Show the rooms that somebody is in, busiest first.
+    """List the rooms with somebody online, busiest first.
 
-    A line each: room, members, guests, bots, and hidden where asked. Exit code 1 when there is none.
+    A line each: room, members, guests, bots; with --include-hidden, hidden. Exit code 1 if there is none.
     """
     found = presence.rooms(limit or 50, include_hidden=include_hidden)
     kinds = ("member", "guest", "bot", "hidden")[: 4 if include_hidden else 3]

@@ -1,4 +1,4 @@
-"""``herenow seen``: whether users are online, and when each was last."""
+"""``herenow seen``: show whether users are online, and when each was last seen."""
 
 from typing import TYPE_CHECKING
 
@@ -26,8 +26,8 @@ def _clean_users(users: tuple[str, ...]) -> list[str]:
 def seen(presence: "Presence", *, users: list[str], include_hidden: bool, in_json: bool) -> int:
     """Show when users were last seen.
 
-    A line each: the user, online or offline, and when (UTC), or - where nothing is remembered; then
-    the exit code is 1.
+    A line each: the user, online or offline, and the time (UTC), or - if nothing is recorded. Exit code 1
+    if nothing is recorded of one of them.
     """
     known = list(presence.lookup(users, include_hidden=include_hidden).values())
     if in_json:

@@ -26,14 +26,15 @@ _MOST_OF_A_HEAD: Final = 65_536
     default=8000,
     show_default=True,
     type=click.IntRange(0, 65535),
-    help="0 is a free one.",
+    help="The port to listen on; 0 picks a free one.",
 )
 @click.option(
     "--proxy",
     metavar="ADDRESSES",
-    help="Proxies whose X-Forwarded-For is believed, with commas between; else none.",
+    show_default="none",
+    help="Proxies whose X-Forwarded-For is trusted, separated by commas.",
 )
-@click.option("--access-log", is_flag=True, help="A line a request on stderr; never a token.")
+@click.option("--access-log", is_flag=True, help="Log requests on stderr; never a token.")
 @url_option
 @prefix_option
 def serve(
@@ -47,9 +48,9 @@ def serve(
 ) -> int:
     """Serve who is online over HTTP: JSON, live events, metrics, a dashboard.
 
-    Pages show tokens (HERENOW_SECRET signs them: see `herenow token`), servers HERENOW_API_KEY. With
-    neither it makes a secret for this run, and prints a link to the dashboard that opens once.
-    `/openapi.json` describes it.
+    Browsers authenticate with tokens (signed with HERENOW_SECRET: see `herenow token`), servers with
+    HERENOW_API_KEY. If neither is set, it makes a secret for this run and prints a link that opens the
+    dashboard once. `/openapi.json` describes the API.
     """
     import uvicorn
 
@@ -100,7 +101,7 @@ def serve(
 
 
 def _listen(config: "uvicorn.Config") -> socket.socket:
-    """Take the address: who is told of it may come at once.
+    """Bind and listen before the address is printed, so that clients may connect at once.
 
     uvicorn's socket does not know its protocol; asyncio turns Nagle's delay off for those that do.
     """
@@ -116,7 +117,7 @@ def _host(name: str) -> str:
 
 
 def _warn_of_proxies(proxy: str | None, *, limited: bool) -> None:
-    """Say what a proxy, named or not, does to addresses."""
+    """Warn of what a proxy, named or not, does to addresses."""
     if proxy is None and limited:
         print(_NO_PROXY, file=sys.stderr)
     elif proxy is not None and "*" in [one.strip() for one in proxy.split(",")]:
@@ -132,7 +133,7 @@ _NO_PROXY: Final = (
     "herenow: no --proxy is named: behind one, all visitors share one address and its rate limit"
 )
 _ANY_PROXY: Final = (
-    "herenow: --proxy '*' believes everybody's X-Forwarded-For: whoever reaches this port directly may "
+    "herenow: --proxy '*' trusts everybody's X-Forwarded-For: whoever reaches this port directly may "
     "pass for any address, and has no rate limit; name the proxies"
 )
 _LOG_CONFIG: Final = {

@@ -1,4 +1,4 @@
-"""The store of a site that counts by the recipe: its options, and how it is opened and read."""
+"""The store of a site that uses the recipe: its options, and how it is opened and read."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,19 +23,22 @@ def layout_options(command: F) -> F:
             "--activity-keys",
             metavar="PREFIX",
             default=Layout.activity,
-            help=f"What the key of a user's activity begins with; {Layout.activity}",
+            show_default=True,
+            help="The prefix of the keys of users' activity.",
         ),
         click.option(
             "--minute-keys",
             metavar="PREFIX",
             default=Layout.sets,
-            help=f"What the key of a minute's set begins with; {Layout.sets}",
+            show_default=True,
+            help="The prefix of the keys of the minutes' sets.",
         ),
         click.option(
             "--minutes",
             metavar="N",
             type=click.IntRange(1, _MOST_MINUTES),
-            help=f"The site's ONLINE_LAST_MINUTES; {MINUTES}.",
+            show_default=str(MINUTES),
+            help="The site's ONLINE_LAST_MINUTES.",
         ),
     ):
         command = option(command)

@@ -1,4 +1,4 @@
-"""``herenow tail``: presence for any web server, from the log that it writes."""
+"""``herenow tail``: follow the access log of any web server, and mark its visitors."""
 
 import os
 import signal
@@ -32,19 +32,27 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 _POLL: Final = 0.25
 _ENOUGH_LINES: Final = 20
-"""Whether most are malformed is said of so many and more."""
+"""Lines before it may warn that most are malformed."""
 _SAVE_EVERY: Final = 30.0
 _LATE: Final = 5.0
-"""Seconds after which what a log says comes late: the minutes of before are gaps in the history."""
+"""Seconds after which lines count as late: the minutes before them are gaps in the history."""
 _RETRIES: Final = (0.5, 1.0, 2.0, 5.0)
 
 
 @click.command()
 @click.argument("log", type=click.Path(dir_okay=False, path_type=Path))
-@duration_option("--window", "a window", help="The room's window, stored in it; else its own.")
+@duration_option(
+    "--window", "a window", show_default="the stored one", help="The room's window, stored in it."
+)
 @log_options
-@click.option("--from-end", is_flag=True, help="The first time, skip what is there already.")
-@duration_option("--linger", "a time", default="60", help="How long a rotated file is read; 60.")
+@click.option("--from-end", is_flag=True, help="On the first run, skip what the log already holds.")
+@duration_option(
+    "--linger",
+    "a time",
+    default="60",
+    show_default=True,
+    help="How long to read on in a rotated file.",
+)
 @url_option
 @prefix_option
 @room_option
@@ -64,10 +72,10 @@ def tail(
     prefix: str | None,
     room: str | None,
 ) -> int:
-    """Follow an access log that is being written, and mark who visits.
+    """Follow an access log that is being written, and mark its visitors.
 
-    Through rotation and truncation, and across restarts: how far it was read is stored with what it
-    marked. Each line counts at its own moment. A store that is away is waited for. SIGTERM ends it.
+    Survives rotation, truncation and restarts: the position in the log is stored together with the marks.
+    Each line counts at its own time. Waits while the store is unavailable. SIGTERM ends it.
     """
     parser, kind_of = make_parser(form, json_fields), kinds(bots, exclude, kind)
     stop = Flag()
@@ -96,7 +104,7 @@ def tail(
 
 
 class _Marker:
-    """Marks whom the lines tell of."""
+    """Marks the visitors of the lines."""
 
     naming: Naming
 
@@ -115,26 +123,26 @@ class _Marker:
         self._warned = False
         self._oldest = inf  # moment in the lines read last, in ms
         self._all_recorded: float | None = None
-        """When all that the log said was recorded, in Unix seconds; None where nobody ever read it."""
+        """When all lines so far were recorded, in Unix seconds; None if the log was never read."""
 
     def places(self) -> str | None:
-        """Where the last one who followed this log was."""
+        """The stored position in this log."""
         places = self._store.engine.call(read_to(self._core.scopes.site, self._log))
         self._all_recorded = None if places is None else recorded_at(places)
         return places
 
     def run(self, follower: Follower) -> None:
-        """Follow until it is to stop."""
+        """Follow until ``stop``."""
         saved, unsaved = time.monotonic(), False
         while not self._stop.is_set():
             began = time.time()
             try:
                 for lines in follower.poll():
-                    # a poll gives many lines: each part is told with where it ends
+                    # a poll yields many lines: each part is marked together with its end
                     marks = self._read(lines)
                     unsaved = not marks
                     if marks:
-                        self._tell(marks, follower.places())
+                        self._mark(marks, follower.places())
                         saved = time.monotonic()
                     if self._stop.is_set():
                         break
@@ -143,7 +151,7 @@ class _Marker:
             except OSError as error:
                 say(f"{error}; trying again")
             if follower.moved or (unsaved and time.monotonic() - saved > _SAVE_EVERY):
-                self._tell({}, follower.places())
+                self._mark({}, follower.places())
                 saved, unsaved = time.monotonic(), False
             self._stop.wait(_POLL)
 
@@ -169,8 +177,8 @@ class _Marker:
             self._warned = True
         return newest
 
-    def _tell(self, moments: dict[bytes, int], places: str) -> None:
-        """Mark these, and say how far the log was read, as one."""
+    def _mark(self, moments: dict[bytes, int], places: str) -> None:
+        """Mark these, and store the position in the log, as one."""
         many = [(mark_of(one, self.naming), ms) for one, ms in moments.items()]
         self.insist(partial(self._send, many, places))
 
@@ -189,7 +197,7 @@ class _Marker:
             answer(outcome)
 
     def _gaps(self) -> Sequence[Operation[int]]:
-        """What records the minutes that are not known, where these lines come late."""
+        """The operations that record unknown minutes as gaps, if these lines come late."""
         now = time.time()
         since = inf if self._all_recorded is None else max(self._all_recorded, self._oldest / 1000)
         if now - since < _LATE:
@@ -197,7 +205,7 @@ class _Marker:
         return missed(self._core.scopes.site, round(since * 1000), round(now * 1000))
 
     def insist(self, call: Callable[[], T]) -> T | None:
-        """Call it until the store takes it, or until it is to stop."""
+        """Call it until the store accepts it, or until ``stop``."""
         for tried in range(1 << 62):
             try:
                 return call()
@@ -210,7 +218,7 @@ class _Marker:
 
 
 def _notify(state: str) -> None:
-    """Tell systemd, where it asked for that."""
+    """Notify systemd, if it asked for that."""
     address = os.environ.get("NOTIFY_SOCKET")
     if address:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:

@@ -12,15 +12,33 @@ from herenow.web.tokens import SCOPES, Scope, sign_token
 @click.command()
 @click.argument("user", required=False, callback=checked(names.clean_user))
 @click.option(
-    "--room", "rooms", multiple=True, metavar="ROOM", help="For this room alone; several times."
+    "--room",
+    "rooms",
+    multiple=True,
+    metavar="ROOM",
+    show_default="all",
+    help="Allow only this room; repeatable.",
 )
 @click.option(
-    "--scope", type=click.Choice(SCOPES), help="Else mark where a user is named, else read."
+    "--scope",
+    type=click.Choice(SCOPES),
+    show_default="mark if USER is given, else read",
+    help="What the token allows.",
 )
-@click.option("--kind", default="member", type=click.Choice(names.KINDS), help="Else a member.")
-@duration_option("--expires", "the time a token holds", help="Else an hour, as 1h.")
-@click.option("--admin", is_flag=True, help="A link to the dashboard, with every right.")
-@click.option("--service", metavar="URL", help="Where the service is; else HERENOW_SERVICE_URL.")
+@click.option(
+    "--kind",
+    default="member",
+    show_default=True,
+    type=click.Choice(names.KINDS),
+    help="The user's kind.",
+)
+@duration_option(
+    "--expires", "the time a token holds", show_default="1h", help="How long the token is valid."
+)
+@click.option("--admin", is_flag=True, help="Print a link to the dashboard, with all permissions.")
+@click.option(
+    "--service", metavar="URL", show_default="HERENOW_SERVICE_URL", help="The service's URL."
+)
 def token(
     user: str | None,
     rooms: tuple[str, ...],
@@ -31,9 +49,9 @@ def token(
     *,
     admin: bool,
 ) -> int:
-    """Sign a token: who a browser is, which rooms, what it may do, until when.
+    """Sign a token for a browser: its user, rooms, scope and expiry.
 
-    HERENOW_SECRET signs it, the same that the service has. Whoever holds it can read what is in it.
+    HERENOW_SECRET signs it, the service's own. It is not encrypted: whoever holds it can read it.
     """
     from herenow.web.settings import read_settings
     from herenow.web.tokens import DEFAULT_SECONDS
@@ -50,6 +68,6 @@ def token(
         secret=settings.secret,
     )
     where = settings.service_url or "http://127.0.0.1:8000"
-    # behind the # it is sent to no server and written in no log
+    # what follows the # reaches no server and no log
     show_lines([f"{where}/#token={signed}" if admin else signed])
     return YES

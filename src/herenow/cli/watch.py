@@ -1,4 +1,4 @@
-"""``herenow watch``: a room as it lives: counts, their curve, who came last, what happens."""
+"""``herenow watch``: watch a room: its counts, their curve, the newest users, and events."""
 
 import json
 import time
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from herenow.cli.ages import now_of
-from herenow.cli.online import said_counts
+from herenow.cli.online import counts_text
 from herenow.cli.options import checked, hidden_option, with_presence
 from herenow.cli.output import ago, as_json, console, on_terminal, say
 from herenow.cli.program import YES
@@ -34,10 +34,17 @@ def _event_id(value: str) -> str:
 
 
 @click.command()
-@click.option("--after", metavar="ID", callback=checked(_event_id), help="Go on after this event.")
-@click.option("--user", "users", metavar="USER", multiple=True, help="Of her alone; several times.")
-@click.option("--events", "most", metavar="N", type=click.IntRange(1), help="End after so many.")
-@click.option("--json", "as_lines", is_flag=True, help="JSON, one event a line.")
+@click.option("--after", metavar="ID", callback=checked(_event_id), help="Resume after this event.")
+@click.option(
+    "--user",
+    "users",
+    metavar="USER",
+    multiple=True,
+    show_default="all",
+    help="Show only this user's events; repeatable.",
+)
+@click.option("--events", "most", metavar="N", type=click.IntRange(1), help="End after N events.")
+@click.option("--json", "as_lines", is_flag=True, help="Print JSON, one event a line.")
 @hidden_option
 @with_presence()
 def watch(
@@ -49,10 +56,10 @@ def watch(
     as_lines: bool,
     include_hidden: bool,
 ) -> int:
-    """Show what happens in a room as it happens, until Ctrl-C.
+    """Watch a room live, until Ctrl-C.
 
-    On a terminal with the counts, their curve, and who was seen last; else an event a line: time, type,
-    kind, user, reason, and the id that --after takes. A store that is away is waited for.
+    On a terminal, shows the counts, their curve, the newest users and events; else prints an event a
+    line: time, type, kind, user, reason, and the id for --after. Waits while the store is unavailable.
     """
     with presence.watch(after, users or None, include_hidden=include_hidden) as events:
         if on_terminal() and not as_lines:
@@ -60,23 +67,23 @@ def watch(
         if not presence.health().ok:
             say("the store is not available; waiting for it")
         for number, event in enumerate(events, 1):
-            print(_as_line(event) if as_lines else _told(event), flush=True)
+            print(_json_line(event) if as_lines else _line(event), flush=True)
             if number == most:
                 break
     return YES
 
 
-def _as_line(event: "Event") -> str:
+def _json_line(event: "Event") -> str:
     return json_text(json.dumps(as_json(event), ensure_ascii=False))
 
 
-def _told(event: "Event") -> str:
-    told = (as_json(event.at), event.type, event.kind, event.user, event.reason, event.id)
-    return "\t".join("-" if one is None else printable(str(one)) for one in told)
+def _line(event: "Event") -> str:
+    cells = (as_json(event.at), event.type, event.kind, event.user, event.reason, event.id)
+    return "\t".join("-" if one is None else printable(str(one)) for one in cells)
 
 
 class _Screen:
-    """What the terminal shows, drawn anew each second and at each event, ten times a second at most."""
+    """The terminal's screen, redrawn each second and at each event, at most ten times a second."""
 
     def __init__(self, presence: "Presence", *, include_hidden: bool) -> None:
         self._presence = presence
@@ -91,22 +98,22 @@ class _Screen:
         """Draw until the end."""
         from rich.live import Live
 
-        told, drawn = 0, 0.0
+        shown, drawn = 0, 0.0
         with Live(console=console(), auto_refresh=False) as live:
-            while most is None or told < most:
+            while most is None or shown < most:
                 self._look()
                 if time.monotonic() - drawn > _FRAME:
                     live.update(self._draw(live.console.width), refresh=True)
                     drawn = time.monotonic()
                 batch = events.batch(_EVERY)
-                told += len(batch)
+                shown += len(batch)
                 self._events.extend(batch)
             live.update(self._draw(live.console.width), refresh=True)
         return YES
 
     def _look(self) -> None:
         if time.monotonic() - self._looked < _EVERY / 2:
-            return  # in a storm the counts are asked for twice a second
+            return  # however many events: counts are read at most twice a second
         self._looked = time.monotonic()
         try:
             self._snapshot = self._presence.snapshot(_SHOWN, include_hidden=self._include_hidden)
@@ -129,7 +136,7 @@ class _Screen:
         counts = (
             ""
             if snapshot is None
-            else said_counts(snapshot.counts, include_hidden=self._include_hidden)
+            else counts_text(snapshot.counts, include_hidden=self._include_hidden)
         )
         newest = [] if snapshot is None else snapshot.users
         now = None if snapshot is None else now_of(snapshot)
@@ -145,7 +152,7 @@ class _Screen:
                 [
                     Panel(Text("\n".join(people) or "nobody"), title="newest", width=half),
                     Panel(
-                        Text("\n".join(map(_said, self._events)) or "nothing yet"),
+                        Text("\n".join(map(_screen_line, self._events)) or "nothing yet"),
                         title="events",
                         width=half,
                     ),
@@ -154,7 +161,7 @@ class _Screen:
         )
 
 
-def _said(event: "Event") -> str:
+def _screen_line(event: "Event") -> str:
     what = printable(event.user or "started over")
     kind = "" if event.kind in (None, "member") else f" ({event.kind})"
     why = " timed out" if event.reason == "timeout" else ""

@@ -1,4 +1,4 @@
-"""``herenow why``: why a user is, or is not, online."""
+"""``herenow why``: explain why a user is, or is not, online."""
 
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -22,21 +22,22 @@ if TYPE_CHECKING:
 def why(presence: "Presence", *, user: str, include_hidden: bool, in_json: bool) -> int:
     """Explain why a user is, or is not, online.
 
-    The reason, her sessions and her last events, newest first. Exit code 1 when she is not online.
+    Prints the reason, their sessions and their last events, newest first. Exit code 1 if they are
+    offline.
     """
-    told = presence.explain(user, include_hidden=include_hidden)
+    found = presence.explain(user, include_hidden=include_hidden)
     if in_json:
-        show_json(told)
+        show_json(found)
     else:
         show_lines(
             [
-                str(told),
-                f"now {_time(told.now)}, window {told.window:g} s, retention {told.retention:g} s",
-                *map(_session, told.presence.sessions),
-                *map(_event, told.events),
+                str(found),
+                f"now {_time(found.now)}, window {found.window:g} s, retention {found.retention:g} s",
+                *map(_session, found.presence.sessions),
+                *map(_event, found.events),
             ]
         )
-    return YES if told.presence.online else NO
+    return YES if found.presence.online else NO
 
 
 def _time(moment: datetime) -> str:
@@ -46,7 +47,7 @@ def _time(moment: datetime) -> str:
 def _session(session: "Session") -> str:
     shows = "".join(f", {name}: {value}" for name, value in session.info.items())
     away = ", away" if session.away else ""
-    return f"session {session.name!r} seen {_time(session.last_seen)}{away}{shows}"
+    return f"session {session.name!r} last seen {_time(session.last_seen)}{away}{shows}"
 
 
 def _event(event: "Event") -> str:

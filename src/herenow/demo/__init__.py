@@ -98,16 +98,16 @@ def thread(number: int) -> str:
 
 @forum.get("/member/<member>")
 def member(member: str) -> str:
-    """Show a member: whether she is online, and when she was last seen."""
+    """Show a member: whether they are online, when they were last seen, and their posts."""
     if member not in MEMBERS:
         abort(404)
-    said = [(one, post) for one in THREADS.values() for post in one.posts if post.by == member]
-    return render_template("forum/member.html", member=member, said=said)
+    posts = [(one, post) for one in THREADS.values() for post in one.posts if post.by == member]
+    return render_template("forum/member.html", member=member, posts=posts)
 
 
 @forum.post("/login")
 def login() -> Response:
-    """Be a member: the guest who she was is gone in the same moment."""
+    """Log in as a member, who replaces their guest in the same moment."""
     wanted = request.form.get("member", "").lower()
     if wanted not in MEMBERS:
         abort(400)
@@ -122,7 +122,7 @@ def login() -> Response:
 
 @forum.post("/logout")
 def logout() -> Response:
-    """Leave."""
+    """Log out."""
     before = session.pop("member", None)
     if before is not None:
         here.mark_offline(before)
@@ -131,7 +131,7 @@ def logout() -> Response:
 
 @forum.post("/hide")
 def hide() -> Response:
-    """Hide, or show oneself again: to everybody else it looks like leaving, or coming."""
+    """Hide, or show yourself again: to others it looks like leaving, or joining."""
     if "member" in session:
         session["hidden"] = not session.get("hidden")
         here.mark_online(session["member"], kind="hidden" if session["hidden"] else "member")
@@ -150,7 +150,7 @@ def hue(name: str) -> int:
 
 @forum.app_context_processor
 def shown() -> dict[str, Any]:
-    """Give every page what the block "Who is online" tells, and whom one can be."""
+    """Give every page what the block "Who is online" shows, and the members to log in as."""
     return {
         "you": session.get("member"),
         "hidden": session.get("hidden", False),

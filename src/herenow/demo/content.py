@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """What a member said."""
+    """A member's post."""
 
     by: str
     text: str
@@ -13,7 +13,7 @@ class Post:
 
 @dataclass(frozen=True, slots=True)
 class Thread:
-    """A talk, and the room of those who read it."""
+    """A thread, and the room of those who read it."""
 
     id: int
     title: str
@@ -32,7 +32,7 @@ _NAMES = (
     "Siskin Skylark Starling Stonechat Swift Teal Treecreeper Turnstone Wagtail Waxwing Whimbrel Wren"
 )
 MEMBERS = {name.lower(): name for name in _NAMES.split()}
-"""Each member's id, and her name: on a site of yours, rows of a table."""
+"""Each member's id and name: on a site of yours, rows of a table."""
 
 
 def _thread(number: int, title: str, *posts: tuple[str, str]) -> Thread:

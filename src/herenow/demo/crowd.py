@@ -97,14 +97,14 @@ class Crowd:
         self._presence.mark_offline(one.user)
 
     def have_been_here(self) -> None:
-        """Have every member been here within the last day: a forum is not new."""
+        """Record a sighting of every member within the last day: the forum is not new."""
         day = 86_400
         self._presence.mark_online_many(
             Sighting(one, age=self._dice.uniform(300, day)) for one in MEMBERS
         )
 
     def run(self, stop: threading.Event) -> None:
-        """Play a second a second, until told to stop."""
+        """Play a second a second, until ``stop``."""
         with suppress(StoreError):
             self.have_been_here()
         while True:

@@ -17,7 +17,7 @@ HOST = "127.0.0.1"
 
 
 def listen(port: int) -> socket.socket:
-    """Take a port; 0 is any that is free. Raises a ValueError that says why it cannot be had."""
+    """Listen on a port; 0 picks a free one. Raises ValueError with the reason if it can't."""
     try:
         return socket.create_server((HOST, port))
     except OSError as error:
@@ -26,7 +26,7 @@ def listen(port: int) -> socket.socket:
 
 
 def announce(port: int) -> None:
-    """Say where the forum is, once it answers."""
+    """Print the forum's URL, once it answers."""
     visit = http.client.HTTPConnection(HOST, port, timeout=10)
     visit.request("GET", "/forum/forum.css")  # what is static marks nobody
     answer = visit.getresponse()
@@ -43,7 +43,7 @@ def _stop(*_: object) -> None:
 def serve(port: int, visitors: int, url: str) -> None:
     """Serve until Ctrl-C or SIGTERM; then a store of its own goes too.
 
-    Raises a ValueError for a port that cannot be had, StoreError for a store that does not start.
+    Raises ValueError for a port that is taken, StoreError for a store that does not start.
     """
     for one in (signal.SIGINT, signal.SIGTERM):
         signal.signal(one, _stop)

@@ -1,7 +1,7 @@
-"""What a store is, and what is wrong with it for herenow.
+"""Diagnose a store: what it is, and what is wrong with it for herenow.
 
-``facts`` are what was found, as data; ``asking`` finds them, by commands that write nothing; ``findings``
-says what is wrong and what to do, from the facts alone.
+``asking`` collects facts by commands that write nothing; ``facts`` holds them as data; ``findings``
+derives from them what is wrong and what to do. Nothing here prints.
 """
 
 from herenow.doctor.asking import examine

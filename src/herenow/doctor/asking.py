@@ -1,6 +1,6 @@
-"""Asking a store what it is: by commands that write nothing, a server of a cluster after another.
+"""Collect facts about a store by commands that write nothing, one server of a cluster after another.
 
-Whatever a user may not ask stays unknown; only a store that does not answer at all is an error.
+What the store's user may not read stays unknown; only a store that does not answer at all is an error.
 """
 
 import time
@@ -37,10 +37,10 @@ return lacking
 
 
 def examine(engine: Engine, core: Outbox, url: str, timeout: float) -> Facts:
-    """Find out all there is to know of the store that a URL names; raises StoreError where it is away.
+    """Collect the facts about the store that a URL names; raises StoreError if it is unavailable.
 
-    ``timeout`` in seconds is what a site's client waits where the URL does not say. Some 60 round trips a
-    server. Writes nothing.
+    ``timeout`` in seconds is the site's, unless the URL has one. Some 60 round trips a server. Writes
+    nothing.
     """
     target = parse(url)
     client = engine.client
@@ -59,7 +59,7 @@ def examine(engine: Engine, core: Outbox, url: str, timeout: float) -> Facts:
         redis_6 = answering[0].redis_6
         facts = {
             "online": tuple(_online(engine, core)),
-            "user": _said(client, "ACL", "WHOAMI"),
+            "user": _user(client),
             "scripts": _why_not(engine, lambda: engine.call(operations.counts(scope))),
             "lacking": _lacking(engine, scope, redis_6=redis_6),
             "doorbell": _why_not(engine, lambda: _hear(client, scope)),
@@ -111,14 +111,14 @@ def _timed(call: Callable[[], T]) -> tuple[T, float]:
 
 
 def _clock(client: Any) -> tuple[float | None, float | None]:
-    """By how much a server's clock is ahead, by the quickest of a few answers; and how sure that is."""
+    """By how much a server's clock is ahead, by the quickest of a few replies; and the uncertainty."""
     found: list[tuple[float, float]] = []
     for _ in range(_CLOCKS):
         before = time.time()
-        told = _or_none(lambda: _timed(client.time))
-        if told is None:
+        reply = _or_none(lambda: _timed(client.time))
+        if reply is None:
             return None, None
-        (seconds, micro), took = told
+        (seconds, micro), took = reply
         found.append((took / 2, seconds + micro / 1e6 - (before + took / 2)))
     uncertain, ahead = min(found)
     return ahead, uncertain
@@ -138,20 +138,20 @@ def _online(engine: Engine, core: Outbox) -> Iterator[Online]:
 
 
 def _lacking(engine: Engine, scope: Scope, *, redis_6: bool) -> tuple[str, ...] | None:
-    """Ask which commands this user has no right to: a script can, since Redis 7."""
+    """Find the commands that this user may not call: a script can, since Redis 7."""
     tried = (*rights.SCRIPTS, *rights.HEARING)  # by what else is asked here
     asked = [one for one in rights.commands(redis_6=redis_6) if one not in tried]
     try:
-        told = engine.client.execute_command("EVAL", _CHECK, 1, scope.keys[keys.EVENTS], *asked)
+        names = engine.client.execute_command("EVAL", _CHECK, 1, scope.keys[keys.EVENTS], *asked)
     except Exception as error:
         if not isinstance(engine.store.translate(error), StoreError):
             raise
         return None
-    return None if told is None else tuple(map(_text, told))
+    return None if names is None else tuple(map(_text, names))
 
 
 def _hear(client: Any, scope: Scope, verb: str = "SSUBSCRIBE") -> None:
-    """Connect to a room's doorbell, and hang up."""
+    """Subscribe to a room's notifications, and disconnect."""
     channel = scope.keys[keys.EVENTS]
     line = node_of(client, channel).line()
     try:
@@ -181,7 +181,7 @@ def _slots(client: Any) -> int | None:
 
 
 def _why_not(engine: Engine, call: Callable[[], object]) -> str | None:
-    """Try it; why it does not work, None where it does."""
+    """Try a call; the reason why it fails, None if it works."""
     try:
         call()
     except Exception as error:
@@ -193,7 +193,7 @@ def _why_not(engine: Engine, call: Callable[[], object]) -> str | None:
 
 
 def _or_none(call: Callable[[], Any]) -> Any:
-    """Ask; None where this user may not, or the server does not know the question."""
+    """Call; None if this user may not, or the server does not know the command."""
     try:
         return call()
     except Exception as error:
@@ -202,9 +202,9 @@ def _or_none(call: Callable[[], Any]) -> Any:
         raise
 
 
-def _said(client: Any, *words: str) -> str | None:
-    told = _or_none(lambda: client.execute_command(*words))
-    return None if told is None else _text(told)
+def _user(client: Any) -> str | None:
+    name = _or_none(lambda: client.execute_command("ACL", "WHOAMI"))
+    return None if name is None else _text(name)
 
 
 def _text(raw: Any) -> str:

@@ -1,4 +1,4 @@
-"""What was found of a store: plain data, and how it is read from what INFO says."""
+"""The facts about a store, as plain data, and how they are read from INFO."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -12,8 +12,8 @@ _FLOOR: Final = {"Redis": (6, 2), "Valkey": (7, 2)}
 class Replica:
     """A replica, as its master sees it: its link is up where ``state`` is online.
 
-    ``silent`` is for how many seconds it has said nothing, ``behind`` how many bytes it has not
-    confirmed.
+    ``silent`` is the number of seconds since its last acknowledgement, ``behind`` the bytes that
+    it has not acknowledged.
     """
 
     name: str
@@ -24,10 +24,10 @@ class Replica:
 
 @dataclass(frozen=True)
 class Node:
-    """One server. None is what it did not say; times in seconds, sizes in bytes.
+    """One server. None is unknown; times in seconds, sizes in bytes.
 
-    ``ahead`` is by how much its clock is ahead of this machine's, give or take ``uncertain``;
-    ``copies`` are its ``replicas``, as far as it tells of each.
+    ``ahead`` is by how much its clock is ahead of this machine's, plus or minus ``uncertain``; ``copies``
+    are those of its ``replicas`` of which INFO has details; ``away`` is why it does not answer.
     """
 
     name: str
@@ -60,19 +60,19 @@ class Node:
 
     @property
     def new_enough(self) -> bool:
-        """Whether herenow runs on it; where it does not say what it is, it may."""
+        """Whether herenow runs on it; an unknown version counts as new enough."""
         floor = _FLOOR.get(self.product or "")
         return floor is None or not self.release or self.release[:2] >= floor
 
     @property
     def redis_6(self) -> bool:
-        """Whether it is of the time before shard channels."""
+        """Whether it has no shard channels."""
         return self.product == "Redis" and bool(self.release) and self.release < (7,)
 
 
 @dataclass(frozen=True)
 class Online:
-    """Who is online of a kind in a room, and the bytes that their sorted set takes."""
+    """How many users of a kind are online in a room, and the bytes of their sorted set."""
 
     room: str
     kind: str
@@ -82,11 +82,11 @@ class Online:
 
 @dataclass(frozen=True)
 class Facts:
-    """A store, as it was found.
+    """The facts about a store.
 
-    ``timeout`` is what one wait of the site's client may take, in seconds. ``lacking`` names the commands
-    that this user has no right to, None where that can't be asked; ``scripts`` and ``doorbell`` say why
-    these do not work, None where they do. ``sentinels`` are how many answered, of how many.
+    ``timeout`` is the longest wait of the site's client, in seconds. ``lacking`` names the commands that
+    this user may not call, None if unknown; ``scripts`` and ``doorbell`` are why scripts and events
+    fail, None if they work. ``sentinels`` are how many answered, of how many.
     """
 
     topology: Topology
@@ -140,21 +140,23 @@ def read_node(name: str, info: Mapping[str, Any], **found: Any) -> Node:
 
 
 def _replicas(info: Mapping[str, Any]) -> Iterator[Replica]:
-    told = _number(info, "master_repl_offset")
+    written = _number(info, "master_repl_offset")
     for number in range(_number(info, "connected_slaves") or 0):
         one = info.get(f"slave{number}")
         if isinstance(one, Mapping):
-            silent, heard = _number(one, "lag"), _number(one, "offset")
+            silent, confirmed = _number(one, "lag"), _number(one, "offset")
             yield Replica(
                 f"{one.get('ip')}:{one.get('port')}",
                 str(one.get("state")),
                 silent=None if silent is None or silent < 0 else float(silent),
-                behind=None if told is None or heard is None else max(0, told - heard),
+                behind=(
+                    None if written is None or confirmed is None else max(0, written - confirmed)
+                ),
             )
 
 
 def _product(info: Mapping[str, Any]) -> tuple[str | None, str | None]:
-    for name in ("valkey", "dragonfly", "redis"):  # the others say a redis_version too
+    for name in ("valkey", "dragonfly", "redis"):  # the others have a redis_version too
         if version := _text(info, f"{name}_version"):
             return name.capitalize(), version
     return None, None

@@ -1,4 +1,4 @@
-"""What is wrong with a store, and what to do: from the facts alone."""
+"""What is wrong with a store, and what to do, derived from the facts. Pure."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,14 +10,14 @@ SLOW_TIMEOUT: Final = 1.0
 FAR: Final = 0.02
 CLOCK_OFF: Final = 2.0
 SILENT: Final = 10.0
-"""Seconds: a replica confirms what it has every second."""
+"""Seconds: a replica acknowledges what it has every second."""
 NEARLY_FULL: Final = 0.9
 _SLOTS: Final = 16_384
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is wrong: ``name`` for scripts, what is so, and what to do about it."""
+    """One problem: its ``name`` for scripts, what is wrong, and what to do."""
 
     name: str
     what: str
@@ -25,7 +25,7 @@ class Finding:
 
 
 def findings(facts: Facts) -> list[Finding]:
-    """List what is wrong, the gravest first."""
+    """List what is wrong, the worst first."""
     found = [*_of_topology(facts)]
     for node in facts.nodes:
         found += _of_node(node, _named(node, facts))
@@ -47,7 +47,7 @@ def _of_topology(facts: Facts) -> Iterator[Finding]:
     if first.mode == "cluster" and facts.topology != "cluster":
         yield Finding(
             "cluster",
-            "this server is part of a cluster, and is asked as if it were alone",
+            "this server is part of a cluster, but the URL names it as a single server",
             "name the cluster as redis+cluster://host:6379",
         )
     if facts.topology == "replica":
@@ -94,8 +94,8 @@ def _of_node(node: Node, named: str) -> Iterator[Finding]:
             behind = "" if one.behind is None else f", and is {one.behind:,} bytes behind"
             yield Finding(
                 "replica-lag",
-                f"{named}its replica {one.name} has said nothing for {one.silent:.0f} s{behind}",
-                "see whether it hangs: a failover would lose what it has not got",
+                f"{named}its replica {one.name} has acknowledged nothing for {one.silent:.0f} s{behind}",
+                "see whether it hangs: a failover would lose what it has not received",
             )
     yield from _of_memory(node, named)
     for what in node.write_errors:
@@ -148,7 +148,7 @@ def _of_rights(facts: Facts) -> Iterator[Finding]:
     if facts.doorbell:
         yield Finding(
             "doorbell",
-            f"{who} hears no doorbells, so watches look again and again: {facts.doorbell}",
+            f"{who} gets no notifications, so watches have to poll: {facts.doorbell}",
             rule,
         )
 
@@ -171,7 +171,7 @@ def _of_waits(facts: Facts) -> Iterator[Finding]:
         if node.worst is not None and node.worst > facts.timeout:
             yield Finding(
                 "worst",
-                f"{named}a PING took {node.worst * 1000:.0f} ms, longer than the time-out of "
+                f"{named}a PING took {node.worst * 1000:.0f} ms, longer than the timeout of "
                 f"{facts.timeout * 1000:.0f} ms",
                 "see SLOWLOG GET and LATENCY DOCTOR there, or raise HERENOW_TIMEOUT",
             )
@@ -184,6 +184,6 @@ def _of_clocks(facts: Facts) -> Iterator[Finding]:
             yield Finding(
                 "clock",
                 f"{_named(node, facts)}its clock is {abs(node.ahead):.1f} s {way} this machine's; "
-                "who is online is right, but times are told by it",
+                "who is online is right, but times follow the store's clock",
                 "have both follow NTP",
             )

@@ -1,7 +1,7 @@
-"""The keys of the recipe: a set of users a minute, a string a user that says when she was last active.
+"""The keys of the recipe: a set of users a minute, and a string for each user, their last activity.
 
-What a site holds that counts who is online by it: ``layout`` names the keys, ``reading`` reads them, and
-nothing here writes one; ``auditing`` tells the truth about them, ``moving`` brings them into herenow.
+``layout`` names the keys, ``reading`` reads them, ``auditing`` compares what the site shows with the
+truth, ``moving`` imports its users into herenow. Nothing here writes to the site's store.
 """
 
 from herenow.recipe.auditing import Audit, audit

@@ -1,4 +1,4 @@
-"""The truth about a site that counts by the recipe: what it shows, who is there, what it takes."""
+"""Compare what a site that uses the recipe shows with who is online, and measure its memory."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,19 +14,19 @@ _BYTES: Final = {
     "Redis": (107, 113, 129, 169),
     "Redis 6": (113, 113, 129, 161),
 }
-"""Measured: bytes that a store grows by a user of a sorted set of 20,000, by the length of their ids."""
+"""Measured: bytes for each user of a sorted set of 20,000, by the length of their ids."""
 
 
 @dataclass(frozen=True)
 class Audit:
-    """What a site shows and what is so; times in seconds, sizes in bytes.
+    """What a site shows and what is true; times in seconds, sizes in bytes.
 
     ``minutes`` is what the site calls online, ``seconds`` what that is at this moment; ``shown`` are the
     users in the union of its sets, ``true`` those active within ``minutes``, ``missing`` the true that
     are not shown. ``came`` came while it was read, and are not counted: whether they were online
     before is not known. ``ahead`` is by how much the latest activity is ahead of the store's clock.
     ``sampled`` strings were measured, of ``remembered``; ``table_bytes`` are the keys' share of the
-    store's own tables of keys and of times of expiry, None where it does not tell of them.
+    store's own tables of keys and of times of expiry, None if unknown.
     """
 
     minutes: int
@@ -47,7 +47,7 @@ class Audit:
 
     @property
     def bytes(self) -> int:
-        """What the recipe takes: its sets, its strings as those sampled, their places in tables."""
+        """The memory of the recipe: its sets, its strings (by the sample), their share of tables."""
         return self.set_bytes + self.activity_bytes + (self.table_bytes or 0)
 
     @property
@@ -57,11 +57,11 @@ class Audit:
 
 
 def audit(reader: Reader, progress: Callable[[int], None] = lambda _: None) -> Audit:
-    """Read all keys of the recipe, and tell the truth about them. Writes nothing.
+    """Read all keys of the recipe and compare them. Writes nothing.
 
-    Some 200 bytes of memory here for each user that is remembered there; a round trip 400 keys of
-    the whole store, and another where there are activities among them. ``progress`` is told how many
-    users were read.
+    Takes some 200 bytes of memory here for each user found there; a round trip for each 400 keys of the
+    whole store, and another if there are activities among them. ``progress`` is called with the number of
+    users read so far.
     """
     layout = reader.layout
     clock = reader.clock()
@@ -75,7 +75,7 @@ def audit(reader: Reader, progress: Callable[[int], None] = lambda _: None) -> A
     latest = now
     for batch in reader.activities():
         for user, seen in batch:
-            if user in remembered:  # a scan may tell one twice
+            if user in remembered:  # a scan may return a key twice
                 continue
             remembered.add(user)
             if seen is None:

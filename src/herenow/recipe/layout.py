@@ -48,7 +48,7 @@ class Layout:
         return self.activity.encode() + user
 
     def user_of(self, key: bytes) -> bytes:
-        """Take the user out of the name of her string."""
+        """Take the user out of the name of their string."""
         return key[len(self.activity.encode()) :]
 
     @property

@@ -1,8 +1,8 @@
-"""Bringing the recipe's keys into herenow, while the site that writes them goes on.
+"""Import the recipe's users into herenow, while the site that writes its keys is running.
 
-Each user is told as a sighting of the age that her string has by its own store's clock, so that neither
-the clocks nor what is marked in herenow meanwhile matter: the newer one counts, whatever comes first.
-What herenow knows already is not told again: a second run changes nothing.
+Each user is marked by a sighting with the age that their string has by its own store's clock, so that
+neither the clocks nor what is marked in herenow meanwhile matter: the newer sighting counts. What herenow
+has already is not marked again: a second run changes nothing.
 """
 
 from collections.abc import Iterable, Sequence
@@ -19,18 +19,18 @@ from herenow.store.engine import Engine
 EXAMPLES: Final = 10
 _NEVER: Final = -1.0
 _KNOWN_WITHIN: Final = 0.5
-"""Seconds: a string tells whole seconds, so what is newer in it is newer by one."""
+"""Seconds: a string holds whole seconds, so a newer value is newer by one."""
 
 
 @dataclass
 class Moved:
-    """What was done: users read, told, known already, too long gone; refused with why, unreadable.
+    """Counts of users: read, marked, known already, ``gone`` (offline), too old, refused, unreadable.
 
-    Each is counted once, and again when there is something new of them; of the refused some are named.
+    Each user counts once, and again when they have new activity; ``examples`` has reasons of refusals.
     """
 
     read: int = 0
-    told: int = 0
+    marked: int = 0
     known: int = 0
     gone: int = 0
     too_old: int = 0
@@ -60,7 +60,7 @@ class Mover:
         self._seen: dict[bytes, float | None] = {}
 
     def everybody(self) -> Iterable[Moved]:
-        """Bring over everybody whom the site remembers: the first pass; a step some hundreds of users."""
+        """Import every user that the site has, the first pass; each step is some hundred users."""
         self._minute = int(self._reader.clock().now()) // 60
         recent = (self._minute - 1) * 60  # who will come again, in the passes that follow
         for batch in self._reader.activities():
@@ -71,7 +71,7 @@ class Mover:
         self.moved.passes += 1
 
     def recent(self) -> Iterable[Moved]:
-        """Bring over who was active in this minute and those since the last pass: what is new in them."""
+        """Import what is new in this minute and those since the last pass."""
         now = int(self._reader.clock().now()) // 60
         first = now - 1 if self._minute is None else min(self._minute, now) - 1
         first = max(first, now - self._reader.layout.minutes)
@@ -112,11 +112,11 @@ class Mover:
             marks = [Mark(user, round(age * 1000), self._kind) for user, age in ages.items()]
             self._engine.run(self._core.mark(self._core.scopes.site, marks))
             moved.gone += sum(age >= self._reader.layout.window for age in ages.values())
-        moved.told += len(new)
+        moved.marked += len(new)
         moved.known += len(wanted) - len(new)
 
     def _news(self, wanted: dict[str, float], clock: Clock) -> dict[str, float]:
-        """Leave out those whom herenow has seen at that moment or later, by its store's clock."""
+        """Keep only users of whom herenow has no sighting as new, by its store's clock."""
         looked_up = lookup_all(self._core.scopes.site, [*wanted], include_hidden=True)
         known = self._engine.run(looked_up)
         ahead = read_clock(self._engine).ahead - clock.ahead

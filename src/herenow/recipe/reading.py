@@ -18,7 +18,7 @@ _SAMPLE_AT_ONCE: Final = 100
 
 
 class Activity(NamedTuple):
-    """What the string of a user says: Unix seconds; None where it is no number."""
+    """A user and the Unix seconds in their string; None if it is no number."""
 
     user: bytes
     seen: float | None
@@ -34,7 +34,7 @@ class Reader:
         self._telling = engine.store.telling
 
     def clock(self) -> "Clock":
-        """Read the store's clock once, to be told on by this machine's."""
+        """Read the store's clock once; this machine's carries it on."""
         return read_clock(self._engine)
 
     def users_of(self, minute: int) -> Iterator[list[bytes]]:
@@ -68,10 +68,10 @@ class Reader:
             yield self._read(None, [self.layout.activity_key(user) for user in part])
 
     def _read(self, node: Any, keys: Sequence[bytes]) -> list[Activity]:
-        said = self._ask("GET", keys, node)
+        values = self._ask("GET", keys, node)
         return [
             Activity(self.layout.user_of(key), _seconds(one))
-            for key, one in zip(keys, said, strict=True)
+            for key, one in zip(keys, values, strict=True)
             if one is not None
         ]
 
@@ -98,7 +98,7 @@ class Reader:
     def table_bytes(self) -> float | None:
         """Measure what the store's tables of keys and of their ends take a key, beside MEMORY USAGE.
 
-        Of the whole database, so it is a mean; None where the store does not say.
+        Of the whole database, so it is a mean; None if unknown.
         """
         database = f"db{self._client.get_connection_kwargs().get('db') or 0}"
         taken = keys = 0.0
@@ -108,13 +108,13 @@ class Reader:
                 keyspace, server, stats = pipeline.execute(raise_on_error=False)
             if any(isinstance(one, Exception) for one in (keyspace, server, stats)):
                 return None  # this user may not ask
-            held, told = keyspace.get(database), _named(stats).get(f"db.{database[2:]}")
-            if not held or not told:
+            held, sizes = keyspace.get(database), _named(stats).get(f"db.{database[2:]}")
+            if not held or not sizes:
                 continue
-            told = _named(told)
+            sizes = _named(sizes)
             counted, in_ends = _counted(server)
-            main = told["overhead.hashtable.main"] - counted * held["keys"]
-            ends = told["overhead.hashtable.expires"] - in_ends * held["expires"]
+            main = sizes["overhead.hashtable.main"] - counted * held["keys"]
+            ends = sizes["overhead.hashtable.expires"] - in_ends * held["expires"]
             taken += main + ends * held["keys"] / max(1, held["expires"])
             keys += held["keys"]
         return max(0.0, taken) / keys if keys else 0.0
@@ -138,11 +138,11 @@ class Reader:
             for key in keys:
                 where = {"target_nodes": asked.get_node_from_key(key)} if spread else {}
                 pipeline.execute_command(command, key, **where)
-            said = pipeline.execute(raise_on_error=False)
-            for one in said:
+            replies = pipeline.execute(raise_on_error=False)
+            for one in replies:
                 if isinstance(one, Exception) and "WRONGTYPE" not in str(one):
                     raise one
-        return list(said)
+        return list(replies)
 
     def _nodes(self) -> list[Any]:
         with self._telling():
@@ -150,7 +150,7 @@ class Reader:
 
 
 class Clock(NamedTuple):
-    """A store's clock as this machine tells it on; ``ahead`` of its own monotonic one."""
+    """A store's clock, carried on by this machine's monotonic one, which it is ``ahead`` of."""
 
     ahead: float
 
@@ -160,7 +160,7 @@ class Clock(NamedTuple):
 
 
 def read_clock(engine: Engine) -> Clock:
-    """Ask a store for its time: what it answers was so halfway between question and answer."""
+    """Read a store's clock: its reply is from halfway between the request and the reply."""
     with engine.store.telling():
         _, node = masters_of(engine.client)[0]
         before = monotonic()
@@ -190,7 +190,7 @@ def _named(raw: Any) -> dict[str, Any]:
 
 
 def _seconds(raw: Any) -> float | None:
-    """Read what a string says; an error, where it is no string, says nothing."""
+    """Parse a string's Unix seconds; None for anything else."""
     try:
         seen = float(raw)
     except (TypeError, ValueError):
