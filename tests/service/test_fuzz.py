@@ -17,6 +17,7 @@ import herenow
 from herenow.service import Service, create_app
 from herenow.service.calls import Endpoint
 from herenow.service.endpoints import ENDPOINTS
+from herenow.service.parameters import fields_of
 from tests.service.conftest import API_KEY, token
 
 MOMENTS = (
@@ -156,7 +157,7 @@ def _paths(one: Endpoint) -> Iterator[Asked]:
 
 
 def _queries(one: Endpoint) -> Iterator[Asked]:
-    names = [each.name for each in one.query]
+    names = [each.name for each in fields_of(one.query)]
     queries = [
         f"{name}={raw}"
         for name in (*names, "unknown", "token")
@@ -179,7 +180,7 @@ def _bodies(one: Endpoint) -> Iterator[Asked]:
     broken = (b"", b"\xff", b"{", b"[" * 9999, b'{"a":1e9999}', b"\xef\xbb\xbf{}")
     fields = [
         {**whole, each.name: value}
-        for each in one.body
+        for each in fields_of(one.body)
         for plain in VALUES
         for value in (plain, [plain])
     ]
@@ -293,12 +294,12 @@ async def test_nor_does_noise(service: Service) -> None:
     for _ in range(2_000):
         one = dice.choice(ENDPOINTS)
         noise = "".join(dice.choices([quote(each) for each in pieces], k=dice.randint(1, 8)))
-        names = [each.name for each in one.query] or ["x"]
+        names = [each.name for each in fields_of(one.query)] or ["x"]
         query = "&".join(
             f"{dice.choice(names)}={dice.choice(pieces)}" for _ in range(dice.randint(0, 4))
         )
         path = _address(one) if dice.random() < 0.8 else f"/{noise}"
-        body = {each.name: dice.choice(VALUES) for each in one.body or ()}
+        body = {each.name: dice.choice(VALUES) for each in fields_of(one.body)}
         chosen = tuple(dice.sample(heads, dice.randint(0, 4)))
         asked = Asked(one.method, path, quote(query, safe="=&%+:"), body, chosen)
         await _holds(service, asked, API_KEY)

@@ -251,11 +251,8 @@ async def _values(endpoint: Endpoint, request: Request) -> dict[str, Any]:
     return values
 
 
-def _path_value(one: parameters.Parameter, raw: str) -> Any:
-    try:
-        return one.read(parameters.decode(raw))
-    except (ValueError, ArithmeticError) as error:
-        raise ProblemError(400, f"{one.name}: {error}") from None
+def _path_value(one: parameters.Field, raw: str) -> Any:
+    return one.read(parameters.decode(raw))
 
 
 async def _body(request: Request, endpoint: Endpoint) -> bytes:

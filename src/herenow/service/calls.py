@@ -6,30 +6,44 @@ Nothing here knows which routes there are: see `endpoints`.
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
+
+from msgspec import Struct
+from starlette.requests import Request
 
 from herenow import names
 from herenow.aio import AsyncPresence
-from herenow.service import parameters as said
-from herenow.service.access import Access
-from herenow.service.parameters import Parameter
+from herenow.service.access import Access, Gate
+from herenow.service.documents import Document
+from herenow.service.inputs import Path
+from herenow.service.metrics import Metrics
+from herenow.service.parameters import Field, fields_of
 from herenow.service.problems import forbidden
+from herenow.service.streaming import Streams
 from herenow.web.tokens import Scope
 
-if TYPE_CHECKING:
-    from starlette.requests import Request
-
-    from herenow.service.app import Service
-
 Values = Mapping[str, Any]
+
+
+class Service(Protocol):
+    """What a call needs of the application that it came to."""
+
+    presence: AsyncPresence
+    gate: Gate
+    streams: Streams
+    metrics: Metrics
+    described: Document
+
+    def limit(self, access: Access) -> None:
+        """Count a call of a token; a 429 for one too many."""
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
     """One request, let in and read."""
 
-    service: "Service"
-    request: "Request"
+    service: Service
+    request: Request
     access: Access
     values: Values
 
@@ -77,8 +91,8 @@ class Endpoint:
     scope: Scope | None = "read"
     answers: Mapping[int, str | None] = field(default_factory=lambda: {200: "object"})
     """By status the name of a schema, a media type, or None for no content."""
-    query: tuple[Parameter, ...] = ()
-    body: tuple[Parameter, ...] | None = None
+    query: type[Struct] | None = None
+    body: type[Struct] | None = None
     rooms: Callable[[Values], Iterable[str]] | None = None
     every_room: bool = False
     own: bool = False
@@ -97,9 +111,9 @@ class Endpoint:
         return "text/event-stream" in self.answers.values()
 
     @property
-    def path_parameters(self) -> tuple[Parameter, ...]:
+    def path_parameters(self) -> tuple[Field, ...]:
         """The parameters in the path."""
-        return tuple(one for one in (said.ROOM, said.USER) if f"{{{one.name}}}" in self.path)
+        return tuple(one for one in fields_of(Path) if f"{{{one.name}}}" in self.path)
 
     def check(self, access: Access, values: Values) -> None:
         """Raise a 403 for whoever may not call it."""

@@ -16,13 +16,13 @@ from herenow import names
 from herenow.errors import WindowTooLong
 from herenow.models import Counts, Page, Peak, Room
 from herenow.outbox.port import AsyncPort
-from herenow.service import parameters as said
+from herenow.service import inputs
 from herenow.service.access import API_KEY, bearer
 from herenow.service.calls import Call, Endpoint, in_room
 from herenow.service.dashboard import page
 from herenow.service.problems import HEADERS, ProblemError, forbidden
 from herenow.service.rates import household
-from herenow.service.sightings import MAX_BODY, SIGHTINGS, sightings
+from herenow.service.sightings import MAX_BODY, sightings
 from herenow.service.streaming import Identity, TooManyOfOne, TooManyStreams
 from herenow.web.json_form import json_form
 
@@ -275,49 +275,48 @@ _ROOM: Final = "/v1/rooms/{room}"
 _USERS: Final = f"{_ROOM}/users"
 _USER: Final = f"{_USERS}/{{user}}"
 
-_EVENTS: Final = (said.STREAM_USERS, said.STREAM_SESSION, said.AFTER, said.HIDDEN)
 _STREAM: Final = {200: "text/event-stream"}
 
 ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     Endpoint("GET", "/v1/rooms", rooms, "The rooms that somebody is in, busiest first",
-             answers={200: "Rooms"}, query=(said.LIMIT,)),
+             answers={200: "Rooms"}, query=inputs.RoomsQuery),
     Endpoint("GET", _ROOM, room, "A room: how many, and the most ever",
              answers={200: "Room"}, rooms=in_room),
     Endpoint("GET", _USERS, users, "Who is online, newest first",
              answers={200: "Page"}, rooms=in_room,
-             query=(said.LIMIT, said.CURSOR, said.WINDOW, said.KIND, said.HIDDEN)),
+             query=inputs.UsersQuery),
     Endpoint("GET", _USER, user, "What is known of a user",
-             answers={200: "UserPresence"}, rooms=in_room, query=(said.HIDDEN,)),
+             answers={200: "UserPresence"}, rooms=in_room, query=inputs.HiddenQuery),
     Endpoint("PUT", _USER, mark, "Mark a user online; 201 where this made her so", "mark",
              answers={200: "UserPresence", 201: "UserPresence"}, rooms=in_room, own=True, conflicts=True,
-             body=(said.MARK_KIND, said.MARK_SESSION, said.MARK_AWAY, said.MARK_INFO)),
+             body=inputs.MarkBody),
     Endpoint("DELETE", _USER, leave, "Mark a user, or one session of hers, offline", "mark",
-             answers={200: "Left"}, rooms=in_room, own=True, query=(said.SESSION,)),
+             answers={200: "Left"}, rooms=in_room, own=True, query=inputs.LeaveQuery),
     Endpoint("POST", f"{_ROOM}/sightings", sightings, "Mark many users online", "admin",
              answers={200: "Marked"}, rooms=in_room, conflicts=True,
-             body=(SIGHTINGS,), max_body=MAX_BODY),
+             body=inputs.SightingsBody, max_body=MAX_BODY),
     Endpoint("POST", f"{_ROOM}/lookup", lookup, "What is known of several users",
-             answers={200: "Users"}, rooms=in_room, query=(said.HIDDEN,), body=(said.USERS,),
+             answers={200: "Users"}, rooms=in_room, query=inputs.HiddenQuery, body=inputs.LookupBody,
              max_body=262_144),
     Endpoint("POST", "/v1/counts", counts, "The counts of several rooms",
              answers={200: "RoomCounts"}, rooms=lambda values: values["rooms"],
-             body=(said.ROOMS,), max_body=131_072),
+             body=inputs.CountsBody, max_body=131_072),
     Endpoint("GET", f"{_ROOM}/history", history, "The most online in each minute, hour or day",
-             answers={200: "History"}, rooms=in_room, query=(said.START, said.END, said.STEP)),
+             answers={200: "History"}, rooms=in_room, query=inputs.HistoryQuery),
     Endpoint("GET", f"{_ROOM}/uniques", uniques, "How many different users there were",
-             answers={200: "Uniques"}, rooms=in_room, query=(said.DAYS, said.KIND, said.HIDDEN)),
+             answers={200: "Uniques"}, rooms=in_room, query=inputs.UniquesQuery),
     Endpoint("GET", f"{_ROOM}/events", events, "What happens in a room, as it happens",
-             answers=_STREAM, rooms=in_room, query=_EVENTS, conflicts=True),
+             answers=_STREAM, rooms=in_room, query=inputs.EventsQuery, conflicts=True),
     Endpoint("GET", "/v1/events", events, "What happens in several rooms, to some users",
              answers=_STREAM, rooms=lambda values: values["room"],
-             query=(said.STREAM_ROOMS, *_EVENTS), conflicts=True),
+             query=inputs.RoomsEventsQuery, conflicts=True),
     Endpoint("DELETE", "/v1/users/{user}", forget, "Erase a user, in every room", "admin",
              answers={200: "Forgotten"}, every_room=True),
     Endpoint("GET", "/v1/users/{user}/why", why, "Why a user is, or is not, online", "admin",
-             answers={200: "Why"}, rooms=in_room, query=(said.OF_ROOM,)),
+             answers={200: "Why"}, rooms=in_room, query=inputs.WhyQuery),
     Endpoint("POST", "/v1/beacon", beacon, "Mark oneself, or leave, by a token in the body", None,
              answers={204: None}, plain=True, conflicts=True,
-             body=(said.TOKEN, said.BEACON_ROOM, said.MARK_SESSION, said.MARK_AWAY, said.LEAVE)),
+             body=inputs.BeaconBody),
     Endpoint("POST", "/v1/login", log_in, "Trade a token for a cookie, to read with",
              answers={200: "Login"}),
     Endpoint("DELETE", "/v1/login", log_out, "Take that cookie away", None, answers={204: None}),

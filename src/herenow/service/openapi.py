@@ -5,9 +5,11 @@ from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any, Final
 
+from msgspec import Struct
+
 from herenow import __version__
 from herenow.service.calls import Endpoint
-from herenow.service.parameters import Parameter, schema_of
+from herenow.service.parameters import Field, fields_of, schemas_of
 from herenow.service.problems import TYPE
 from herenow.service.shapes import SCHEMAS, reference
 
@@ -54,7 +56,7 @@ def _operation(one: Endpoint) -> Json:
     statuses = [*_ALWAYS, *(_SECURED if one.scope or one.method == "POST" else ())]
     if one.body is not None:
         statuses += [408, 415]
-    if {"cursor", "days"} & {each.name for each in one.query}:
+    if {"cursor", "days"} & {each.name for each in fields_of(one.query)}:
         statuses.append(404)
     if one.path.startswith("/v1"):
         statuses.append(503)
@@ -68,11 +70,11 @@ def _operation(one: Endpoint) -> Json:
         | {str(status): _problem(status) for status in sorted(set(statuses) - set(one.answers))},
     }
     parameters = [_parameter(each, "path") for each in one.path_parameters]
-    parameters += [_parameter(each, "query") for each in one.query]
+    parameters += [_parameter(each, "query") for each in fields_of(one.query)]
     if parameters:
         told["parameters"] = parameters
     if one.body is not None:
-        told["requestBody"] = _body(one)
+        told["requestBody"] = _body(one.body)
     if one.scope is not None:
         told["description"] = f"Needs the scope {one.scope}."
         ways: list[Json] = [{"bearer": []}]
@@ -82,20 +84,17 @@ def _operation(one: Endpoint) -> Json:
     return told
 
 
-def _parameter(one: Parameter, where: str) -> Json:
-    schema: Json = one.schema
-    if one.most > 1:
-        schema = {"type": "array", "items": one.schema, "maxItems": one.most}
-    told: Json = {"name": one.name, "in": where, "description": one.about, "schema": schema}
+def _parameter(one: Field, where: str) -> Json:
+    told: Json = {"name": one.name, "in": where, "description": one.about, "schema": one.schema}
     if where == "path" or one.required:
         told["required"] = True
     return told
 
 
-def _body(one: Endpoint) -> Json:
-    schema = schema_of(one.body or ())
+def _body(body: type[Struct]) -> Json:
+    schema = {**schemas_of([body])[body.__name__], "additionalProperties": False}
     content = {"application/json": {"schema": schema}}
-    return {"required": "required" in schema, "content": content}
+    return {"required": bool(schema["required"]), "content": content}
 
 
 def _answer(status: int, what: str | None) -> Json:

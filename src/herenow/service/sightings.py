@@ -8,57 +8,17 @@ from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any, Final
 
-from herenow import names
 from herenow.aio import AsyncPresence
 from herenow.errors import TooManySessions
 from herenow.models import Sighting
-from herenow.service import parameters as said
 from herenow.service.calls import Call
-from herenow.service.parameters import Json, Parameter
+from herenow.service.inputs import Sighted
+from herenow.service.parameters import Json, read_object
 from herenow.service.problems import ProblemError
 
-MOST: Final = 1000
 MAX_BODY: Final = 2_097_152
 """A thousand sightings with 1 KiB of info each, and then some."""
 _MOST_ERRORS: Final = 20
-
-_REPLACES: Final = Parameter(
-    "replaces",
-    lambda value: None if value is None else names.clean_user(value),
-    {"anyOf": [*said.USER_OR_NUMBER["anyOf"], {"type": "null"}]},
-    "whose place this user takes: a guest who has logged in",
-)
-_AGE: Final = Parameter(
-    "age",
-    lambda value: names.age_milliseconds(value, "an age") / 1000,
-    {"type": "number", "minimum": 0, "maximum": names.MAX_SECONDS, "default": 0},
-    "how many seconds ago that was",
-    default=0.0,
-)
-_USER: Final = Parameter(
-    "user", names.clean_user, said.USER_OR_NUMBER, "the user's id", required=True
-)
-_FIELDS: Final = (
-    *(_USER, said.MARK_KIND, said.MARK_SESSION, said.MARK_AWAY, said.MARK_INFO),
-    *(_AGE, _REPLACES),
-)
-
-
-def _many(value: Any) -> list[Any]:
-    if not isinstance(value, list) or not 1 <= len(value) <= MOST:
-        raise ValueError(f"a list of 1 to {MOST} sightings")
-    return value
-
-
-_SCHEMA: Final[Json] = {
-    "type": "array",
-    "minItems": 1,
-    "maxItems": MOST,
-    "items": {"anyOf": [*said.USER_OR_NUMBER["anyOf"], said.schema_of(_FIELDS)]},
-}
-SIGHTINGS: Final = Parameter(
-    "sightings", _many, _SCHEMA, "who was seen; a bare id says no more than that", required=True
-)
 
 
 async def sightings(call: Call) -> Any:
@@ -83,7 +43,7 @@ def _read(one: Any) -> Sighting:
         one = {"user": one}
     if not isinstance(one, dict):
         raise ProblemError(400, "a sighting is an object, or a user's id")
-    found = said.read_members(one, _FIELDS, "member of a sighting")
+    found = read_object(one, Sighted, "member of a sighting")
     if found["replaces"] == found["user"]:
         raise ProblemError(400, "replaces: a user does not replace themselves")
     return Sighting(**found)
