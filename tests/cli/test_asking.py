@@ -119,7 +119,7 @@ def test_rooms(people: herenow.Presence, ask: Call) -> None:
     assert ask("rooms").lines == ["site\t2\t1\t0", "doc:1\t1\t0\t0"]
     assert ask("rooms", "--limit", "1", "--include-hidden").lines == ["site\t2\t1\t0\t1"]
     assert ask("rooms", "--json").json[1] == {
-        "name": "doc:1",
+        "room": "doc:1",
         "counts": {"member": 1, "guest": 0, "bot": 0},
     }
     assert ask("rooms", "--prefix", "other:").code == 1

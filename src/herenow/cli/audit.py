@@ -7,7 +7,6 @@ import click
 
 from herenow.cli.options import checked, json_option, store_url
 from herenow.cli.output import (
-    as_json,
     many,
     say,
     show_json,
@@ -18,6 +17,7 @@ from herenow.cli.output import (
 )
 from herenow.cli.program import NO, YES
 from herenow.cli.source import layout_options, open_source
+from herenow.web.json_form import json_form
 
 if TYPE_CHECKING:
     from herenow.recipe import Audit, Layout
@@ -43,7 +43,7 @@ def audit(
         layout = source.layout
     show_progress()
     if in_json:
-        show_json({**as_json(found), "bytes": found.bytes})
+        show_json({**json_form(found), "bytes": found.bytes})
     elif not found.found:
         named = f"{layout.sets}<minute> and {layout.activity}<user>"
         say(f"the store has no key of the recipe, named as {named}")

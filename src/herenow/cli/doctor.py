@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import click
 
 from herenow.cli.options import json_option, prefix_option, url_option
-from herenow.cli.output import as_json, many, show_json, show_lines, show_table, size
+from herenow.cli.output import many, show_json, show_lines, show_table, size
 from herenow.cli.program import NO, YES
+from herenow.web.json_form import json_form
 
 if TYPE_CHECKING:
     from herenow.doctor import Facts, Finding, Node
@@ -33,7 +34,7 @@ def doctor(*, url: str | None, prefix: str | None, in_json: bool) -> int:
         facts = examine(store.engine, store.core(), str(store.settings.url), timeout)
     found = findings(facts)
     if in_json:
-        show_json({**as_json(facts), "findings": found})
+        show_json({**json_form(facts), "findings": found})
     else:
         show_table(("", ""), list(_rows(facts)))
         show_lines(_advice(found))

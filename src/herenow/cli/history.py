@@ -73,7 +73,7 @@ def history(
     step = step or _fitting(end - start)
     samples = presence.history(start, end, step, include_hidden=True)
     if in_json:
-        show_json({"room": presence.name, "step": step, "samples": samples})
+        show_json({"room": presence.name, "step": step, "samples": samples}, hidden=True)
     elif in_csv:
         _show_csv(samples)
     elif samples and on_terminal():

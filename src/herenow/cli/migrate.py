@@ -16,11 +16,12 @@ from herenow.cli.options import (
     store_url,
     url_option,
 )
-from herenow.cli.output import as_json, many, say, show_json, show_lines, show_progress
+from herenow.cli.output import many, say, show_json, show_lines, show_progress
 from herenow.cli.program import INTERRUPTED, NO, STORE, YES
 from herenow.cli.source import layout_options, open_source
 from herenow.errors import StoreError
 from herenow.store.finalizing import Flag
+from herenow.web.json_form import json_form
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -89,7 +90,7 @@ def migrate(
             code = _follow(mover, stop)
     moved = mover.moved
     if in_json:
-        show_json({**as_json(moved), "seconds": round(time.monotonic() - began, 3)})
+        show_json({**json_form(moved), "seconds": round(time.monotonic() - began, 3)})
     else:
         show_lines([_report(moved)])
         for user, why in moved.examples.items():

@@ -7,12 +7,12 @@ only on a terminal, json only when asked.
 
 import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import fields, is_dataclass
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
 
 from herenow.web.escapes import json_text, printable
+from herenow.web.json_form import json_form
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -60,12 +60,17 @@ def show_lines(lines: Iterable[object]) -> None:
         sys.stdout.write(printable(str(line), keep="\t") + "\n")
 
 
-def show_json(value: object) -> None:
-    """Print one JSON document: results as objects, times as ISO 8601 in UTC."""
+def show_json(value: object, *, hidden: bool = False) -> None:
+    """Print one JSON document, in the form of `web.json_form`."""
+    print(json_line(value, hidden=hidden, indent=2 if on_terminal() else None))
+
+
+def json_line(value: object, *, hidden: bool = False, indent: int | None = None) -> str:
+    """Write results as JSON; without ``indent`` on one line."""
     import json
 
-    indent = 2 if on_terminal() else None
-    print(json_text(json.dumps(as_json(value), ensure_ascii=False, indent=indent)))
+    form = json_form(value, hidden=hidden)
+    return json_text(json.dumps(form, ensure_ascii=False, indent=indent))
 
 
 def say(text: str) -> None:
@@ -77,19 +82,6 @@ def show_progress(text: str = "") -> None:
     """Show progress on a terminal's stderr, in place of the last; "" clears the line."""
     if sys.stderr.isatty() and not os.environ.get("NO_COLOR"):
         print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
-
-
-def as_json(value: object) -> Any:
-    """Turn results into JSON values: dataclasses into objects, times into text."""
-    if is_dataclass(value) and not isinstance(value, type):
-        return {one.name: as_json(getattr(value, one.name)) for one in fields(value)}
-    if isinstance(value, datetime):
-        return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    if isinstance(value, Mapping):
-        return {str(key): as_json(one) for key, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [as_json(one) for one in value]
-    return value
 
 
 def ago(moment: datetime | None, now: datetime | None = None) -> str:

@@ -26,7 +26,7 @@ def rooms(presence: "Presence", *, limit: int | None, include_hidden: bool, in_j
     kinds = ("member", "guest", "bot", "hidden")[: 4 if include_hidden else 3]
     rows = [{kind: getattr(room.counts, kind) for kind in kinds} for room in found]
     if in_json:
-        show_json([{"name": one.name, "counts": row} for one, row in zip(found, rows, strict=True)])
+        show_json(found, hidden=include_hidden)
     elif rows:
         columns = ("room", "members", "guests", "bots", "hidden")[: 1 + len(kinds)]
         show_table(

@@ -7,8 +7,9 @@ import click
 from herenow import names
 from herenow.cli.ages import now_of
 from herenow.cli.options import checked, hidden_option, json_option, with_presence
-from herenow.cli.output import ago, as_json, on_terminal, show_json, show_table
+from herenow.cli.output import ago, on_terminal, show_json, show_table
 from herenow.cli.program import NO, YES
+from herenow.web.json_form import moment
 
 if TYPE_CHECKING:
     from herenow.presence import Presence
@@ -40,7 +41,7 @@ def seen(presence: "Presence", *, users: list[str], include_hidden: bool, in_jso
                 (
                     one.user,
                     "online" if one.online else "offline",
-                    ago(one.last_seen, now) if now else as_json(one.last_seen) or "-",
+                    ago(one.last_seen, now) if now else moment(one.last_seen) or "-",
                 )
                 for one in known
             ],

@@ -1,6 +1,5 @@
 """``herenow watch``: watch a room: its counts, their curve, the newest users, and events."""
 
-import json
 import time
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final
@@ -10,11 +9,12 @@ import click
 from herenow.cli.ages import now_of
 from herenow.cli.online import counts_text
 from herenow.cli.options import checked, hidden_option, with_presence
-from herenow.cli.output import ago, as_json, console, on_terminal, say
+from herenow.cli.output import ago, console, json_line, on_terminal, say
 from herenow.cli.program import YES
 from herenow.errors import StoreError
 from herenow.operations.events import Place
-from herenow.web.escapes import json_text, printable
+from herenow.web.escapes import printable
+from herenow.web.json_form import moment
 
 if TYPE_CHECKING:
     from herenow.models import Event, Snapshot
@@ -67,18 +67,14 @@ def watch(
         if not presence.health().ok:
             say("the store is not available; waiting for it")
         for number, event in enumerate(events, 1):
-            print(_json_line(event) if as_lines else _line(event), flush=True)
+            print(json_line(event, hidden=include_hidden) if as_lines else _line(event), flush=True)
             if number == most:
                 break
     return YES
 
 
-def _json_line(event: "Event") -> str:
-    return json_text(json.dumps(as_json(event), ensure_ascii=False))
-
-
 def _line(event: "Event") -> str:
-    cells = (as_json(event.at), event.type, event.kind, event.user, event.reason, event.id)
+    cells = (moment(event.at), event.type, event.kind, event.user, event.reason, event.id)
     return "\t".join("-" if one is None else printable(str(one)) for one in cells)
 
 

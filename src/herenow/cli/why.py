@@ -1,13 +1,13 @@
 """``herenow why``: explain why a user is, or is not, online."""
 
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 import click
 
 from herenow.cli.options import hidden_option, json_option, user_argument, with_presence
-from herenow.cli.output import as_json, show_json, show_lines
+from herenow.cli.output import show_json, show_lines
 from herenow.cli.program import NO, YES
+from herenow.web.json_form import moment
 
 if TYPE_CHECKING:
     from herenow.models import Event, Session
@@ -32,7 +32,7 @@ def why(presence: "Presence", *, user: str, include_hidden: bool, in_json: bool)
         show_lines(
             [
                 str(found),
-                f"now {_time(found.now)}, window {found.window:g} s, retention {found.retention:g} s",
+                f"now {moment(found.now)}, window {found.window:g} s, retention {found.retention:g} s",
                 *map(_session, found.presence.sessions),
                 *map(_event, found.events),
             ]
@@ -40,15 +40,11 @@ def why(presence: "Presence", *, user: str, include_hidden: bool, in_json: bool)
     return YES if found.presence.online else NO
 
 
-def _time(moment: datetime) -> str:
-    return str(as_json(moment))
-
-
 def _session(session: "Session") -> str:
     shows = "".join(f", {name}: {value}" for name, value in session.info.items())
     away = ", away" if session.away else ""
-    return f"session {session.name!r} last seen {_time(session.last_seen)}{away}{shows}"
+    return f"session {session.name!r} last seen {moment(session.last_seen)}{away}{shows}"
 
 
 def _event(event: "Event") -> str:
-    return f"{_time(event.at)} {event.type}{f' ({event.reason})' if event.reason else ''}"
+    return f"{moment(event.at)} {event.type}{f' ({event.reason})' if event.reason else ''}"
