@@ -16,20 +16,18 @@ one are told their users' events in all of these; and the counts, an interval ap
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
+from herenow.aio import AsyncPresence
 from herenow.errors import StoreError
 from herenow.models import Counts, Event
 from herenow.service.streaming.frames import Frame, counts_frame, narrow, reset_frame
 from herenow.service.streaming.ids import Known
 from herenow.service.streaming.lines import Line, Mode
 from herenow.service.streaming.reader import Reader
-from herenow.service.streaming.settings import MAX_USERS
-
-if TYPE_CHECKING:
-    from herenow.service.streaming.streams import Streams
+from herenow.service.streaming.settings import MAX_USERS, StreamSettings
 
 T = TypeVar("T")
 _log: Final = logging.getLogger("herenow")
@@ -39,10 +37,27 @@ _LOOKUPS_AT_ONCE: Final = 20
 _LEAST_SNAPSHOT: Final = 50
 
 
+class Host(Protocol):
+    """What a room needs of the service that it is followed for: `streams.Streams`."""
+
+    presence: AsyncPresence
+    settings: StreamSettings
+    dirty: "dict[Feed, None]"
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
+        """Have something done beside."""
+
+    def hurry(self, feed: "Feed") -> None:
+        """Have a room looked at before the next tick."""
+
+    def started_over(self) -> None:
+        """Note that a room's past is gone."""
+
+
 class Feed:
     """A room, as those see it who may see the hidden, or may not."""
 
-    def __init__(self, streams: "Streams", name: str, *, hidden: bool) -> None:
+    def __init__(self, streams: Host, name: str, *, hidden: bool) -> None:
         self.name, self.hidden = name, hidden
         self.mode = Mode.EACH
         self.total = 0

@@ -6,15 +6,12 @@ start over or change lines is for `feeds` to say.
 
 from collections.abc import Iterable
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from herenow.models import Event
 from herenow.service.streaming.frames import Frame, Net, event_frame
 from herenow.service.streaming.reader import Reader
 from herenow.watching.tasks import AsyncEvents
-
-if TYPE_CHECKING:
-    from herenow.service.streaming.feeds import Feed
 
 
 class Mode(Enum):
@@ -25,12 +22,28 @@ class Mode(Enum):
     COUNTS = "counts"
 
 
+class Room(Protocol):
+    """What a line needs of the room that it watches."""
+
+    mode: Mode
+    hidden: bool
+
+    def start_over(self, readers: list[tuple[Reader, int]]) -> None:
+        """Have readers sent a snapshot, and go on from it."""
+
+    def recount(self) -> None:
+        """Have it counted anew."""
+
+    def happened(self, line: "Line", event: Event) -> None:
+        """Note an event that a line sent."""
+
+
 class Line:
     """A watch of a room, and whoever is told what it tells."""
 
     __slots__ = ("_feed", "_listed", "_plain", "_users", "net", "watch")
 
-    def __init__(self, feed: "Feed", watch: AsyncEvents) -> None:
+    def __init__(self, feed: Room, watch: AsyncEvents) -> None:
         self._feed = feed
         self.watch = watch
         self.net = Net()

@@ -12,7 +12,7 @@ import random
 from collections import deque
 from collections.abc import Callable, Sequence
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, Protocol
 
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
@@ -21,9 +21,6 @@ from herenow.service.streaming import connection
 from herenow.service.streaming.frames import COMMENT, Frame, beginning
 from herenow.service.streaming.ids import Known, StreamId
 from herenow.service.streaming.settings import StreamSettings
-
-if TYPE_CHECKING:
-    from herenow.service.streaming.lines import Line
 
 _log: Final = logging.getLogger("herenow")
 _dice: Final = random.SystemRandom()  # whoever seeds the common one wants the next for himself
@@ -35,6 +32,13 @@ _HEADERS: Final = [
     (b"x-content-type-options", b"nosniff"),
 ]
 _END: Final[Message] = {"type": "http.response.body", "body": b"", "more_body": False}
+
+
+class Source(Protocol):
+    """What sends a reader the events of a room."""
+
+    def remove(self, reader: "Reader") -> None:
+        """Send it no more."""
 
 
 class Turns:
@@ -96,7 +100,7 @@ class Reader:
             self.stream_id = StreamId(rooms)
             for at, place in enumerate(places):
                 self.stream_id.move(at, place)
-        self.lines: list[Line | None] = [None] * len(rooms)
+        self.lines: list[Source | None] = [None] * len(rooms)
         """Whose events it is told, room by room; None while it waits to start over."""
         self.believed: dict[int, dict[str, bool]] | None = None
         """Which watched users the client takes to be online, by room, until that is sure to be right."""
