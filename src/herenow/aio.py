@@ -3,11 +3,9 @@
 The docstrings are those of `Presence`; what differs is said here. A test holds the signatures equal.
 """
 
-import weakref
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
-from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from herenow import names
@@ -25,10 +23,10 @@ from herenow.models import (
 from herenow.operations import Operation, Plan, history, online
 from herenow.operations import rooms as rooms_
 from herenow.operations import users as users_
-from herenow.outbox.outbox import Outbox
+from herenow.outbox.outbox import Outbox, Owner
 from herenow.outbox.scopes import DEFAULT_TIMEOUT
 from herenow.outbox.tasks import AsyncFlushing, AsyncOpenSession
-from herenow.presence import DEFAULT_URL, Owner, Presence, Seconds
+from herenow.presence import DEFAULT_URL, Presence, Rooms, Seconds
 from herenow.store.aio_engine import AsyncEngine, Observe
 from herenow.store.opening import opener, same_store
 from herenow.store.urls import is_temporary
@@ -71,7 +69,6 @@ class AsyncPresence:
         self._engine = AsyncEngine(
             opener(store, seconds, asynchronous=True), same_store(store, seconds, "async")
         )
-        self._outbox.rooms.topology = weakref.proxy(self._engine.store)  # no circle
         self._scope = self._outbox.scopes.site
         self._owner = Owner()
         self._flushing = AsyncFlushing(self._outbox, self._engine, seconds, self._owner)
@@ -289,12 +286,7 @@ class AsyncPresence:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *error: object) -> None:
         await self.aclose()
 
     async def _act(self, plan: Plan[T] | None) -> T | None:
@@ -303,12 +295,7 @@ class AsyncPresence:
     async def _call(self, operation: Operation[T]) -> T:
         return await self._flushing.call(self._scope, operation)
 
-    async def _run(
-        self,
-        plan: Plan[T],
-        rooms: Collection[str] | None = (),
-        ending: Collection[str] = (),
-    ) -> T:
+    async def _run(self, plan: Plan[T], rooms: Rooms = (), ending: Collection[str] = ()) -> T:
         known = (self._scope.room,) if rooms == () else rooms
         return await self._flushing.run(known, plan, ending)
 

@@ -10,11 +10,9 @@ ask one store in a process share, has them raise StoreUnavailable at once until 
 See `breaker`.
 """
 
-import weakref
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
-from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
 from herenow import names
@@ -32,7 +30,7 @@ from herenow.models import (
 from herenow.operations import Operation, Plan, history, online
 from herenow.operations import rooms as rooms_
 from herenow.operations import users as users_
-from herenow.outbox.outbox import Outbox
+from herenow.outbox.outbox import Outbox, Owner
 from herenow.outbox.scopes import DEFAULT_TIMEOUT
 from herenow.outbox.threads import Flushing, OpenSession
 from herenow.store.engine import Engine
@@ -42,11 +40,8 @@ from herenow.watching.threads import Events, Watchers
 T = TypeVar("T")
 K = TypeVar("K", bound=Hashable)
 Seconds = float | timedelta
+Rooms = Collection[str] | None
 DEFAULT_URL: Final = "redis://localhost:6379/0"
-
-
-class Owner:
-    """What a Presence and the rooms that it gave hold, and nobody else: it is dropped with them."""
 
 
 class Presence:
@@ -91,7 +86,6 @@ class Presence:
         self._engine = Engine(
             opener(store, seconds, asynchronous=False), same_store(store, seconds, "sync")
         )
-        self._outbox.rooms.topology = weakref.proxy(self._engine.store)  # no circle
         self._scope = self._outbox.scopes.site
         self._owner = Owner()
         self._flushing = Flushing(self._outbox, self._engine, seconds, self._owner)
@@ -108,9 +102,9 @@ class Presence:
         info: Mapping[str, Any] | None = None,
         replaces: object | None = None,
     ) -> bool | None:
-        """Record that a user is active now; True when this made her online.
+        """Record that a user is active now; True when this made them online.
 
-        ``None`` leaves a thing as it is: an offline user comes back hidden if she left hidden, else as a
+        ``None`` leaves a thing as it is: an offline user comes back hidden if they left hidden, else as a
         member; ``info={}`` clears it. ``replaces`` leaves another user in the same moment (a login: the
         guest becomes a member). A repeat that says nothing new within the resolution costs no round
         trip. Buffered: None, and never waits. ValueError for a 33rd session.
@@ -126,9 +120,9 @@ class Presence:
         return self._act(self._outbox.mark_many(self._scope, sightings))
 
     def mark_offline(self, user: object, session: str | None = None) -> bool:
-        """Record that a user, or (named) one session of hers, is gone; True when this made her offline.
+        """Record that a user, or (named) one session of theirs, is gone; True if this made them offline.
 
-        When her last named session ends she leaves; ending a session she does not have changes nothing.
+        When their last named session ends they leave; ending a session they do not have changes nothing.
         """
         name = names.clean_user(user)
         plan = self._outbox.leave(self._scope, name, session)
@@ -144,8 +138,8 @@ class Presence:
     ) -> AbstractContextManager[OpenSession]:
         """Hold a session open: kept fresh every third of the window, ended on the way out.
 
-        ``session`` is its name, a random one unless given. A thread a session; a store that is away
-        meanwhile is tried again at the next beat.
+        ``session`` is its name, a random one unless given. A thread a session; a store that is
+        unavailable meanwhile is tried again at the next beat.
         """
         return OpenSession(self, user, session, kind, away, info).held()
 
@@ -160,7 +154,7 @@ class Presence:
     ) -> datetime | None:
         """When a user was last seen, aware and in UTC; None when that is longer ago than the retention.
 
-        Not whether she is online: see `is_online`. Guests and bots are forgotten when they leave.
+        Not whether they are online: see `is_online`. Guests and bots are forgotten when they leave.
         """
         return self._one(user, include_hidden=include_hidden).last_seen
 
@@ -260,9 +254,9 @@ class Presence:
         room's history does, and ends now. Empty where the room keeps none: ``site`` does, others where
         ``history=`` says so. Two round trips.
 
-        Exact for sightings that reach the store in the order of their moments. One that is told late (an
-        ``age``, or buffered) counts from its own moment on, but not before the last join that the store
-        knew of, nor in minutes that were closed, nor before the history began. Of minutes that come
+        Exact for sightings that reach the store in the order of their moments. One that is recorded late
+        (an ``age``, or buffered) counts from its own moment on, but not before the last join that the
+        store knew of, nor in minutes that were closed, nor before the history began. Of minutes that come
         twice, as the store's clock is set back, the larger number counts. The hidden are counted, apart
         (``people`` has them too); to outsiders the history begins when the first who was not hidden came.
         """
@@ -274,7 +268,7 @@ class Presence:
         """Count the different users seen on the last ``days`` days, today among them, in UTC: 1, 7, 30.
 
         By HyperLogLogs: within a percent or so. A user counts on each day with a sighting, of each kind
-        that she was; a hidden one among the members only with ``include_hidden``. Guests are told apart
+        that they were; a hidden one among the members only with ``include_hidden``. Guests are told apart
         for a day only. One round trip. `forget` can't take anybody out of it.
         """
         return self._run(history.uniques(self._scope, days, kind, include_hidden=include_hidden))
@@ -298,14 +292,14 @@ class Presence:
         50 members with it. ``users`` are the only ones to hear of; the snapshot of their reset has all of
         them who are online, and nobody else.
 
-        A leave by timeout is told within a second. A store that is away makes it wait, never raise;
+        A leave by timeout comes within a second. A store that is unavailable makes it wait, never raise;
         bad arguments raise ValueError at once. ``with``, ``close()``, or the end of the loop free what it
         holds: watches of one Presence share a connection a node and a read a room.
         """
         return self._watchers.watch(self._scope, after, users, include_hidden=include_hidden)
 
     def explain(self, user: object, *, include_hidden: bool = False) -> Explanation:
-        """Why a user is, or is not, online: her sessions, sightings, the second she expires, last events.
+        """Why a user is, or is not, online: their sessions, sightings, when they expire, last events.
 
         For people who ask; it looks through the last 200 event entries.
         """
@@ -391,12 +385,7 @@ class Presence:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def _act(self, plan: Plan[T] | None) -> T | None:
@@ -406,11 +395,6 @@ class Presence:
     def _call(self, operation: Operation[T]) -> T:
         return self._flushing.call(self._scope, operation)
 
-    def _run(
-        self,
-        plan: Plan[T],
-        rooms: Collection[str] | None = (),
-        ending: Collection[str] = (),
-    ) -> T:
+    def _run(self, plan: Plan[T], rooms: Rooms = (), ending: Collection[str] = ()) -> T:
         """Run a plan after what waits for this room, or (None) for all; see `Flushing.run`."""
         return self._flushing.run((self._scope.room,) if rooms == () else rooms, plan, ending)

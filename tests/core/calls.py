@@ -38,7 +38,6 @@ READS: dict[str, Call] = {
     "unique_users": lambda p: p.unique_users(),
     "rooms": lambda p: p.rooms(),
     "room_counts": lambda p: p.room_counts(["site", "elsewhere"]),
-    "room_peaks": lambda p: p.port.room_peaks(["site", "elsewhere"]),
 }
 APART = {"watch"}
 """Tried by tests/watch."""

@@ -1,6 +1,6 @@
 """Every operation, once, as data: which script, which keys, which arguments, how to read the reply.
 
-Nothing here does I/O, knows sync from async, or imports a client library. `execution` runs an
+Nothing here does I/O, knows sync from async, or imports a client library. `store.engine` runs an
 `Operation`; a `Plan` is an operation of several steps: a generator that yields the operations of one
 round trip and is sent their outcomes. By noun: `scope`, `marking`, `online`, `users`, `rooms`,
 `upkeep`.

@@ -29,7 +29,7 @@ _WHAT: Final = {
     f"{letter}{kind}": (*told, KIND_OF[kind]) for letter, told in _TYPES.items() for kind in "mhgb"
 }
 _SAYING: Final = 5
-"""How many fields follow the user where an event says anything of her session: as few as one else."""
+"""How many fields follow the user where an event says anything of their session: as few as one else."""
 
 
 class StoredEvent(NamedTuple):

@@ -162,7 +162,7 @@ def _uniques(
 
 
 def after(scope: Scope, dues: Sequence[Due]) -> Plan[None]:
-    """Do what a room's history wants done. What fails is told again by a later write, hours at least."""
+    """Do what a room's history wants done. What fails is done by a later write, hours at least."""
     operations: list[Operation[Any]] = [
         _count(scope, day, kind, users[i : i + _USERS_AT_ONCE], due.kept)
         for due in dues
@@ -207,7 +207,7 @@ def _file(scope: Scope, first: int, now: int, *, more: bool) -> Operation[int | 
 
 
 def outage(scope: Scope, start: int, end: int) -> list[Operation[int]]:
-    """Record that the store was away from ``start`` to ``end``, in milliseconds: how many new gaps.
+    """Record an outage from ``start`` to ``end``, in milliseconds: how many new gaps.
 
     A gap is a minute all of which lies between them and in which nobody wrote. None where there is no
     such minute, nor in a room without a history.

@@ -63,7 +63,7 @@ def users(
 def newest_first(lists: Iterable[Any]) -> list[str]:
     """Merge flat lists of user and score as the store orders them: newest first, then id descending.
 
-    Who stands in several counts with her newest.
+    Who stands in several counts with their newest.
     """
     newest: dict[str, float] = {}
     for flat in lists:

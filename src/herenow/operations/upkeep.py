@@ -27,7 +27,7 @@ def now(scope: Scope) -> Operation[int]:
 
 
 def forget(scope: Scope, user: object) -> Operation[bool]:
-    """Erase one user from one room; whether there was anything of hers."""
+    """Erase one user from one room; whether there was anything of theirs."""
     keys, args = scope.writing(naming=False)
     return Operation(
         lua.load("forget"), keys, (*args, names.clean_user(user)), lambda reply: bool(reply[0])

@@ -201,8 +201,8 @@ def by_room(
 def ages(scope: Scope, marks: Iterable[Mark], moments: Iterable[float], now: float) -> list[int]:
     """How long ago marks were, in milliseconds.
 
-    An age is rounded down, and a millisecond less: so a mark is told of a moment after whatever this
-    process had told the store before it, its own leave above all. By a clock of the caller's it is exact.
+    An age is rounded down, and a millisecond less: so a mark is sent as of a moment after whatever this
+    process had sent before it, its own leave above all. By a clock of the caller's it is exact.
     """
     waited = [(now - moment) * 1000 for moment in moments]
     if scope.clock:

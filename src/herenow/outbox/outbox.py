@@ -382,5 +382,9 @@ class Outbox:
         return upkeep.day_key(self.scopes.prefix, day, token_urlsafe(32))
 
 
+class Owner:
+    """What a Presence and the rooms that it gave hold, and nobody else: it is dropped with them."""
+
+
 def _nobody() -> None:
     return None

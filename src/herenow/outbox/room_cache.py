@@ -1,4 +1,4 @@
-"""What a process remembers of rooms: which it has put on the list, whose window it has stored.
+"""The room cache: which rooms a process has put on the list, whose windows it has stored.
 
 `write` is the plan of every write: put the rooms on the list where that is due, send the writes (and
 what should follow them in the same round trip), then bring the list up to date. Nothing here does I/O.
@@ -57,14 +57,14 @@ class RoomCache:
         self._mixed: set[str] = set()
         self._ahead = 0.0
         self._clocks: dict[str, clocks.StoreClock] = {}
-        self._clock = clocks.StoreClock()  # of whatever store of a cluster told last
+        self._clock = clocks.StoreClock()  # of whatever store of a cluster answered last
 
     def window(self, scope: Scope) -> int:
         """The room's window in milliseconds, as far as this process knows."""
         return self._windows.get(scope.room, scope.window)
 
     def known_window(self, scope: Scope) -> int | None:
-        """The room's window in milliseconds; None where no write of this process has told it yet."""
+        """The room's window in milliseconds; None where no write of this process has learned it yet."""
         return self._windows.get(scope.room)
 
     def day(self, scope: Scope, now: Argument) -> int | None:
@@ -83,7 +83,7 @@ class RoomCache:
         """What the clock of the room's store shows, in milliseconds, at the latest; None: not known."""
         return self._clocks.get(scope.room, self._clock).at_latest(clocks.steady())
 
-    def _tell_time(self, room: str, now: int, asked: float) -> float:
+    def _learn_time(self, room: str, now: int, asked: float) -> float:
         came = clocks.steady()
         behind = self._clock.learn(now, asked, came)
         known = self._clocks.get(room)
@@ -93,11 +93,11 @@ class RoomCache:
         known.learn(now, asked, came)
         return behind
 
-    def _tell_hour(self, hour: int) -> None:
+    def _learn_hour(self, hour: int) -> None:
         """Take the store's hour, counted from 1970: this process's clock may be wrong."""
-        told, known = hour * 3600, time.time() + self._ahead
-        if not told <= known < told + 3600:
-            self._ahead += (told if known < told else told + 3599) - known
+        hour_begins, known = hour * 3600, time.time() + self._ahead
+        if not hour_begins <= known < hour_begins + 3600:
+            self._ahead += (hour_begins if known < hour_begins else hour_begins + 3599) - known
 
     def mixed(self, scope: Scope) -> bool:
         """Whether the room is known to have others than members in it, or sessions."""
@@ -125,7 +125,7 @@ class RoomCache:
         if written.history is not None:
             self._history[scope.room] = written.history.kept > 0
             if scope.clock is None:
-                self._tell_hour(written.history.before)
+                self._learn_hour(written.history.before)
         if written.window_before is not None:
             _log.warning(
                 "the window of room %r is now %g s; it was %g s",
@@ -164,7 +164,7 @@ class RoomCache:
             outcome = outcomes[i]
             if isinstance(outcome, Written):
                 if outcome.now is not None:
-                    overaged = self._tell_time(scope.room, outcome.now, asked)
+                    overaged = self._learn_time(scope.room, outcome.now, asked)
                     outcomes[i] = outcome._replace(overaged=overaged)
                 self._learn(scope, outcome, named=name)
         notes = self.user_rooms.missing(marked, outcomes, notes)
@@ -193,7 +193,7 @@ class RoomCache:
         ]
         for scope, now in zip(dated, outcomes[len(due) :], strict=True):
             if isinstance(now, int):
-                self._tell_time(scope.room, now, asked)
+                self._learn_time(scope.room, now, asked)
         listed = outcomes[: len(due)]
         refused = next((one for one in listed if isinstance(one, Exception)), None)
         if refused is not None:

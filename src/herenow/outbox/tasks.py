@@ -31,6 +31,7 @@ class AsyncFlushing:
 
     def __init__(self, outbox: Outbox, engine: AsyncEngine, patience: float, owner: object) -> None:
         self._owner = weakref.ref(owner)
+        outbox.rooms.topology = weakref.proxy(engine.store)  # no circle
         self._outbox = outbox
         self._engine = engine
         self._patience = ROUND_TRIPS * patience

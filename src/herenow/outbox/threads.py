@@ -6,6 +6,7 @@ a flight of many marks, or one that says something else of the same user. For as
 """
 
 import threading
+import weakref
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from time import monotonic
@@ -31,6 +32,7 @@ class Flushing:
     """When the buffer of a sync Presence is sent: by a thread, and before whatever reads."""
 
     def __init__(self, outbox: Outbox, engine: Engine, patience: float, owner: object) -> None:
+        outbox.rooms.topology = weakref.proxy(engine.store)  # no circle
         self._outbox = outbox
         self._engine = engine
         self._patience = ROUND_TRIPS * patience

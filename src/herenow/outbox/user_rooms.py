@@ -54,7 +54,7 @@ class UserRooms:
         }
 
     def missing(self, sent: Sent, outcomes: Sequence[Outcome], notes: Notes) -> Notes:
-        """Say what is to be noted after some writes, which told of a room, or of its users.
+        """Say what is to be noted after some writes, by what they answered of a room, or of its users.
 
         Its window is longer than was thought; or more users came online than were noted just now: the
         store may have lost what this process had noted before.
