@@ -31,10 +31,10 @@ from herenow.models import (
     Sighting,
     Snapshot,
     UserPresence,
+    Visitor,
 )
 from herenow.presence import Presence
 from herenow.web.escapes import Escaping, Signing
-from herenow.web.visitors import Visitor
 
 if TYPE_CHECKING:
     from herenow.aio import AsyncPresence

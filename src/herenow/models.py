@@ -4,7 +4,7 @@ They hold no connection and do no work; `operations` makes them out of the store
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal
 
@@ -26,6 +26,19 @@ class Sighting:
     info: Mapping[str, Any] | None = None
     age: float = 0.0
     replaces: object | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """Who makes a request; ``kind`` None is a member, hidden where they hid themselves."""
+
+    user: str
+    kind: Kind | None = None
+
+    @property
+    def shown(self) -> "Visitor":
+        """The same, with a kind for sure."""
+        return self if self.kind else replace(self, kind="member")
 
 
 @dataclass(frozen=True, slots=True)

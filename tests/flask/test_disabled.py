@@ -1,4 +1,4 @@
-"""A site where herenow is turned off: whatever is asked, nothing is looked up, opened or started."""
+"""A site where herenow is disabled: whatever is asked, nothing is looked up, opened or started."""
 
 import inspect
 import socket
@@ -11,7 +11,7 @@ from flask import Flask
 import herenow
 from herenow.errors import StoreUnavailable
 from herenow.flask import HereNow
-from herenow.web.fail_open import Off
+from herenow.web.fail_open import Disabled
 from tests.flask.conftest import FIREFOX
 
 ASKS_NOTHING = {"close", "flush", "health", "name", "room"}
@@ -51,11 +51,11 @@ def asked(presence: herenow.Presence, name: str) -> Any:
 @pytest.mark.parametrize("name", [one for one in dir(herenow.Presence) if one[0] != "_"])
 @pytest.mark.parametrize("room", ["site", "doc:1"])
 def test_every_method_says_so_and_opens_nothing(name: str, room: str, reached: list[Any]) -> None:
-    presence = Off() if room == "site" else Off().room(room)
+    presence = Disabled() if room == "site" else Disabled().room(room)
     if name in ASKS_NOTHING:
         asked(presence, name)
     else:
-        with pytest.raises(StoreUnavailable, match="turned off"):
+        with pytest.raises(StoreUnavailable, match="disabled"):
             asked(presence, name)
     assert not presence.health().ok
     assert reached == []

@@ -9,7 +9,7 @@ from flask import Flask, render_template_string
 
 from herenow import Page
 from herenow.flask import HereNow
-from herenow.web.fail_open import Calm
+from herenow.web.fail_open import FailOpen
 from tests.servers import Server, binary, start_server
 from tests.waiting import poll
 
@@ -96,7 +96,7 @@ PROPERTIES = {"presence", "visitor", "guest_or_bot", "init_app", "token"}
 def test_every_name_is_tried() -> None:
     public = {one for one in dir(HereNow) if not one.startswith("_")}
     assert public == NAMES.keys() | PROPERTIES
-    assert {one for one in dir(Calm) if not one.startswith("_")} == NAMES.keys()
+    assert {one for one in dir(FailOpen) if not one.startswith("_")} == NAMES.keys()
 
 
 def test_no_name_on_here_raises_or_keeps_a_page(harmed: tuple[Flask, HereNow, str]) -> None:

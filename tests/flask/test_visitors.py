@@ -61,18 +61,25 @@ def test_another_login_is_another_member(members: Site) -> None:
 
 
 @pytest.mark.parametrize("late", [False, True])
-def test_a_page_that_did_not_touch_the_session_marks_no_member(members: Site, late: bool) -> None:
+def test_a_signed_session_marks_its_member_on_every_page(members: Site, late: bool) -> None:
     app, here = members(late)
     alice = browser(app)
     alice.get("/in/7")
-    here.mark_offline("7")
-    alice.get("/")
-    assert here.counts() == Counts()
-    alice.get("/basket")
-    assert here.counts() == Counts(member=1)
-    here.mark_offline("7")
-    alice.get("/me")
-    assert here.counts() == Counts(member=1)
+    without = browser(members(late, enabled=False)[0])
+    without._cookies = alice._cookies
+    for path in ("/", "/basket", "/me"):
+        here.mark_offline("7")
+        answer = alice.get(path)
+        assert here.counts() == Counts(member=1), path
+        assert answer.headers == without.get(path).headers  # no Vary, no Set-Cookie of ours
+
+
+def test_a_session_that_was_not_signed_here_names_nobody(members: Site) -> None:
+    app, here = members()
+    forger = browser(app)
+    forger.set_cookie("session", "eyJfdXNlcl9pZCI6IjcifQ.aAAAAA.a-forged-signature")
+    forger.get("/")
+    assert here.counts() == Counts(guest=1)
 
 
 def test_whoever_is_remembered_is_no_guest(members: Site) -> None:
@@ -361,5 +368,5 @@ def test_turned_off_it_needs_no_store_and_all_is_unknown() -> None:
     assert here.counts() is None
     assert here.mark_online("alice") is False
     assert here.health().ok is False
-    with pytest.raises(StoreUnavailable, match="turned off"):
+    with pytest.raises(StoreUnavailable, match="disabled"):
         here.presence.counts()

@@ -9,6 +9,6 @@ the page of who is online, and what templates may ask; `command` is ``flask onli
 """
 
 from herenow.flask.extension import HereNow
-from herenow.web.visitors import Visitor
+from herenow.models import Visitor
 
 __all__ = ["HereNow", "Visitor"]

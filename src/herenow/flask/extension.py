@@ -1,7 +1,7 @@
 """`HereNow`: sets apps up, and finds the one that is asked about.
 
 It owns two promises. A page never fails because the store does: what is asked through `here` gets an
-empty answer then (see `calm`); `here.presence` raises. And apps share nothing but their HereNow: what
+empty answer then (see `fail_open`); `here.presence` raises. Apps share nothing but their HereNow: what
 belongs to one lies in its ``app.extensions["herenow"]``.
 """
 
@@ -26,14 +26,14 @@ from herenow.errors import StoreUnavailable
 from herenow.flask import showing, visits
 from herenow.flask.command import online_command
 from herenow.flask.private import keep_private, make_private
+from herenow.models import Visitor
 from herenow.names import Kind
 from herenow.outbox.port import Port
 from herenow.presence import Presence
 from herenow.web import visitors
-from herenow.web.fail_open import Calm, Off, Trouble
+from herenow.web.fail_open import Disabled, FailOpen, Trouble
 from herenow.web.people import Names
 from herenow.web.settings import Settings, make_presence, read_settings
-from herenow.web.visitors import Visitor
 
 _log: Final = logging.getLogger("herenow")
 Identify = Callable[[Request], object]
@@ -118,7 +118,7 @@ def _window_of(site: Site) -> Callable[[], float]:
     return window
 
 
-class HereNow(Calm):
+class HereNow(FailOpen):
     """Who is online on a Flask site, or on several: ``HereNow(app)``, or ``here.init_app(app)``.
 
     ``identify(request)`` names who makes a request: a user's id, a `herenow.Visitor`, or None for
@@ -179,11 +179,11 @@ class HereNow(Calm):
             raise ValueError("this app has a HereNow already")
         settings = read_settings(self._settings, app.config)
         local = Path(app.instance_path, "herenow") if app.debug or app.testing else None
-        presence = self._given or Off()
+        presence = self._given or Disabled()
         if settings.enabled and self._given is None:
             presence = make_presence(settings, embedded=local)
         elif not settings.enabled:
-            presence = Off()
+            presence = Disabled()
         site = app.extensions["herenow"] = Site(self, app, presence, settings)
         self._apps.add(app)
         if site.by_default and (settings.window or 0) > visitors.LONGEST_WINDOW:

@@ -19,9 +19,10 @@ from flask import globals as flask_globals
 
 from herenow.clocks import steady
 from herenow.errors import StoreError
+from herenow.models import Visitor
 from herenow.names import clean_room
 from herenow.outbox.deferred import Deferred
-from herenow.web.visitors import Stranger, Visitor, before_midnight, clean_visitor, stranger
+from herenow.web.visitors import Stranger, before_midnight, clean_visitor, stranger
 
 if TYPE_CHECKING:
     from herenow.flask.extension import Site
@@ -108,7 +109,7 @@ class Visit:
             return Visitor(str(user.get_id())) if user.is_authenticated else self._unnamed()
         user_id = self._logged_in()
         if user_id is not None:
-            return Visitor(user_id) if getattr(self._session(), "accessed", True) else None
+            return Visitor(user_id)
         config, sent = self._site.app.config, self._request
         if config.get("REMEMBER_COOKIE_NAME", "remember_token") in sent.cookies:
             return None  # perhaps a member, whom nobody has asked for

@@ -44,9 +44,9 @@ class Trouble:
         self._answers = error is None
 
 
-def _calm(
+def _fail_open(
     method: Callable[Concatenate[Presence, P], T], otherwise: Callable[[], D], *, asks: bool = True
-) -> Callable[Concatenate["Calm", P], T | D]:
+) -> Callable[Concatenate["FailOpen", P], T | D]:
     """Make a method of `Presence` one that gives ``otherwise()`` when the store fails.
 
     ``asks`` is whether it reads: then whoever asks is marked first, and an answer shows that the store
@@ -55,7 +55,7 @@ def _calm(
     name = method.__name__  # as the Presence at hand has it
 
     @wraps(method)
-    def call(here: "Calm", /, *args: P.args, **kwargs: P.kwargs) -> T | D:
+    def call(here: "FailOpen", /, *args: P.args, **kwargs: P.kwargs) -> T | D:
         trouble = here._trouble()  # noqa: SLF001 - a method of it
         try:
             answer: T = getattr(here._get(reading=asks), name)(*args, **kwargs)  # noqa: SLF001
@@ -73,8 +73,8 @@ def _nothing() -> None:
     return None
 
 
-class Calm:
-    """Who is online in one room, asked without fear."""
+class FailOpen:
+    """Who is online in one room, asked so that no page fails for the store."""
 
     def __init__(
         self,
@@ -101,19 +101,19 @@ class Calm:
         except StoreError as error:
             self._trouble().note(error)
 
-    mark_online = _calm(Presence.mark_online, bool, asks=False)
-    mark_online_many = _calm(Presence.mark_online_many, int, asks=False)
-    mark_offline = _calm(Presence.mark_offline, bool, asks=False)
-    is_online = _calm(Presence.is_online, bool)
-    get_online_users = _calm(Presence.get_online_users, list[str])
-    get_active_users = _calm(Presence.get_active_users, list[str])
-    get_user_last_activity = _calm(Presence.get_user_last_activity, _nothing)
-    count_online_users = _calm(Presence.count_online_users, _nothing)
-    count_active_users = _calm(Presence.count_active_users, _nothing)
-    counts = _calm(Presence.counts, _nothing)
-    peak = _calm(Presence.peak, _nothing)
-    page_online_users = _calm(Presence.page_online_users, lambda: Page((), None))
-    rooms = _calm(Presence.rooms, list[Room])
+    mark_online = _fail_open(Presence.mark_online, bool, asks=False)
+    mark_online_many = _fail_open(Presence.mark_online_many, int, asks=False)
+    mark_offline = _fail_open(Presence.mark_offline, bool, asks=False)
+    is_online = _fail_open(Presence.is_online, bool)
+    get_online_users = _fail_open(Presence.get_online_users, list[str])
+    get_active_users = _fail_open(Presence.get_active_users, list[str])
+    get_user_last_activity = _fail_open(Presence.get_user_last_activity, _nothing)
+    count_online_users = _fail_open(Presence.count_online_users, _nothing)
+    count_active_users = _fail_open(Presence.count_active_users, _nothing)
+    counts = _fail_open(Presence.counts, _nothing)
+    peak = _fail_open(Presence.peak, _nothing)
+    page_online_users = _fail_open(Presence.page_online_users, lambda: Page((), None))
+    rooms = _fail_open(Presence.rooms, list[Room])
 
     def lookup(
         self, ids: Iterable[Hashable], *, include_hidden: bool = False
@@ -129,9 +129,9 @@ class Calm:
             for key, name in named.items()
         }
 
-    _lookup = _calm(Presence.lookup, _nothing)
-    _snapshot = _calm(Presence.snapshot, _nothing)
-    _page = _calm(Presence.page_online_users, _nothing)
+    _lookup = _fail_open(Presence.lookup, _nothing)
+    _snapshot = _fail_open(Presence.snapshot, _nothing)
+    _page = _fail_open(Presence.page_online_users, _nothing)
 
     # people, by name
 
@@ -165,23 +165,23 @@ class Calm:
             return absent(wanted, self.__names)
         return present([found[one] for one in wanted], self.__names)
 
-    def room(self, name: object) -> "Calm":
+    def room(self, name: object) -> "FailOpen":
         """The same in another room."""
-        return Calm(self.__get, self.__trouble, self.__names, clean_room(name))
+        return FailOpen(self.__get, self.__trouble, self.__names, clean_room(name))
 
     def health(self) -> Health:
         """How the store does, by one PING. Never raises for the store."""
         return self._get(reading=False).health()
 
 
-class Off(Presence):
-    """The Presence of a site where herenow is turned off: no store, so none that answers.
+class Disabled(Presence):
+    """The Presence of a site where herenow is disabled: no store, so none that answers.
 
     Whatever a Presence can be asked raises StoreUnavailable, but for what asks no store.
     """
 
     def __init__(self) -> None:
-        super().__init__("redis://off.invalid")
+        super().__init__("redis://disabled.invalid")
         self._since = datetime.now(UTC)
 
     def health(self) -> Health:
@@ -189,14 +189,16 @@ class Off(Presence):
         return Health(False, self._since, None, 0)
 
 
-def _off(*_: object, **__: object) -> Any:
-    raise StoreUnavailable("herenow is turned off: HERENOW_ENABLED is false")
+def _disabled(*_: object, **__: object) -> Any:
+    raise StoreUnavailable("herenow is disabled: HERENOW_ENABLED is false")
 
 
 _ASKS_NOTHING: Final = frozenset(("close", "flush", "name", "room"))
 
 for _name in ("_act", "_call", "_run"):  # by which a port asks
-    setattr(Off, _name, _off)
+    setattr(Disabled, _name, _disabled)
 for _name, _member in vars(Presence).items():
-    if not (_name.startswith("_") or _name in _ASKS_NOTHING or _name in vars(Off)):
-        setattr(Off, _name, property(_off) if isinstance(_member, property) else _off)
+    if not (_name.startswith("_") or _name in _ASKS_NOTHING or _name in vars(Disabled)):
+        setattr(
+            Disabled, _name, property(_disabled) if isinstance(_member, property) else _disabled
+        )

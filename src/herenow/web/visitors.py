@@ -12,7 +12,7 @@ import re
 import time
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import date
 from fnmatch import translate
 from functools import cache, lru_cache
@@ -22,7 +22,7 @@ from typing import Final, NamedTuple
 from herenow import names
 from herenow.clocks import steady
 from herenow.errors import StoreError
-from herenow.names import Kind
+from herenow.models import Visitor
 from herenow.operations.marking import Mark
 
 _log: Final = logging.getLogger("herenow")
@@ -35,19 +35,6 @@ _MOST_STRANGERS: Final = 8192
 _PATTERNS_AT_ONCE: Final = 25
 _NAME: Final = re.compile(r"\w[\w.-]{0,39}", re.ASCII)
 _NOBODY: Final = "unknown"
-
-
-@dataclass(frozen=True, slots=True)
-class Visitor:
-    """Who makes a request; ``kind`` None is a member, hidden where she hid herself."""
-
-    user: str
-    kind: Kind | None = None
-
-    @property
-    def shown(self) -> "Visitor":
-        """The same, with a kind for sure."""
-        return self if self.kind else replace(self, kind="member")
 
 
 def clean_visitor(answer: object) -> Visitor | None:
