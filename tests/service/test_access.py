@@ -44,7 +44,7 @@ async def test_a_client_that_is_gone_before_its_stream_begins_is_not_online(
         if not await service.presence.is_online("alice"):
             return
         await asyncio.sleep(0.02)
-    pytest.fail("she is online still")
+    pytest.fail("they are online still")
 
 
 async def test_a_token_is_taken_out_of_the_query_where_it_is_mounted(

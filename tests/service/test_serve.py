@@ -160,8 +160,8 @@ def test_the_api_key_has_no_limit(serve: Serve) -> None:
     """Not that of its address either, whoever else has used that up."""
     address = serve(HERENOW_RATE_LIMIT="1/minute")
     with httpx.Client(base_url=address) as client:
-        hers = [bearer(token(f"user-{number}")) for number in range(12)]
-        assert [client.get("/v1/rooms", headers=one).status_code for one in hers][-1] == 429
+        theirs = [bearer(token(f"user-{number}")) for number in range(12)]
+        assert [client.get("/v1/rooms", headers=one).status_code for one in theirs][-1] == 429
         for _ in range(30):
             assert client.get("/v1/rooms", headers=bearer(API_KEY)).status_code == 200
             assert client.put(f"{USERS}/a", json={}, headers=bearer(API_KEY)).is_success
@@ -169,12 +169,12 @@ def test_the_api_key_has_no_limit(serve: Serve) -> None:
 
 def test_a_token_that_asks_too_often_is_told_when_to_come_back(serve: Serve) -> None:
     address = serve(HERENOW_RATE_LIMIT="2/minute")
-    mine, hers = bearer(token("alice")), bearer(token("bob"))
+    mine, theirs = bearer(token("alice")), bearer(token("bob"))
     codes = [httpx.get(f"{address}/v1/rooms", headers=mine).status_code for _ in range(3)]
     assert codes == [200, 200, 429]
     answer = httpx.get(f"{address}/v1/rooms", headers=mine)
     assert 1 <= int(answer.headers["retry-after"]) <= 60
-    assert httpx.get(f"{address}/v1/rooms", headers=hers).status_code == 200
+    assert httpx.get(f"{address}/v1/rooms", headers=theirs).status_code == 200
 
 
 def test_another_form_of_a_token_has_no_limit_of_its_own(serve: Serve) -> None:

@@ -1,4 +1,4 @@
-"""A stream that is presence: it opens and she is there, it ends and she leaves; however it ends."""
+"""A stream that is presence: it opens and its user is there, it ends and they leave; however it ends."""
 
 import signal
 import time
@@ -20,8 +20,8 @@ def test_she_is_there_as_long_as_the_stream(stream: Stream, presence: herenow.Pr
         assert [one.name.startswith("tab~") for one in found.sessions] == [True]
     assert {"alice"} == following.room().online == following.room("doc").online
     following.close()
-    poll(lambda: not presence.is_online("alice"), "her leave", 20)
-    poll(lambda: not presence.room("doc").is_online("alice"), "her leave", 20)
+    poll(lambda: not presence.is_online("alice"), "their leave", 20)
+    poll(lambda: not presence.room("doc").is_online("alice"), "their leave", 20)
 
 
 def test_the_late_end_of_a_connection_leaves_the_new_one_alone(
@@ -120,8 +120,8 @@ def test_it_is_open_without_the_store_and_marks_when_that_is_back(stream: Stream
             def is_there() -> bool:
                 return presence.lookup(["alice"])["alice"].kind == "guest"
 
-            poll(is_there, "her mark")
+            poll(is_there, "their mark")
             following.until(lambda: following.room().counts is not None)
             store.kill()
-            store.restart()  # empty: she is there again, as what she was
-            poll(is_there, "her mark")
+            store.restart()  # empty: they are there again, as what they were
+            poll(is_there, "their mark")

@@ -62,7 +62,7 @@ class Access:
             raise forbidden("a token marks its own user alone")
 
     def kind_for(self, wanted: names.Kind | None) -> names.Kind | None:
-        """Check the kind that its user is marked as: her own, and hidden for a member."""
+        """Check the kind that its user is marked as: their own, and hidden for a member."""
         if self.scope == "admin":
             return wanted
         if wanted is None:

@@ -143,7 +143,7 @@ async def events(call: Call) -> Any:
     if session is not None:
         access.need("mark")
         if access.user is None:
-            raise forbidden("a stream with a session is its token's user: sign one that names her")
+            raise forbidden("a stream with a session is its token's user: sign one that names them")
         identity = Identity(access.user, access.kind_for(None), session)
     after = call.request.headers.get("last-event-id") or values["after"]
     named = values["room"]
@@ -170,7 +170,7 @@ async def events(call: Call) -> Any:
 
 
 async def mark(call: Call) -> Any:
-    """Mark a user online; what is known of her then."""
+    """Mark a user online; what is known of them then."""
     values, name = call.values, call.values["user"]
     kind = call.access.kind_for(values["kind"])
     came = await call.room.mark_online(
@@ -181,7 +181,7 @@ async def mark(call: Call) -> Any:
 
 
 async def leave(call: Call) -> Any:
-    """Mark a user, or one session of hers, offline."""
+    """Mark a user, or one of their sessions, offline."""
     left = await call.room.mark_offline(call.values["user"], call.values["session"])
     return {"left": left}
 
@@ -192,7 +192,7 @@ async def forget(call: Call) -> Any:
 
 
 async def beacon(call: Call) -> Any:
-    """Mark the token's user, or end her session, for a page that can't set headers any more."""
+    """Mark the token's user, or end their session, for a page that can't set headers any more."""
     values = call.values
     access = call.service.gate.believe(values["token"])
     call.service.limit(access)
@@ -287,10 +287,10 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
              query=inputs.UsersQuery),
     Endpoint("GET", _USER, user, "What is known of a user",
              answers={200: "UserPresence"}, rooms=in_room, query=inputs.HiddenQuery),
-    Endpoint("PUT", _USER, mark, "Mark a user online; 201 where this made her so", "mark",
+    Endpoint("PUT", _USER, mark, "Mark a user online; 201 where this brought them online", "mark",
              answers={200: "UserPresence", 201: "UserPresence"}, rooms=in_room, own=True, conflicts=True,
              body=inputs.MarkBody),
-    Endpoint("DELETE", _USER, leave, "Mark a user, or one session of hers, offline", "mark",
+    Endpoint("DELETE", _USER, leave, "Mark a user, or one of their sessions, offline", "mark",
              answers={200: "Left"}, rooms=in_room, own=True, query=inputs.LeaveQuery),
     Endpoint("POST", f"{_ROOM}/sightings", sightings, "Mark many users online", "admin",
              answers={200: "Marked"}, rooms=in_room, conflicts=True,

@@ -1,4 +1,4 @@
-"""Memory: what a peak took is given back to the system.
+"""Memory of the process: what a peak took is given back to the system.
 
 Answers and events that waited for readers who took none are freed with them. But glibc keeps what lies
 free between what is in use, in its heap, for as long as the process lives: 428 MB after 150 stuck readers

@@ -101,7 +101,7 @@ class Metrics:
     async def expose(self, presence: AsyncPresence, accept: str) -> tuple[bytes, str]:
         """Write all down, in the format that ``accept`` asks for, and its content type.
 
-        Three round trips. A store that is away leaves out who is online, and says that it is away.
+        Three round trips. An unavailable store leaves out who is online; `store_up` is 0 then.
         """
         health = await presence.health()
         try:

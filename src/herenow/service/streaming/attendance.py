@@ -66,7 +66,7 @@ class Attendance:
         self.due = 0.0
 
     async def begin(self) -> None:
-        """Mark her in every room. Raises TooManySessions; a store that is away is asked again later."""
+        """Mark the user in every room. Raises TooManySessions; an unavailable store is asked later."""
         try:
             for there, session in self.held:
                 await there.mark_online(session.user, self.kind, session.name)
@@ -76,7 +76,7 @@ class Attendance:
         self._next()
 
     async def mark(self) -> bool:
-        """Mark her again; False when she may not be."""
+        """Mark the user again; False when they may not be."""
         try:
             if not self.marked:
                 await self.begin()
@@ -96,7 +96,7 @@ class Attendance:
 
     @property
     def sessions(self) -> list[tuple[str, str, str]]:
-        """Her sessions: room, user and name of each."""
+        """The sessions: room, user and name of each."""
         return [(there.name, str(session.user), session.name) for there, session in self.held]
 
 

@@ -1,8 +1,8 @@
 """A room as streams are told of it: each event at once, a diff an interval, or counts alone.
 
 A `Feed` is a room as those see it who may, or may not, see the hidden. Its main line watches from the
-moment that somebody first came; whoever comes later is on a line of its own, which watches from her
-snapshot or from where she left off, until that line is where the main line is, and she changes over.
+moment that somebody first came; whoever comes later is on a line of its own, which watches from their
+snapshot or from where they left off, until that line is where the main line is, and they change over.
 So each reader follows one watch without gap or overlap, and nearly all share the same one.
 
 - **Each event**: readers count joins and leaves themselves; one that comes back from diffs starts over.
