@@ -39,7 +39,7 @@ def stamp_of(rest: bytes) -> str:
 
 
 def said(second: int) -> str:
-    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
 
 
 def online(events: list[tuple[int, str, bytes]], at: float, window: float) -> int:

@@ -73,7 +73,7 @@ def check(server: Server) -> Iterator[Callable[..., str]]:
                 server.unix_url, prefix=prefix, clock=found.last.timestamp
             ) as presence:
                 samples = presence.history(found.first.replace(second=0), end)
-            most = {f"{one.at:%Y-%m-%dT%H:%M:%S}Z": one.people for one in samples if one.people}
+            most = {f"{one.at:%Y-%m-%dT%H:%M:%S}.000Z": one.people for one in samples if one.people}
             assert most == oracle.most_of_minutes(data, window)
             assert max(most.values()) == found.exact_peak.count
         return prefix
@@ -85,7 +85,7 @@ def check(server: Server) -> Iterator[Callable[..., str]]:
 def compare(found: Summary, data: bytes, window: float) -> None:
     expected = oracle.figures(data, window)
     said = document(found)
-    said["series"] = [[f"{at:%Y-%m-%dT%H:%M:%S}Z", count] for at, count in minutes(found)]
+    said["series"] = [[f"{at:%Y-%m-%dT%H:%M:%S}.000Z", count] for at, count in minutes(found)]
     assert {name: said[name] for name in expected} == expected
     estimated = found.uniques_estimated
     assert estimated is None or abs(estimated - found.uniques) <= 2 + found.uniques // 20

@@ -123,7 +123,7 @@ def test_the_longest_silence_is_a_setting() -> None:
     assert whole["series"] == oracle.figures(log, 300)["series"]
     assert (whole["silences"], "--silence" in said) == ([], False)
     cut, said = run("-", "--silence", "1h", stdin=log)
-    assert cut["silences"] == [["2024-01-01T00:05:00Z", "2024-01-01T06:00:00Z"]]
+    assert cut["silences"] == [["2024-01-01T00:05:00.000Z", "2024-01-01T06:00:00.000Z"]]
     assert cut["series"] == [*whole["series"][:5], whole["series"][-1]]
     assert "--silence" in said
 

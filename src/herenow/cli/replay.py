@@ -20,6 +20,7 @@ from herenow.accesslog.files import STDIN
 from herenow.cli.options import duration_option, json_option, prefix_option, room_option
 from herenow.cli.output import say
 from herenow.cli.program import NO, YES
+from herenow.web.json_form import json_form
 from herenow.web.visitors import bot_name
 
 if TYPE_CHECKING:
@@ -219,7 +220,7 @@ def _warn(log: Log, summary: Summary, report: ModuleType) -> None:
         say(trouble)
     silences = summary.series.silences
     for one, to in silences[:_SILENCES]:
-        since, until = (report.rfc3339(report.moment(at)) for at in (one, to))
+        since, until = (json_form(report.moment(at)) for at in (one, to))
         say(f"nobody from {since} to {until}: longer than --silence, so the series omits it")
     if len(silences) > _SILENCES:
         say(f"the series omits {len(silences) - _SILENCES:,} more silences")

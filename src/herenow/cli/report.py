@@ -6,7 +6,7 @@ The page is one file that loads nothing else, light or dark as its reader's syst
 import json
 import sys
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from html import escape
 from typing import Any, Final
 
@@ -14,45 +14,32 @@ from herenow.accesslog import Summary
 from herenow.accesslog.replaying import moment
 from herenow.models import Peak
 from herenow.web.escapes import printable
+from herenow.web.json_form import json_form
 
 _WIDTH, _HEIGHT = 960, 260
 _COLUMNS: Final = 72
 _SILENCES: Final = 5
 
 
-def rfc3339(at: datetime | None) -> str | None:
-    """Write a moment as RFC 3339 in UTC; milliseconds only if there are any."""
-    if at is None:
-        return None
-    precision = "milliseconds" if at.microsecond else "seconds"
-    return at.astimezone(UTC).isoformat(timespec=precision).replace("+00:00", "Z")
-
-
 def document(summary: Summary) -> dict[str, Any]:
     """Everything but the series, as JSON values."""
-
-    def of(peak: Peak) -> dict[str, Any]:
-        return {"count": peak.count, "at": rfc3339(peak.at)}
-
     window = summary.window
     return {
         "window": int(window) if window == int(window) else window,
         "lines": summary.lines,
         "malformed": summary.malformed,
         "skipped": summary.skipped,
-        "first": rfc3339(summary.first),
-        "last": rfc3339(summary.last),
-        "peak": of(summary.peak),
-        "exact_peak": of(summary.exact_peak),
+        "first": json_form(summary.first),
+        "last": json_form(summary.last),
+        "peak": json_form(summary.peak),
+        "exact_peak": json_form(summary.exact_peak),
         "mean": summary.mean,
         "uniques": summary.uniques,
         "uniques_estimated": summary.uniques_estimated,
         "uniques_per_day": {day.isoformat(): n for day, n in summary.uniques_per_day.items()},
         "bots": summary.bots,
         "online_at_end": summary.online_at_end,
-        "silences": [
-            [rfc3339(moment(one)), rfc3339(moment(to))] for one, to in summary.series.silences
-        ],
+        "silences": [json_form([moment(one), moment(to)]) for one, to in summary.series.silences],
     }
 
 
@@ -68,7 +55,7 @@ def write_json(summary: Summary) -> None:
     write(json.dumps(document(summary))[:-1] + ', "series": [')
     between = ""
     for at, count in minutes(summary):
-        write(f'{between}["{at:%Y-%m-%dT%H:%M:%S}Z", {count}]')
+        write(f'{between}["{at:%Y-%m-%dT%H:%M:%S}.000Z", {count}]')
         between = ", "
     write("]}\n")
 
@@ -83,14 +70,14 @@ def sentences(summary: Summary) -> Iterator[tuple[str, str]]:
     yield "lines", lines
     if summary.first is None or summary.last is None:
         return
-    yield "from", f"{rfc3339(summary.first)} to {rfc3339(summary.last)}"
+    yield "from", f"{json_form(summary.first)} to {json_form(summary.last)}"
     yield "peak", _peak(summary.peak, "at a full minute")
     yield "exact peak", _peak(summary.exact_peak, "at any moment")
     yield "mean", f"{summary.mean:,.2f} over {len(summary.series):,} minutes"
     for one, to in summary.series.silences[:_SILENCES]:
         yield (
             "omitted",
-            f"{rfc3339(moment(one))} to {rfc3339(moment(to))}: nobody, for longer than --silence",
+            f"{json_form(moment(one))} to {json_form(moment(to))}: nobody, for longer than --silence",
         )
     yield "at the end", f"{summary.online_at_end:,}"
     estimated = summary.uniques_estimated
@@ -101,7 +88,7 @@ def sentences(summary: Summary) -> Iterator[tuple[str, str]]:
 
 
 def _peak(peak: Peak, where: str) -> str:
-    return f"{peak.count:,} {where}" + (f", first at {rfc3339(peak.at)}" if peak.at else "")
+    return f"{peak.count:,} {where}" + (f", first at {json_form(peak.at)}" if peak.at else "")
 
 
 def show(summary: Summary) -> None:
