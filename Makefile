@@ -46,11 +46,16 @@ lint: .venv/dev.stamp  ## Style, format, types, import directions
 	$(BIN)/ruff format --check $(CODE)
 	$(BIN)/mypy $(CODE)
 	$(BIN)/lint-imports --no-logo
+	$(BIN)/python docs/generate.py --check
 
 .PHONY: format
 format: .venv/dev.stamp  ## Mend what ruff can mend
 	$(BIN)/ruff check --fix $(CODE)
 	$(BIN)/ruff format $(CODE)
+
+.PHONY: generate
+generate: .venv/dev.stamp  ## The modules for threads, from those for asyncio
+	$(BIN)/python docs/generate.py
 
 .PHONY: bench
 bench: .venv/servers.stamp  ## The figures, against the recipe

@@ -16,7 +16,7 @@ from herenow.accesslog import Log, Naming, Summary, replay, text_parser
 from herenow.accesslog.sorting import Sorter
 from herenow.cli.logstore import open_store
 from herenow.cli.report import document, minutes
-from herenow.store.engine import Call
+from herenow.store.calls import Call
 from tests.accesslog import oracle
 from tests.cli.conftest import run as program
 from tests.servers import Server

@@ -17,7 +17,7 @@ import herenow
 from herenow import lua
 from herenow.operations import Operation, marking, online, upkeep, users
 from herenow.outbox.outbox import Outbox
-from herenow.store.engine import as_commands
+from herenow.store.commands import as_commands
 from tests.conftest import SERVER, Clock
 from tests.core.calls import READS, Call, stock
 from tests.core.sides import SIDES, assert_whole, opened

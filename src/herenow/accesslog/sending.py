@@ -21,7 +21,8 @@ from herenow.operations import Operation, Outcome, Plan, answer, history, timeli
 from herenow.operations.marking import Written
 from herenow.operations.scope import Scope
 from herenow.outbox.outbox import Outbox
-from herenow.store.engine import Engine, advance
+from herenow.store.commands import advance
+from herenow.store.engine import Engine
 
 MINUTE: Final = 60_000
 _STEPS: Final = 100

@@ -118,7 +118,7 @@ class AsyncFlushing:
         self._on_this_loop()
         flight: Flight | None = None
         try:
-            self._engine.refuse()
+            self._engine.store.refuse()
             flight = buffer.begin(rooms, ending) or await self._turn(rooms, ending)
             yield flight
         finally:
@@ -137,8 +137,8 @@ class AsyncFlushing:
                 async with asyncio.timeout(self._patience):
                     await self._ended.wait()
             except TimeoutError:
-                raise self._engine.failed(StoreTimeout(BUSY), began) from None
-            self._engine.refuse()
+                raise self._engine.store.wait_failed(StoreTimeout(BUSY), began) from None
+            self._engine.store.refuse()
         return flight
 
     async def _wait(self) -> None:
@@ -150,7 +150,7 @@ class AsyncFlushing:
                 while self._buffer.fly(flights):
                     await self._ended.wait()
         except TimeoutError:
-            raise self._engine.failed(StoreTimeout(BUSY), began) from None
+            raise self._engine.store.wait_failed(StoreTimeout(BUSY), began) from None
 
     async def close(self) -> None:
         """Send all that waits, and stop the task."""

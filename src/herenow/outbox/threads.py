@@ -88,7 +88,7 @@ class Flushing:
         flight: Flight | None = None
         try:
             engine.open()  # which may take its time, the first time
-            engine.refuse()
+            engine.store.refuse()
             flight = buffer.begin(rooms, ending) or self._turn(rooms, ending)
             yield flight
         finally:
@@ -111,8 +111,8 @@ class Flushing:
                     return flight
                 if not buffer.changed.wait(self._patience):
                     break
-            self._engine.refuse()
-        raise self._engine.failed(StoreTimeout(BUSY), began)
+            self._engine.store.refuse()
+        raise self._engine.store.wait_failed(StoreTimeout(BUSY), began)
 
     def _wait(self) -> None:
         """Wait for what is under way now: it may be put back."""
@@ -121,7 +121,7 @@ class Flushing:
             flights = [*buffer.flying]
             if buffer.changed.wait_for(lambda: not buffer.fly(flights), self._patience):
                 return
-        raise self._engine.failed(StoreTimeout(BUSY), began)
+        raise self._engine.store.wait_failed(StoreTimeout(BUSY), began)
 
     def close(self) -> None:
         """Send all that waits, and stop the thread."""

@@ -1,67 +1,62 @@
-"""Running operations on asyncio; see `execution`."""
+"""The engine: runs operations on a client of the store, each round trip a `Call`.
 
-import asyncio
-import weakref
+Written once, for asyncio, in ``aio_engine.py``; ``engine.py`` is generated from that, for threads
+(`make generate`). What is different there is in `tasks` and `threads`. The engine knows nothing of
+presence; how a client is opened and what its errors mean is the business of `store`, who may call that of
+`breaker`.
+"""
+
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from time import monotonic, perf_counter
-from typing import Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from herenow.errors import StoreError
 from herenow.models import Health
 from herenow.operations import Operation, Outcome, Plan
+from herenow.store import client_errors, tasks
 from herenow.store.breaker import Breaker
-from herenow.store.engine import (
-    Asking,
-    Call,
+from herenow.store.calls import Call, health_of
+from herenow.store.commands import (
     advance,
     as_command,
     as_commands,
     as_whole_command,
-    health_of,
     lacking,
-    late,
+    to_send_again,
 )
-from herenow.store.store import answered
+from herenow.store.store import Opener, Store, answered
+
+if TYPE_CHECKING:
+    import weakref
 
 T = TypeVar("T")
 Observe: TypeAlias = Callable[[Sequence[Operation[Any]], Sequence[Outcome], float], None]
 """What was asked in one round trip, how each ended, and the seconds it took."""
 
 
-class AsyncEngine(Asking):
-    """Runs operations on an async client; see `Engine`."""
+class AsyncEngine:
+    """Runs operations. Engines with one ``shared`` key share a breaker."""
 
     observe: Observe | None = None
-    """Told of every round trip, where somebody measures."""
-    _loop: Any = None
+    """Called after every round trip, where somebody measures."""
 
-    async def probe(self, breaker: Breaker) -> None:
-        """Try whether the store answers, and tell the breaker; raises nothing but a cancellation."""
-        began = monotonic()
-        try:
-            client = await self._open()
-            await client.execute_command(*self.store.probe_command(breaker))
-        except BaseException as error:
-            if not isinstance(self.store.failed(error, began, breaker), Exception):
-                raise
-        else:
-            answered(breaker)
+    def __init__(self, connect: Opener, shared: object = None) -> None:
+        self.store = Store(connect, shared, partial(tasks.Prober, _probe))
 
-    async def _open(self) -> Any:
-        loop = asyncio.get_running_loop()
-        if self._loop is not loop:  # a client of ours belongs to its loop
-            self._loop = self.store.loop = loop
-            self.store.abandon()
-        client = self.store.opened
-        if client is None:
-            # it may boot a server or ask a cluster for its slots: never on the event loop
-            client = await asyncio.to_thread(self.store.open)
-        return client
+    async def open(self) -> None:
+        """Open the connection, where that is to be done; a cluster's client then knows its nodes."""
+        if tasks.unready(self.store):
+            with Call(self.store) as call:
+                client = await tasks.opened(self.store)
+                call.tells = self.store.cluster  # another one has not been asked anything yet
+                if self.store.cluster:
+                    await tasks.learn(client)
 
     async def ready(self) -> Any:
         """The client, opened if it was not, without blocking the loop. Raises what opening does."""
-        return await self._open()
+        return await tasks.opened(self.store)
 
     async def call(self, operation: Operation[T]) -> T:
         """Run one operation: one round trip."""
@@ -79,14 +74,15 @@ class AsyncEngine(Asking):
         return outcome  # type: ignore[no-any-return]
 
     async def _one(self, operation: Operation[T]) -> T:
-        with Call(self, operation.keys[0], watched=True) as call:
-            client = await self._open()
+        store = self.store
+        with Call(store, operation.keys[0], watched=True) as call:
+            await tasks.opened(store)
             try:
-                reply = await client.execute_command(*as_command(operation))
+                reply = await store.execute(*as_command(operation))
             except Exception as error:
-                if not (self.store.lacks_script(error) or await self._moves(call, error)):
+                if not (client_errors.lacks_script(error) or await self._moves(call, error)):
                     raise
-                reply = await client.execute_command(*as_whole_command(operation))
+                reply = await store.execute(*as_whole_command(operation))
         return operation.read(reply)
 
     async def batch(self, operations: Sequence[Operation[Any]]) -> list[Outcome]:
@@ -104,27 +100,14 @@ class AsyncEngine(Asking):
         return outcomes
 
     async def _several(self, operations: Sequence[Operation[Any]]) -> list[Outcome]:
+        if not self.store.cluster:
+            return await self._on_node(operations)
         try:
-            if self.store.cluster:
-                await self._know()
-                return await self._on_nodes(operations)
-            return await self._together(operations)
+            await self.open()
         except (StoreError, ValueError) as error:
             return [error] * len(operations)
-
-    async def _know(self) -> None:
-        """Open the client, and have one of a cluster know which node is to be asked for what."""
-        with Call(self) as call:
-            client = await self._open()
-            call.tells = self.store.cluster
-            if self.store.cluster:
-                await client.initialize()
-
-    async def _on_nodes(self, operations: Sequence[Operation[Any]]) -> list[Outcome]:
-        parts = self.parts(operations)
-        each = await asyncio.gather(
-            *(self._on_node([operations[i] for i in part]) for part in parts)
-        )
+        parts = self.store.parts([one.keys[0] for one in operations])
+        each = await tasks.together(self._on_node([operations[i] for i in part]) for part in parts)
         outcomes: list[Outcome] = [None] * len(operations)
         for part, several in zip(parts, each, strict=True):
             for i, outcome in zip(part, several, strict=True):
@@ -138,39 +121,27 @@ class AsyncEngine(Asking):
             return [error] * len(operations)
 
     async def _together(self, operations: Sequence[Operation[Any]]) -> list[Outcome]:
-        with Call(self, operations[0].keys[0]) as call:
+        with Call(self.store, operations[0].keys[0]) as call:
             try:
-                replies = await self._pipeline(as_commands(operations))
+                replies = await tasks.pipelined(self.store, as_commands(operations))
             except Exception as error:
                 if not await self._moves(call, error):
                     raise
-                replies = await self._pipeline(list(map(as_whole_command, operations)))
-            again = late(operations, lacking(replies, self.store))
+                whole = list(map(as_whole_command, operations))
+                replies = await tasks.pipelined(self.store, whole)
+            again = to_send_again(operations, lacking(replies))
             if again:
-                sent = await self._pipeline([as_whole_command(operations[i]) for i in again])
+                whole = [as_whole_command(operations[i]) for i in again]
+                sent = await tasks.pipelined(self.store, whole)
                 for i, reply in zip(again, sent, strict=True):
                     replies[i] = reply
             return list(map(call.read, operations, replies))
 
     async def _moves(self, call: Call, error: Exception) -> bool:
         """See `Call.moves`; the nodes are asked first who serves what now."""
-        store = self.store
-        if store.cluster and store.lost(error):
-            with suppress(Exception):
-                await (await self._open()).nodes_manager.initialize()
+        if self.store.cluster and client_errors.lost(error):
+            await tasks.learn_anew(self.store)
         return call.moves(error)
-
-    async def _pipeline(self, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
-        client = await self._open()
-        pipeline = client.pipeline() if self.store.cluster else client.pipeline(transaction=False)
-        async with pipeline:
-            for command in commands:
-                pipeline.execute_command(*command)
-            replies = list(await pipeline.execute(raise_on_error=False))
-        lost = [one for one in replies if isinstance(one, Exception) and self.store.lost(one)]
-        if self.store.cluster and len(lost) == len(replies):
-            raise lost[0]
-        return replies
 
     async def run(self, plan: Plan[T]) -> T:
         """Run a plan to its end."""
@@ -180,7 +151,7 @@ class AsyncEngine(Asking):
                 outcomes = await self.batch(operations) if operations else []
                 operations, result = advance(plan, outcomes)
         finally:
-            plan.close()  # one that is cancelled puts back what it took
+            plan.close()  # one that is interrupted puts back what it took
         return result  # type: ignore[no-any-return]
 
     async def health(self, dropped: int) -> Health:
@@ -188,12 +159,11 @@ class AsyncEngine(Asking):
         taken: list[float] = []
         nodes: list[Any] = [None]
         with suppress(StoreError):
-            if self.store.cluster or self.store.opened is None:
-                await self._know()
+            await self.open()
             nodes = self.store.masters()
             for node in nodes:
-                with suppress(StoreError), Call(self, node=node and node.name):
-                    client = await self._open()
+                with suppress(StoreError), Call(self.store, node=node and node.name):
+                    client = await tasks.opened(self.store)
                     started = perf_counter()
                     await client.ping(**({} if node is None else {"target_nodes": node}))
                     taken.append(perf_counter() - started)
@@ -201,53 +171,43 @@ class AsyncEngine(Asking):
 
     @property
     def client(self) -> Any:
-        """The client, opened if it was not (which may block)."""
-        try:
-            return self.store.open()
-        except Exception as error:
-            raise self.store.translate(error) from error
+        """The client, opened if it was not, which may block."""
+        if self.store.opened is None:
+            with Call(self.store) as call:
+                self.store.open()
+                call.tells = self.store.cluster
+        return self.store.opened
 
     async def aclose(self) -> None:
         """Close the connection; a later operation opens it again."""
-        self.rest()
-        if self._loop is not asyncio.get_running_loop():
-            self.store.abandon()
+        self.store.rest()
+        tasks.abandon_elsewhere(self.store)
         connected = self.store.take()
         if connected is not None:
             await connected.aclose()
 
 
-class _AsyncProber:
-    """A task that tries while the breaker is open; see `Prober`."""
-
-    def __init__(self, engine: AsyncEngine, breaker: Breaker) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._task = self._loop.create_task(
-            _probe(weakref.ref(engine), breaker), name="herenow-probe"
-        )
-
-    @property
-    def alive(self) -> bool:
-        """Whether it still tries: its loop may be over."""
-        return not (self._task.done() or self._loop.is_closed())
-
-    def stop(self) -> None:
-        """Have it end."""
-        if self.alive:
-            self._loop.call_soon_threadsafe(self._task.cancel)
-
-
-async def _probe(known: "weakref.ref[AsyncEngine]", breaker: Breaker) -> None:
+async def _probe(known: "weakref.ref[Store]", breaker: Breaker, stop: tasks.Stop) -> None:
+    """Try, now and again, while a breaker is open."""
     wait = 0.0
-    while True:
-        await asyncio.sleep(wait)
-        engine = known()
-        if engine is None or breaker.closed:
+    while not await stop.wait(wait):
+        store = known()
+        if store is None or breaker.closed:
             return
         if breaker.take(monotonic()):
-            await engine.probe(breaker)
+            await _try(store, breaker)
         wait = breaker.due_in(monotonic())
-        del engine
+        del store
 
 
-AsyncEngine.prober = _AsyncProber
+async def _try(store: Store, breaker: Breaker) -> None:
+    """Ask whether the store answers, and tell the breaker; raises nothing but a cancellation."""
+    began = monotonic()
+    try:
+        client = await tasks.opened(store)
+        await client.execute_command(*store.probe_command(breaker))
+    except BaseException as error:
+        if not isinstance(store.failed(error, began, breaker), Exception):
+            raise
+    else:
+        answered(breaker)

@@ -1,9 +1,9 @@
 """The circuit breaker: when calls stop waiting for a store that does not answer, and start again.
 
 `Breaker` is the state of one store in one process, or of one node of a cluster, and pure: it is told when
-calls began and how they ended, on a clock that it is given, and says who may try. `Prober` is a thread
-that tries meanwhile. What a try is, `store` knows. This module talks to nothing but the log: one warning
-when an outage begins and one when it is over, both of which name the store.
+calls began and how they ended, on a clock that it is given, and says who may try. A prober, a thread or a
+task, tries meanwhile; what a try is, the engine knows. This module talks to nothing but the log: one
+warning when an outage begins and one when it is over, both of which name the store.
 
 The theory:
 
@@ -28,14 +28,12 @@ import weakref
 from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime
-from time import monotonic
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Literal
 
 from herenow.store import forking
-from herenow.store.finalizing import Flag
 
 _log: Final = logging.getLogger("herenow")
-_dice: Final = random.SystemRandom()  # whoever seeds the common one wants the next for himself
+_dice: Final = random.SystemRandom()  # whoever seeds the common one wants the next one
 TRIPS: Final = 3
 """Failures in a row that open it."""
 FIRST: Final = 0.25
@@ -218,56 +216,6 @@ class Breaker:
             self._failed, self._cost = now, longest
             self._open(now)
             return True
-
-
-class Probed(Protocol):
-    """Whoever can try whether the store answers."""
-
-    def probe(self, breaker: Breaker) -> None:
-        """Try, and tell the breaker how it went; raises nothing."""
-
-
-class Asking(Protocol):
-    """Whoever asks a store."""
-
-    @property
-    def store(self) -> Probed:
-        """The store."""
-
-
-class Prober:
-    """A daemon thread that tries while the breaker is open; it does not keep alive whom it tries for."""
-
-    def __init__(self, engine: Asking, breaker: Breaker) -> None:
-        self._ended = ended = Flag()
-        self._thread = threading.Thread(
-            target=_probe,
-            args=(weakref.ref(engine.store, lambda _: ended.set()), breaker, ended),
-            name="herenow-probe",
-            daemon=True,
-        )
-        self._thread.start()
-
-    @property
-    def alive(self) -> bool:
-        """Whether it still tries."""
-        return self._thread.is_alive() and not self._ended.is_set()
-
-    def stop(self) -> None:
-        """Have it end; a try under way is not waited for."""
-        self._ended.set()
-
-
-def _probe(known: "weakref.ref[Probed]", breaker: Breaker, ended: Flag) -> None:
-    wait = 0.0
-    while not ended.wait(wait):
-        store = known()
-        if store is None or breaker.closed:
-            return
-        if breaker.take(monotonic()):
-            store.probe(breaker)
-        wait = breaker.due_in(monotonic())
-        del store
 
 
 _breakers: Final["weakref.WeakValueDictionary[object, Breaker]"] = weakref.WeakValueDictionary()

@@ -20,11 +20,10 @@ Decided, with redis-py 8 in view:
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from importlib import import_module
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from herenow.store import forking
-from herenow.store.given import exceptions_of, is_async, is_cluster, node_client
+from herenow.store.given import is_async, is_cluster, node_client
 from herenow.store.urls import Target, parse
 
 if TYPE_CHECKING:
@@ -51,9 +50,9 @@ class Connection:
         return is_cluster(self.client)
 
     @property
-    def exceptions(self) -> ModuleType:
-        """What the client raises: ``redis.exceptions`` or ``valkey.exceptions``."""
-        return exceptions_of(self.client)
+    def asynchronous(self) -> bool:
+        """Whether the client is one of asyncio's."""
+        return is_async(self.client)
 
     def node(self, key: Any) -> str | None:
         """Name the node of a cluster that the client would ask for a key; None: it does not know yet."""

@@ -1,269 +1,117 @@
-"""Running operations: with `aio_execution` the one place, beside the facades, that knows sync from async.
+# Generated from store/aio_engine.py by `make generate`: change that one.
+"""The engine: runs operations on a client of the store, each round trip a `Call`.
 
-`Engine` and `AsyncEngine` send EVALSHA, fall back to EVAL where the store has not got the script (new,
-restarted, failed over), and send batches as one pipeline. They know nothing of presence, and leave the
-client and its errors to `store`.
+Written once, for asyncio, in ``aio_engine.py``; ``engine.py`` is generated from that, for threads
+(`make generate`). What is different there is in `tasks` and `threads`. The engine knows nothing of
+presence; how a client is opened and what its errors mean is the business of `store`, who may call that of
+`breaker`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from time import monotonic, perf_counter
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
-from herenow.errors import StoreError, StoreTimeout, StoreUnavailable
+from herenow.errors import StoreError
 from herenow.models import Health
 from herenow.operations import Operation, Outcome, Plan
-from herenow.store.breaker import Breaker, Prober
-from herenow.store.store import Opener, Store, answered, refusal
+from herenow.store import client_errors, threads
+from herenow.store.breaker import Breaker
+from herenow.store.calls import Call, health_of
+from herenow.store.commands import (
+    advance,
+    as_command,
+    as_commands,
+    as_whole_command,
+    lacking,
+    to_send_again,
+)
+from herenow.store.store import Opener, Store, answered
 
 if TYPE_CHECKING:
-    from herenow.lua import Script
+    import weakref
 
 T = TypeVar("T")
+Observe: TypeAlias = Callable[[Sequence[Operation[Any]], Sequence[Outcome], float], None]
+"""What was asked in one round trip, how each ended, and the seconds it took."""
 
 
-def as_command(operation: Operation[Any]) -> tuple[Any, ...]:
-    """Make the command that runs an operation whose script the store has."""
-    keys = operation.keys
-    return ("EVALSHA", operation.script.sha, len(keys), *keys, *operation.args)
+class Engine:
+    """Runs operations. Engines with one ``shared`` key share a breaker."""
 
-
-def as_whole_command(operation: Operation[Any]) -> tuple[Any, ...]:
-    """Make the command that runs an operation and brings its script."""
-    keys = operation.keys
-    return ("EVAL", operation.script.text, len(keys), *keys, *operation.args)
-
-
-def as_commands(operations: Sequence[Operation[Any]]) -> list[tuple[Any, ...]]:
-    """One round trip's commands, in order: each names its script, which the store is taken to have.
-
-    But a script after which another one writes to the same room is brought along: were it missing in
-    the store, the other would write before it. Reads that came too early are sent again (see `late`).
-    """
-    brought: set[Script] = set()
-    writers: dict[
-        bytes, Script | None
-    ] = {}  # the one that writes to a room from here on; None: several
-    for one in reversed(operations):
-        script, room = one.script, _room(one)
-        alone = writers.get(room, script) is script
-        if not alone:
-            brought.add(script)
-        if not script.reads:
-            writers[room] = script if alone else None
-    return [
-        as_whole_command(one) if one.script in brought else as_command(one) for one in operations
-    ]
-
-
-def late(operations: Sequence[Operation[Any]], missing: Sequence[int]) -> list[int]:
-    """What is to be sent again where the scripts of the ``missing`` were not in the store.
-
-    These, in order, and what read in a room before one of them wrote there. No write is sent twice.
-    """
-    lacked, unwritten = {*missing}, set[bytes]()
-    again: list[int] = []
-    for i in range(min(lacked, default=len(operations)), len(operations)):
-        one = operations[i]
-        if i in lacked:
-            again.append(i)
-            if not one.script.reads:
-                unwritten.add(_room(one))
-        elif one.script.reads and _room(one) in unwritten:
-            again.append(i)
-    return again
-
-
-def _room(operation: Operation[Any]) -> bytes:
-    """What tells the room of an operation: its keys' hash tag."""
-    return operation.keys[0].partition(b"}")[0]
-
-
-def advance(
-    plan: Plan[T], outcomes: list[Outcome] | None
-) -> tuple[Sequence[Operation[Any]] | None, Any]:
-    """Take a plan one round trip further: what to send next, or None and its result."""
-    try:
-        return (next(plan) if outcomes is None else plan.send(outcomes)), None
-    except StopIteration as stop:
-        return None, stop.value
-
-
-class Asking:
-    """What both engines are: a store, and how calls of it begin and end by its breakers."""
-
-    prober: ClassVar[type]
-    """What tries in the background while a breaker is open."""
+    observe: Observe | None = None
+    """Called after every round trip, where somebody measures."""
 
     def __init__(self, connect: Opener, shared: object = None) -> None:
-        self.store = Store(connect, shared)
-
-    def refuse(self) -> None:
-        """Raise StoreUnavailable where the breaker is open, and nobody should try now."""
-        breaker = self.store.breaker
-        if not breaker.admits(monotonic()):
-            self.seek(breaker)
-            raise refusal(breaker)
-
-    def failed(self, error: BaseException, began: float) -> BaseException:
-        """Translate what ended a wait for the store, and tell its breaker; it tells nothing of a node."""
-        if self.store.cluster:
-            return error
-        return self.call_failed(error, began, self.store.breaker)
-
-    def call_failed(
-        self, error: BaseException, began: float, breaker: Breaker, key: object = None
-    ) -> BaseException:
-        """Translate what ended a call, and tell its breaker."""
-        translated = self.store.failed(error, began, breaker, key)
-        if not breaker.closed:
-            self.seek(breaker)
-        return translated
-
-    def seek(self, breaker: Breaker) -> None:
-        """Have somebody try in the background."""
-        if breaker.seeker is None or not breaker.seeker.alive:
-            try:
-                breaker.seeker = type(self).prober(self, breaker)
-            except RuntimeError:  # no more threads at the very end: a call tries instead
-                breaker.seeker = None
-
-    def hasten(self, key: object) -> None:
-        """Let the next call for a key try: whoever answers for it was heard, if not by a call."""
-        self.store.breaker_of(key).hasten()
-
-    def rest(self) -> None:
-        """Have nobody try any more."""
-        for breaker in self.store.breakers:
-            if breaker.seeker is not None:
-                breaker.seeker.stop()
-
-    def parts(self, operations: Sequence[Operation[Any]]) -> list[list[int]]:
-        """Which of them go together, by where they stand: those of one node, healthy nodes first."""
-        parts: dict[Breaker, list[int]] = {}
-        for i, one in enumerate(operations):
-            parts.setdefault(self.store.breaker_of(one.keys[0]), []).append(i)
-        return [parts[breaker] for breaker in sorted(parts, key=lambda one: not one.ok)]
-
-
-class Call:
-    """One round trip: it asks the breaker, tells it, and raises our errors instead of the client's."""
-
-    __slots__ = ("_breaker", "_engine", "_key", "_watched", "began", "tells")
-
-    def __init__(
-        self,
-        engine: Asking,
-        key: object = None,
-        *,
-        watched: bool = False,
-        node: str | None = None,
-    ) -> None:
-        self._engine = engine
-        self._key = key
-        self._watched = watched
-        self.tells = True
-        """Whether its end, without an error, shows that the store answers."""
-        store = engine.store
-        if node is not None:
-            self._breaker = store.node_breaker(node)
-        else:
-            self._breaker = store.breaker_of(key) if store.cluster and key else store.breaker
-
-    def __enter__(self) -> Self:
-        store, breaker = self._engine.store, self._breaker
-        if breaker.closed and not store.watched:  # as nearly always: no more than that
-            self.began = monotonic()
-            return self
-        try:
-            self.began = store.begin(breaker, self if self._watched else None)
-        except StoreError:
-            self._engine.seek(breaker)
-            raise
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        breaker = self._breaker
-        if self._watched and self._engine.store.watched:
-            breaker.unwatch(self)
-        if error is not None:
-            translated = self._engine.call_failed(error, self.began, breaker, self._key)
-            if translated is not error:
-                raise translated from error
-        elif not breaker.ok:
-            if self.tells:
-                answered(breaker)
-            else:
-                breaker.interrupted(self.began)  # it was no answer, and is no try any more
-
-    def moves(self, error: BaseException) -> bool:
-        """Whether a call that was not answered belongs to another node by now, as after a failover.
-
-        It is that one's from here on, and may be sent again: what the old one did, if anything, is lost.
-        """
-        store = self._engine.store
-        if not (store.cluster and store.lost(error)):
-            return False
-        breaker = store.breaker_of(self._key)
-        if breaker in (self._breaker, store.breaker):
-            return False
-        self._breaker.unwatch(self)
-        self._breaker, self.began = breaker, monotonic()
-        return True
-
-    def read(self, operation: Operation[Any], reply: Any) -> Outcome:
-        """Read one reply of several; of those that failed the breaker counts one."""
-        if not isinstance(reply, Exception):
-            return operation.read(reply)
-        key = operation.keys[0]
-        translated = self._engine.call_failed(reply, self.began, self._breaker, key)
-        self.tells = self.tells and not isinstance(translated, StoreUnavailable | StoreTimeout)
-        return translated
-
-
-class Engine(Asking):
-    """Runs operations on a sync client; thread-safe. Engines with one ``shared`` key share a breaker."""
-
-    prober = Prober
+        self.store = Store(connect, shared, partial(threads.Prober, _probe))
 
     def open(self) -> None:
-        """Open the connection, where that is still to be done."""
-        if self.store.opened is None:
-            with Call(self) as call:
-                self.store.open()
+        """Open the connection, where that is to be done; a cluster's client then knows its nodes."""
+        if threads.unready(self.store):
+            with Call(self.store) as call:
+                client = threads.opened(self.store)
                 call.tells = self.store.cluster  # another one has not been asked anything yet
+                if self.store.cluster:
+                    threads.learn(client)
+
+    def ready(self) -> Any:
+        """The client, opened if it was not, without blocking the loop. Raises what opening does."""
+        return threads.opened(self.store)
 
     def call(self, operation: Operation[T]) -> T:
         """Run one operation: one round trip."""
+        if self.observe is None:
+            return self._one(operation)
+        began = perf_counter()
+        outcome: Any = None
+        try:
+            outcome = self._one(operation)
+        except Exception as error:
+            outcome = error
+            raise
+        finally:
+            self.observe([operation], [outcome], perf_counter() - began)
+        return outcome  # type: ignore[no-any-return]
+
+    def _one(self, operation: Operation[T]) -> T:
         store = self.store
-        with Call(self, operation.keys[0], watched=True) as call:
-            store.open()
+        with Call(store, operation.keys[0], watched=True) as call:
+            threads.opened(store)
             try:
                 reply = store.execute(*as_command(operation))
             except Exception as error:
-                if not (store.lacks_script(error) or call.moves(error)):
+                if not (client_errors.lacks_script(error) or self._moves(call, error)):
                     raise
                 reply = store.execute(*as_whole_command(operation))
         return operation.read(reply)
 
     def batch(self, operations: Sequence[Operation[Any]]) -> list[Outcome]:
         """Run several operations, in order: one round trip (a node)."""
-        try:
-            if len(operations) == 1:
+        if len(operations) == 1:
+            try:
                 return [self.call(operations[0])]
-            if not self.store.cluster:
-                return self._together(operations)
+            except (StoreError, ValueError) as error:
+                return [error]
+        if self.observe is None:
+            return self._several(operations)
+        began = perf_counter()
+        outcomes = self._several(operations)
+        self.observe(operations, outcomes, perf_counter() - began)
+        return outcomes
+
+    def _several(self, operations: Sequence[Operation[Any]]) -> list[Outcome]:
+        if not self.store.cluster:
+            return self._on_node(operations)
+        try:
+            self.open()
         except (StoreError, ValueError) as error:
             return [error] * len(operations)
+        parts = self.store.parts([one.keys[0] for one in operations])
+        each = threads.together(self._on_node([operations[i] for i in part]) for part in parts)
         outcomes: list[Outcome] = [None] * len(operations)
-        for part in self.parts(operations):
-            for i, outcome in zip(part, self._on_node([operations[i] for i in part]), strict=True):
+        for part, several in zip(parts, each, strict=True):
+            for i, outcome in zip(part, several, strict=True):
                 outcomes[i] = outcome
         return outcomes
 
@@ -274,41 +122,27 @@ class Engine(Asking):
             return [error] * len(operations)
 
     def _together(self, operations: Sequence[Operation[Any]]) -> list[Outcome]:
-        with Call(self, operations[0].keys[0]) as call:
+        with Call(self.store, operations[0].keys[0]) as call:
             try:
-                replies = self._pipeline(as_commands(operations))
+                replies = threads.pipelined(self.store, as_commands(operations))
             except Exception as error:
-                if not call.moves(error):
+                if not self._moves(call, error):
                     raise
-                replies = self._pipeline(list(map(as_whole_command, operations)))
-            again = late(operations, lacking(replies, self.store))
+                whole = list(map(as_whole_command, operations))
+                replies = threads.pipelined(self.store, whole)
+            again = to_send_again(operations, lacking(replies))
             if again:
-                sent = self._pipeline([as_whole_command(operations[i]) for i in again])
+                whole = [as_whole_command(operations[i]) for i in again]
+                sent = threads.pipelined(self.store, whole)
                 for i, reply in zip(again, sent, strict=True):
                     replies[i] = reply
             return list(map(call.read, operations, replies))
 
-    def _pipeline(self, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
-        client = self.store.open()
-        if not self.store.cluster:
-            return _piped(client, commands)
-        # of one node: the library's own asks again for each command that a hung one leaves unanswered
-        try:
-            replies = _piped(self.store.client_of(commands[0][3]), commands)
-        except Exception as error:
-            if self.store.lost(error):
-                client.nodes_manager.initialize()
-            raise
-        return [
-            self._redirected(command) if self.store.redirects(reply) else reply
-            for command, reply in zip(commands, replies, strict=True)
-        ]
-
-    def _redirected(self, command: tuple[Any, ...]) -> Any:
-        try:
-            return self.store.execute(*command)
-        except Exception as error:  # noqa: BLE001 - one of several replies
-            return error
+    def _moves(self, call: Call, error: Exception) -> bool:
+        """See `Call.moves`; the nodes are asked first who serves what now."""
+        if self.store.cluster and client_errors.lost(error):
+            threads.learn_anew(self.store)
+        return call.moves(error)
 
     def run(self, plan: Plan[T]) -> T:
         """Run a plan to its end."""
@@ -329,46 +163,52 @@ class Engine(Asking):
             self.open()
             nodes = self.store.masters()
             for node in nodes:
-                with suppress(StoreError), Call(self, node=node and node.name):
+                with suppress(StoreError), Call(self.store, node=node and node.name):
+                    client = threads.opened(self.store)
                     started = perf_counter()
-                    self.store.open().ping(**({} if node is None else {"target_nodes": node}))
+                    client.ping(**({} if node is None else {"target_nodes": node}))
                     taken.append(perf_counter() - started)
         return health_of(self.store, nodes, taken, dropped)
 
     @property
     def client(self) -> Any:
-        """The client, opened if it was not."""
-        self.open()
+        """The client, opened if it was not, which may block."""
+        if self.store.opened is None:
+            with Call(self.store) as call:
+                self.store.open()
+                call.tells = self.store.cluster
         return self.store.opened
 
     def close(self) -> None:
         """Close the connection; a later operation opens it again."""
-        self.rest()
+        self.store.rest()
+        threads.abandon_elsewhere(self.store)
         connected = self.store.take()
         if connected is not None:
             connected.close()
 
 
-def _piped(client: Any, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
-    with client.pipeline(transaction=False) as pipeline:
-        for command in commands:
-            pipeline.execute_command(*command)
-        return list(pipeline.execute(raise_on_error=False))
+def _probe(known: "weakref.ref[Store]", breaker: Breaker, stop: threads.Stop) -> None:
+    """Try, now and again, while a breaker is open."""
+    wait = 0.0
+    while not stop.wait(wait):
+        store = known()
+        if store is None or breaker.closed:
+            return
+        if breaker.take(monotonic()):
+            _try(store, breaker)
+        wait = breaker.due_in(monotonic())
+        del store
 
 
-def health_of(store: Store, nodes: Sequence[Any], taken: Sequence[float], dropped: int) -> Health:
-    """Say how a store does: of its nodes (None: itself) some answered a PING, in so many seconds."""
-    ok = 0 < len(taken) == len(nodes)
-    breakers = [store.breaker, *(store.node_breaker(one.name) for one in nodes if one is not None)]
-    bad = [one for one in breakers if not one.ok]
-    worst = min(bad, key=lambda one: (one.closed, one.since), default=None)
-    since = max(one.since for one in breakers) if worst is None else worst.since
-    state = "closed" if worst is None else worst.state
-    return Health(ok, since, max(taken) if ok else None, dropped, state)
-
-
-def lacking(replies: Sequence[Any], store: Store) -> list[int]:
-    """Which of the replies say that the script is not there."""
-    return [
-        i for i, one in enumerate(replies) if isinstance(one, Exception) and store.lacks_script(one)
-    ]
+def _try(store: Store, breaker: Breaker) -> None:
+    """Ask whether the store answers, and tell the breaker; raises nothing but a cancellation."""
+    began = monotonic()
+    try:
+        client = threads.opened(store)
+        client.execute_command(*store.probe_command(breaker))
+    except BaseException as error:
+        if not isinstance(store.failed(error, began, breaker), Exception):
+            raise
+    else:
+        answered(breaker)

@@ -6,40 +6,19 @@ share, how calls began and ended. Knows nothing of operations.
 """
 
 import logging
-import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from functools import partial
 from time import monotonic
-from types import ModuleType
 from typing import Any, Final, Protocol
 
-from herenow.errors import (
-    StoreError,
-    StoreTimeout,
-    StoreUnavailable,
-    TooManySessions,
-    WindowTooLong,
-)
-from herenow.store import finalizing, forking
+from herenow.errors import StoreError, StoreTimeout, StoreUnavailable
+from herenow.store import client_errors, finalizing, forking
 from herenow.store.breaker import Breaker, shared_breaker
 
 _log: Final = logging.getLogger("herenow")
 _AGAIN: Final = 60.0
 _KINDS: Final = 100
-_OUR_RULE: Final = "HERENOW "
-# redis-py makes a class of some of these words, and takes them out of what is said
-_AWAY_CLASSES: Final = (
-    "ConnectionError",
-    "RedisClusterException",
-    "ClusterDownError",
-    "MasterDownError",
-)
-_AWAY: Final = ("LOADING", "CLUSTERDOWN", "MASTERDOWN")
-_ELSEWHERE: Final = ("MovedError", "AskError", "TryAgainError")
-_SHUT_CLASSES: Final = ("NoPermissionError", "AuthenticationError")
-_SHUT: Final = ("NOAUTH", "WRONGPASS", "NOPERM")
 
 
 class Connected(Protocol):
@@ -63,8 +42,8 @@ class Connected(Protocol):
         """The nodes of a cluster that the client writes to, as far as it knows."""
 
     @property
-    def exceptions(self) -> ModuleType:
-        """What it raises."""
+    def asynchronous(self) -> bool:
+        """Whether it is a client of asyncio."""
 
     @property
     def handed_in(self) -> bool:
@@ -94,16 +73,29 @@ class Opener(Protocol):
         """Open it. May block, and raise."""
 
 
+class Prober(Protocol):
+    """Who tries in the background while a breaker is open."""
+
+    @property
+    def alive(self) -> bool:
+        """Whether it still tries."""
+
+    def stop(self) -> None:
+        """Have it end."""
+
+
 class Store:
     """The store as this process sees it: its client, once open, and its breakers.
 
     ``breaker`` is the one of the store; of a cluster, it tells of the connecting alone, and each node has
-    one of its own: a bad one is no reason to refuse the others' rooms. Who gives the same ``shared`` key,
-    not None, means the same store, and shares its breakers.
+    one of its own: a bad one is no reason to refuse the others' rooms. Who gives
+    the same ``shared`` key, not None, means the same store, and shares its breakers. ``prober`` starts
+    who tries in the background.
     """
 
-    def __init__(self, connect: Opener, shared: object = None) -> None:
+    def __init__(self, connect: Opener, shared: object, prober: Callable[..., Prober]) -> None:
         self._connect = connect
+        self._prober = prober
         self._shared = shared
         self.name = connect.name
         self.breaker = self._breaker(shared, self.name)
@@ -116,7 +108,6 @@ class Store:
         self._failed: tuple[float, Exception] | None = None
         self.start_anew()
         forking.register(self)
-        self._errors: Any = None
         self.cluster = False
         self.execute: Callable[..., Any] = _not_open
 
@@ -145,11 +136,10 @@ class Store:
         except Exception as error:
             self._failed = (monotonic(), error)
             raise
-        self._errors = opened.exceptions
         self.cluster = opened.cluster
         self.watched = opened.handed_in
         self.execute = opened.client.execute_command
-        if not (opened.cluster or opened.handed_in):
+        if not (opened.cluster or opened.handed_in or opened.asynchronous):
             self.execute = _straight(opened.client)
         if not opened.handed_in:
             self._closing = finalizing.close_when_dropped(self, partial(opened.drop, self.loop))
@@ -200,10 +190,20 @@ class Store:
         """That of the store, and those of its nodes."""
         return [self.breaker, *list(self._nodes.values())]
 
-    def hasten(self) -> None:
-        """Let the next call try, whatever it asks: it may be the last chance to send what waits."""
-        for one in self.breakers:
+    def hasten(self, key: object = None) -> None:
+        """Let the next call try, for a key whose node was heard, or (None) whatever it asks.
+
+        It may be the last chance to send what waits.
+        """
+        for one in self.breakers if key is None else [self.breaker_of(key)]:
             one.hasten()
+
+    def parts(self, keys: Sequence[Any]) -> list[list[int]]:
+        """Which of the keys go together, by where they stand: those of one node, healthy nodes first."""
+        parts: dict[Breaker, list[int]] = {}
+        for i, key in enumerate(keys):
+            parts.setdefault(self.breaker_of(key), []).append(i)
+        return [parts[breaker] for breaker in sorted(parts, key=lambda one: not one.ok)]
 
     def client_of(self, key: Any) -> Any:
         """A client of the node that a cluster's client would ask for a key."""
@@ -238,8 +238,8 @@ class Store:
         if not isinstance(error, Exception):  # cancelled, or the program ends
             breaker.interrupted(began)
             return error
-        translated = self.translate(error)
-        if self._forbidden(error):
+        translated = client_errors.translate(error)
+        if client_errors.forbidden(error):
             answered(breaker)
         elif isinstance(translated, StoreUnavailable | StoreTimeout):
             breaker.key = key or breaker.key
@@ -265,91 +265,41 @@ class Store:
         """What asks whether the store answers: in a cluster the node that did not."""
         return ("EXISTS", breaker.key) if self.cluster and breaker.key else ("PING",)
 
-    def probe(self, breaker: Breaker) -> None:
-        """Try whether the store answers, and tell the breaker."""
-        began = monotonic()
-        try:
-            self.open().execute_command(*self.probe_command(breaker))
-        except BaseException as error:  # noqa: BLE001 - of a thread of ours
-            self.failed(error, began, breaker)
-        else:
-            answered(breaker)
+    def call_failed(
+        self, error: BaseException, began: float, breaker: Breaker, key: object = None
+    ) -> BaseException:
+        """Do as `failed`, and have somebody try in the background where the breaker is open."""
+        translated = self.failed(error, began, breaker, key)
+        if not breaker.closed:
+            self.seek(breaker)
+        return translated
 
-    # errors
+    def wait_failed(self, error: BaseException, began: float) -> BaseException:
+        """Translate what ended a wait for the store, and tell its breaker; it tells nothing of a node."""
+        return error if self.cluster else self.call_failed(error, began, self.breaker)
 
-    def lacks_script(self, error: Exception) -> bool:
-        """Whether the store has not got the script."""
-        return str(error).startswith("NOSCRIPT") or type(error).__name__ == "NoScriptError"
+    def refuse(self) -> None:
+        """Raise StoreUnavailable where the breaker is open, and nobody should try now."""
+        if not self.breaker.admits(monotonic()):
+            self.seek(self.breaker)
+            raise refusal(self.breaker)
 
-    def translate(self, error: Exception) -> Exception:
-        """Turn what a client library raised into one of our errors; others stay as they are."""
-        if isinstance(error, StoreError | ValueError) and not self._is(error, "RedisError"):
-            return error
-        said = str(error)
-        if _OUR_RULE in said:
-            rule = said.partition(_OUR_RULE)[2]
-            return (TooManySessions if rule.endswith("sessions") else WindowTooLong)(rule)
-        if self._is(error, "TimeoutError") or isinstance(error, TimeoutError):
-            return StoreTimeout(f"the store did not answer in time: {said}")
-        if self._shut_out(error) or self._shut_out(error.__cause__ or error.__context__):
-            return StoreUnavailable(f"the store does not let us in: {said}")
-        return self._unavailable(error) or (
-            StoreError(f"the store refused: {said}") if self._is(error, "RedisError") else error
-        )
+    def seek(self, breaker: Breaker) -> None:
+        """Have somebody try in the background."""
+        if breaker.seeker is None or not breaker.seeker.alive:
+            try:
+                breaker.seeker = self._prober(self, breaker)
+            except RuntimeError:  # no more threads at the very end: a call tries instead
+                breaker.seeker = None
 
-    def _shut_out(self, error: BaseException | None) -> bool:
-        if not isinstance(error, Exception):
-            return False
-        return str(error).startswith(_SHUT) or any(self._is(error, one) for one in _SHUT_CLASSES)
+    def rest(self) -> None:
+        """Have nobody try any more."""
+        for breaker in self.breakers:
+            if breaker.seeker is not None:
+                breaker.seeker.stop()
 
-    def _unavailable(self, error: Exception) -> StoreUnavailable | None:
-        said = str(error)
-        away = isinstance(error, OSError) or said.startswith(_AWAY)
-        if away or any(self._is(error, one) for one in _AWAY_CLASSES):
-            return StoreUnavailable(f"the store is not available: {said}")
-        return None
-
-    def redirects(self, reply: Any) -> bool:
-        """Whether a node of a cluster replied that another one is to be asked, or later."""
-        return isinstance(reply, Exception) and any(self._is(reply, one) for one in _ELSEWHERE)
-
-    def lost(self, error: BaseException) -> bool:
-        """Whether it ended a call that was not answered."""
-        if not isinstance(error, Exception) or self._forbidden(error):
-            return False
-        return isinstance(self.translate(error), StoreUnavailable | StoreTimeout)
-
-    @contextmanager
-    def telling(self) -> Iterator[None]:
-        """Have what a client raises be one of our errors: for commands that are no operations."""
-        try:
-            yield
-        except Exception as error:
-            translated = self.translate(error)
-            if translated is error:
-                raise
-            raise translated from error
-
-    def _forbidden(self, error: Exception) -> bool:
-        """Whether it answered that this user may not; others of its commands he may."""
-        return str(error).startswith("NOPERM") or self._is(error, "NoPermissionError")
-
-    def _is(self, error: Exception, name: str) -> bool:
-        modules = (
-            [self._errors]
-            if self._errors
-            else [
-                sys.modules[one]
-                for one in ("redis.exceptions", "valkey.exceptions")
-                if one in sys.modules
-            ]
-        )
-        classes = (getattr(m, n, None) for m in modules for n in _spellings(name))
-        return any(one is not None and isinstance(error, one) for one in classes)
-
-
-def _spellings(name: str) -> tuple[str, str]:
-    return name, name.replace("Redis", "Valkey")
+    translate = staticmethod(client_errors.translate)
+    telling = staticmethod(client_errors.telling)
 
 
 def refusal(breaker: Breaker) -> StoreUnavailable:

@@ -228,7 +228,7 @@ class Watchers:
         """Take what a line heard: whatever it is, the store is there."""
         silent = self.hub.back(line.has)
         if silent:
-            self._engine.hasten(silent[0])  # a line is one node's
+            self._engine.store.hasten(silent[0])  # a line is one node's
             self.hub.retry(silent)
         if isinstance(message, list) and len(message) == 3:  # noqa: PLR2004 - what, channel, payload
             what, channel, payload = text(message[0]), message[1], message[2]
