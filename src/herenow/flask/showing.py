@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from herenow.models import UserPresence
 
 _SHOWN: Final = "herenow.shown"
-_PER_PAGE: Final = 50
-_PER_LINE: Final = 100
 
 
 class Unknown(ChainableUndefined):
@@ -128,18 +126,5 @@ def _shown(people: People) -> People:
 
 def online_page_of(here: "HereNow") -> Response:
     """Answer a request for the page."""
-    kind = request.accept_mimetypes.best_match(online_page.OFFERED, online_page.TEXT)
-    try:
-        content = _content(here, kind or online_page.TEXT)
-    except ValueError as error:
-        return Response(f"{error}\n", 400, online_page.HEADERS, mimetype=online_page.TEXT)
-    body = online_page.render(kind or online_page.TEXT, content)
-    return Response(body, headers=online_page.HEADERS, mimetype=kind)
-
-
-def _content(here: "HereNow", kind: str) -> online_page.Content:
-    line = kind == online_page.TEXT  # which has no next page
-    limit = request.args.get("limit", str(_PER_LINE if line else _PER_PAGE))
-    if not limit.isdecimal() or not 0 < int(limit) <= online_page.MOST_SHOWN:
-        raise ValueError(f"a limit is a whole number from 1 to {online_page.MOST_SHOWN}")
-    return here.online_content(int(limit), None if line else request.args.get("cursor"))
+    answer = online_page.answer(request.headers.get("Accept"), request.args, here.online_content)
+    return Response(answer.body, answer.status, online_page.HEADERS, mimetype=answer.kind)

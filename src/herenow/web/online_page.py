@@ -1,13 +1,14 @@
 """The page of who is online, for any framework: as text, JSON or HTML.
 
-Pure: content in, text out. Whatever the store does not tell is unknown: null in JSON, the word elsewhere.
-The hidden are not on it.
+Pure: what is accepted and asked for in, the answer out. Whatever the store does not answer is unknown:
+null in JSON, the word elsewhere. The hidden are not on it.
 """
 
 import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from html import escape
-from typing import Final
+from typing import Final, NamedTuple
 
 from herenow.models import Counts
 from herenow.web.escapes import json_text, printable
@@ -25,6 +26,8 @@ HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",  # ids are the visitors' own words
 }
 MOST_SHOWN: Final = 500
+_PER_PAGE: Final = 50
+_PER_LINE: Final = 100
 _NO_ANSWER: Final = f"{UNKNOWN} (the store does not answer)"
 
 
@@ -39,6 +42,54 @@ class Content:
     people: People
     cursor: str | None = None
     more: int | None = None
+
+
+class Answer(NamedTuple):
+    """What a request for the page gets, with `HEADERS`."""
+
+    status: int
+    kind: str
+    body: str
+
+
+def answer(
+    accept: str | None, query: Mapping[str, str], find: Callable[[int, str | None], Content]
+) -> Answer:
+    """Answer a request for the page, by its Accept header and its ``limit`` and ``cursor``.
+
+    ``find`` is given both. A line of text has no next page, so it takes no cursor.
+    """
+    kind = negotiate(accept)
+    line = kind == TEXT
+    limit = query.get("limit", str(_PER_LINE if line else _PER_PAGE))
+    try:
+        if not limit.isdecimal() or not 0 < int(limit) <= MOST_SHOWN:
+            raise ValueError(f"a limit is a whole number from 1 to {MOST_SHOWN}")
+        content = find(int(limit), None if line else query.get("cursor"))
+    except ValueError as error:
+        return Answer(400, TEXT, f"{error}\n")
+    return Answer(200, kind, render(kind, content))
+
+
+def negotiate(accept: str | None) -> str:
+    """Choose out of `OFFERED` what an Accept header likes best; text where it likes none of them."""
+    ranges: dict[str, float] = {}
+    for one in (accept or "").lower().split(","):
+        media, *parameters = (part.strip() for part in one.split(";"))
+        weights = [part[2:] for part in parameters if part.startswith("q=")]
+        try:
+            ranges[media] = float(weights[0]) if weights else 1.0
+        except ValueError:
+            continue
+    best, most = TEXT, (0.0, 0)
+    for kind in OFFERED:
+        matches = (kind, f"{kind.partition('/')[0]}/*", "*/*")
+        for exact, media in zip((3, 2, 1), matches, strict=True):
+            if media in ranges:  # the most exact one counts
+                if ranges[media] > 0 and (ranges[media], exact) > most:
+                    best, most = kind, (ranges[media], exact)
+                break
+    return best
 
 
 def render(kind: str, content: Content) -> str:
