@@ -22,10 +22,10 @@ The supervisor asks for ``server.lock``, and the kernel grants it when no server
 starts one, which takes the lock with it, and asks again. So it adopts a server whose supervisor was
 killed, and replaces one that died, without a line for either. Meanwhile it asks for ``users.lock``
 exclusively, which the kernel grants when the last user is gone; holding it, it stops the server
-cleanly. A user who comes at that moment waits for it, so he never joins a server that is going.
+cleanly. A user who comes at that moment waits for it, so they never join a server that is stopping.
 
-A user is served when, holding ``users.lock``, he has seen the boot lock taken and then the server
-answer a PING. ``ensure`` says so, at the start and whenever a connection finds the socket dead.
+A user is served when, holding ``users.lock``, they found the boot lock taken and then the server
+answered a PING. ``ensure`` checks it, at the start and whenever a connection finds the socket dead.
 
 ``supervisor`` is the script, and needs nothing but the standard library; ``programs`` finds the
 binaries; ``directory`` owns what a directory must be and who may have written it; ``server`` is the

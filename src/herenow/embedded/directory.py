@@ -68,7 +68,7 @@ def clean_directory(value: object) -> Path:
     """Check a directory's name: a non-empty path; absolute and free of symlinks when returned."""
     if not isinstance(value, (str, Path)) or not str(value) or "\0" in str(value):
         raise ValueError(f"the embedded store's directory is a non-empty path, not {value!r}")
-    with telling(Path(value)):
+    with blaming(Path(value)):
         return _resolve(Path(value).absolute())
 
 
@@ -105,7 +105,7 @@ def _resolve(path: Path) -> Path:
 
 def prepare(directory: Path) -> None:
     """Make the directory, mode 0700, or see that it is one of ours, and that nothing in it is planted."""
-    with telling(directory):
+    with blaming(directory):
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         status = directory.lstat()
         if status.st_uid != os.geteuid():
@@ -146,8 +146,8 @@ def _check_contents(directory: Path) -> None:
 
 
 @contextmanager
-def telling(directory: Path) -> Iterator[None]:
-    """Tell what is wrong with the directory from what is wrong with the machine."""
+def blaming(directory: Path) -> Iterator[None]:
+    """Raise ValueError for a fault of the directory, StoreUnavailable for one of the machine."""
     try:
         yield
     except OSError as error:

@@ -18,12 +18,12 @@ from pathlib import Path
 
 from herenow.embedded import supervisor
 from herenow.embedded.directory import (
+    blaming,
     check_written_by,
     clean_directory,
     default_directory,
     prepare,
     socket_path,
-    telling,
 )
 from herenow.embedded.programs import find_pythons, find_server
 from herenow.errors import StoreUnavailable
@@ -141,7 +141,7 @@ class EmbeddedServer:
 
     def _join(self) -> bool:
         """Be a user; False while the supervisor holds the lock to stop the server."""
-        with _turn(), telling(self.directory):
+        with _turn(), blaming(self.directory):
             if self._closed:
                 raise StoreUnavailable(f"the embedded server in {self.directory} was closed here")
             prepare(self.directory)
@@ -161,7 +161,7 @@ class EmbeddedServer:
 
     def _boot(self, *, may: bool) -> bool:
         """Start a supervisor if there is none; True if so."""
-        with _turn(), telling(self.directory):
+        with _turn(), blaming(self.directory):
             charge = supervisor.lock(
                 self.directory / supervisor.BOOT, fcntl.LOCK_EX | fcntl.LOCK_NB
             )

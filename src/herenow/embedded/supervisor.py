@@ -35,7 +35,7 @@ _OPTIONS = [
     *("--loglevel", "warning", "--logfile", ""),
 ]
 _SHORT_LIFE = 1.0
-"""Seconds. A server that ends sooner will not do better at the next try; the users are told."""
+"""Seconds. A server that ends sooner will not do better at the next try; its users get an error."""
 
 
 def lock(path: str | os.PathLike[str], kind: int) -> int | None:
