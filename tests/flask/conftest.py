@@ -214,6 +214,6 @@ class Visitor:
 
     def online(self) -> list[str]:
         """Read the recipe's page."""
-        label, _, names = self.get("/online").partition(": ")
+        label, _, names = self.get("/online?limit=500").partition(": ")  # by default a hundred
         assert label == "Online"
         return names.split(", ")
