@@ -1,6 +1,6 @@
-"""A program: several processes mark and leave the same users at once, until its standard input ends.
+"""A program: several processes mark and leave the same users at once, for a time or until its input ends.
 
-``python racer.py URL MODE``; MODE is plain or buffered. Prints the workers' pids, then forks no
+``python racer.py URL MODE [SECONDS]``; MODE is plain or buffered. Prints the workers' pids, then forks no
 more; ends with 0 when each worker ended well or was killed.
 """
 
@@ -95,8 +95,14 @@ ACTIONS: Final[dict[Callable[[herenow.Presence, str, random.Random], None], int]
 }
 
 
-def work(url: str, number: int, *, buffered: bool) -> None:
-    """Do one thing after another to anybody, until the input ends."""
+def _ended(deadline: float | None) -> bool:
+    if deadline is None:
+        return bool(select.select([sys.stdin], [], [], 0)[0])
+    return time.monotonic() >= deadline
+
+
+def work(url: str, number: int, deadline: float | None, *, buffered: bool) -> None:
+    """Do one thing after another to anybody, until the deadline or (None) until the input ends."""
     dice = random.Random(number)
     with herenow.Presence(
         url,
@@ -106,7 +112,7 @@ def work(url: str, number: int, *, buffered: bool) -> None:
     ) as presence:
         rooms = [presence.room(name, window=WINDOW) for name in ROOMS]
         weights = list(ACTIONS.values())
-        while not select.select([sys.stdin], [], [], 0)[0]:
+        while not _ended(deadline):
             [act] = dice.choices(list(ACTIONS), weights)
             users = [one for one in USERS if active(one)]
             if users:
@@ -116,13 +122,14 @@ def work(url: str, number: int, *, buffered: bool) -> None:
 
 
 def main() -> int:
-    url, mode = sys.argv[1:]
+    url, mode, *seconds = sys.argv[1:]
+    deadline = time.monotonic() + float(seconds[0]) if seconds else None
     pids = []
     for number in range(WORKERS):
         pid = os.fork()
         if not pid:
             try:
-                work(url, number, buffered=mode == "buffered")
+                work(url, number, deadline, buffered=mode == "buffered")
             except BaseException:  # noqa: BLE001 - whatever it is, the test is told
                 traceback.print_exc()
                 os._exit(1)

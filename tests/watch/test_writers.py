@@ -154,6 +154,8 @@ def test_watchers_know_the_truth(name: str, server: Server) -> None:
             while writers.poll() is None:
                 time.sleep(0.3)
                 server.control.client_kill_filter(_type="pubsub")
+        if writers.returncode:
+            end.set()  # or its readers are waited for without end
         assert writers.returncode == 0
         time.sleep(racer.WINDOW)
         wide = presence.room(ROOM, window=3600)
