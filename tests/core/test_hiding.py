@@ -107,6 +107,29 @@ def test_hiding_is_leaving_to_all_but_those_who_ask(
     rooms.assert_alike()
 
 
+@pytest.mark.parametrize("ended", [None, "phone"])
+@pytest.mark.parametrize("way", ["leave", "replaced"])
+def test_a_session_that_is_over_is_told_before_a_leave_and_before_hiding(
+    rooms: Rooms, clock: Clock, way: str, ended: str | None
+) -> None:
+    rooms.both("alice", session="desk", away=False)
+    clock.now += 200
+    rooms.both("alice", session="phone", away=True)
+    over = clock.now + 100  # the desk's window is
+    clock.now += 200
+    if way == "leave":
+        rooms.gone.mark_offline("alice", session=ended)
+        rooms.hides.mark_online("alice", kind="hidden", session=ended or "")
+    else:
+        rooms.gone.mark_online("carol", replaces="alice")
+        rooms.hides.mark_online("alice", kind="hidden", session=ended or "")
+        rooms.hides.mark_online("carol")
+    update, leave = [one for one in rooms.told(rooms.gone) if one.user == "alice"][-2:]
+    assert (update.type, update.session, update.away) == ("update", "desk", True)
+    assert (update.at.timestamp(), leave.type) == (over, "leave")
+    rooms.assert_alike()
+
+
 @pytest.mark.parametrize("first", FIRST, ids=str)
 def test_whatever_she_does_while_hidden_nobody_sees(
     rooms: Rooms, clock: Clock, first: dict[str, Any]

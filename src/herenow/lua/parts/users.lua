@@ -147,6 +147,7 @@ local function leave(record, at)
   local field = hides(record) and 'hidden_left' or 'left'
   record[field] = at == now and at or math.max(record[field] or at, at)
   if not record.kind then return false end
+  drop_over(record)
   tell('l', record.kind, record.user, at)
   go_offline(record)
   return true
