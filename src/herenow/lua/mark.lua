@@ -7,8 +7,8 @@
 -- ARGV: 1 the clock in ms, or '' for the store's | 2 window in ms | 3 user | 4 the day of the uniques, counted
 --   from 1970, where the caller takes history to be on
 -- Reply: nil where a touch is to follow; else that of parts/mark.lua
+local KEYS, ARGV = KEYS, ARGV
 local META, MEMBERS, LAST_SEEN, EVENTS, UNIQUES = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local USER, DAY = ARGV[3], ARGV[4]
-local OTHERS, LAST_HIDDEN, SESSIONS
+local LAST_HIDDEN, SESSIONS
 --#include parts/mark.lua
-return mark()

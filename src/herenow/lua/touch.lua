@@ -12,6 +12,7 @@
 -- Reply: {how many came online, ... (see close()), then the index of each refused, from 0}
 --   With '@': {the store's clock in ms, that}
 -- One plain mark in a room of members alone goes by mark.lua first.
+local KEYS, ARGV = KEYS, ARGV
 local dated, late = string.sub(ARGV[1], 1, 1) == '@', 0
 if dated then
   local clock = redis.call('TIME')
@@ -20,11 +21,10 @@ if dated then
   if late < 20 then late = 0 end
 end
 if late == 0 and ARGV[9] == 'plain' and #ARGV == 10 and ARGV[3] == '' and ARGV[5] == '' and ARGV[7] == '' then
-  local META, MEMBERS, LAST_SEEN, EVENTS, UNIQUES = KEYS[1], KEYS[2], KEYS[6], KEYS[10], KEYS[12]
-  local USER, DAY = ARGV[10], ARGV[8]
-  local OTHERS, LAST_HIDDEN, SESSIONS = {KEYS[3], KEYS[4], KEYS[5]}, KEYS[7], KEYS[8]
+  local function mark(META, MEMBERS, LAST_SEEN, EVENTS, UNIQUES, USER, DAY, LAST_HIDDEN, SESSIONS)
 --#include parts/mark.lua
-  local marked = mark()
+  end
+  local marked = mark(KEYS[1], KEYS[2], KEYS[6], KEYS[10], KEYS[12], ARGV[10], ARGV[8], KEYS[7], KEYS[8])
   if marked then return dated and {dated, marked} or marked end
 end
 

@@ -71,7 +71,10 @@ local held_due           -- whether all is then to be renewed
 local held_bell          -- the id to be rung for
 local held               -- what a timeline will write of these after its last step: field -> value
 
+local function ring(id)
 --#include parts/ring.lua
+end
+
 --#include parts/minutes.lua
 --#include parts/sampling.lua
 --#include parts/ahead.lua
