@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import herenow
 from bench.stage import Measured, Stage, row
 from bench.timing import percentile
-from herenow.watching.threads import Events
+from herenow.watching.watchers import Events
 
 ROOMS = 5000
 PROCESSES = 8

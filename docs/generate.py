@@ -9,10 +9,19 @@ from typing import Final
 import unasync
 
 SOURCE: Final = Path(__file__).parents[1] / "src" / "herenow"
-GENERATED: Final = {"store/aio_engine.py": "store/engine.py"}
+GENERATED: Final = {
+    "store/aio_engine.py": "store/engine.py",
+    "watching/aio_doorbells.py": "watching/doorbells.py",
+    "watching/aio_watchers.py": "watching/watchers.py",
+}
 NAMES: Final = {
+    "AsyncDoorbells": "Doorbells",
     "AsyncEngine": "Engine",
+    "AsyncEvents": "Events",
+    "AsyncWatchers": "Watchers",
     "aclose": "close",
+    "aio_doorbells": "doorbells",
+    "aio_engine": "engine",
     "tasks": "threads",
 }
 RUFF: Final = (sys.executable, "-m", "ruff")
@@ -41,7 +50,7 @@ def main() -> None:
     stale = []
     for module, target in GENERATED.items():
         text = for_threads(module)
-        if (SOURCE / target).read_text() != text:
+        if not (SOURCE / target).exists() or (SOURCE / target).read_text() != text:
             stale.append(target)
             if not check:
                 (SOURCE / target).write_text(text)

@@ -30,7 +30,7 @@ from herenow.presence import DEFAULT_URL, Presence, Rooms, Seconds
 from herenow.store.aio_engine import AsyncEngine, Observe
 from herenow.store.opening import opener, same_store
 from herenow.store.urls import is_temporary
-from herenow.watching.tasks import AsyncEvents, AsyncWatchers
+from herenow.watching.aio_watchers import AsyncEvents, AsyncWatchers
 
 T = TypeVar("T")
 K = TypeVar("K", bound=Hashable)
@@ -275,7 +275,7 @@ class AsyncPresence:
 
     async def aclose(self) -> None:
         """Send what is buffered and close the connection, for all rooms; it opens again when used."""
-        await self._watchers.close()
+        await self._watchers.aclose()
         try:
             await self._flushing.close()
         finally:

@@ -35,7 +35,7 @@ from herenow.outbox.scopes import DEFAULT_TIMEOUT
 from herenow.outbox.threads import Flushing, OpenSession
 from herenow.store.engine import Engine
 from herenow.store.opening import opener, same_store
-from herenow.watching.threads import Events, Watchers
+from herenow.watching.watchers import Events, Watchers
 
 T = TypeVar("T")
 K = TypeVar("K", bound=Hashable)

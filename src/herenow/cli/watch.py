@@ -19,7 +19,7 @@ from herenow.web.json_form import moment
 if TYPE_CHECKING:
     from herenow.models import Event, Snapshot
     from herenow.presence import Presence
-    from herenow.watching.threads import Events
+    from herenow.watching.watchers import Events
 
 _SHOWN: Final = 10
 _CURVE: Final = 300

@@ -187,7 +187,7 @@ class AsyncEngine:
             await connected.aclose()
 
 
-async def _probe(known: "weakref.ref[Store]", breaker: Breaker, stop: tasks.Stop) -> None:
+async def _probe(known: "weakref.ref[Store]", breaker: Breaker, stop: tasks.Flag) -> None:
     """Try, now and again, while a breaker is open."""
     wait = 0.0
     while not await stop.wait(wait):

@@ -188,7 +188,7 @@ class Engine:
             connected.close()
 
 
-def _probe(known: "weakref.ref[Store]", breaker: Breaker, stop: threads.Stop) -> None:
+def _probe(known: "weakref.ref[Store]", breaker: Breaker, stop: threads.Flag) -> None:
     """Try, now and again, while a breaker is open."""
     wait = 0.0
     while not stop.wait(wait):

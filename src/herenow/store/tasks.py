@@ -1,13 +1,13 @@
-"""Where asyncio differs from threads, for the engine; see `threads`, which has the same names.
+"""Where asyncio differs from threads, for what is written once; see `threads`, which has the same names.
 
-The engine is written for this one; the other half is generated, with `threads` in its place. An async
+What is written for this one has its other half generated, with `threads` in its place. An async
 client belongs to the loop that it was opened in, and opening may block: that is done in a thread.
 """
 
 import asyncio
 import weakref
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import Any, TypeAlias, TypeVar
 
 from herenow.store import client_errors
@@ -71,16 +71,52 @@ def abandon_elsewhere(store: Store) -> None:
         store.abandon()
 
 
-class Stop:
-    """Never set: a task is stopped by its cancellation."""
-
-    async def wait(self, seconds: float) -> bool:
-        """Wait so long."""
-        await asyncio.sleep(seconds)
-        return False
+Lock = nullcontext
+"""What is between two waits of a task is done by that alone."""
+Task: TypeAlias = asyncio.Task[Any]
 
 
-Probe: TypeAlias = Callable[["weakref.ref[Store]", Breaker, Stop], Coroutine[Any, Any, None]]
+class Flag:
+    """A flag that is waited for, with a time-out; it is set in the loop of whoever waits."""
+
+    def __init__(self) -> None:
+        self._event = asyncio.Event()
+        self.clear = self._event.clear
+
+    def set(self) -> None:
+        """Set it; whoever waits goes on."""
+        with suppress(RuntimeError):  # the loop is over, and nobody waits
+            self._event.set()
+
+    async def wait(self, seconds: float | None = None) -> bool:
+        """Wait until it is set, or so long; whether it is."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._event.wait()
+        return self._event.is_set()
+
+
+def start(name: str, method: Callable[..., Coroutine[Any, Any, None]], *arguments: Any) -> Task:
+    """Have a method run beside this, until it ends or the loop does."""
+    return asyncio.get_running_loop().create_task(method(*arguments), name=name)
+
+
+def runs(task: Task | None) -> bool:
+    """Whether it has not ended yet."""
+    return task is not None and not task.done()
+
+
+async def ended(task: Task | None) -> None:
+    """Wait for the end of a task of this loop, but for one's own."""
+    if (
+        task is not None
+        and task.get_loop() is asyncio.get_running_loop()
+        and task is not asyncio.current_task()
+    ):
+        await asyncio.wait([task])
+
+
+Probe: TypeAlias = Callable[["weakref.ref[Store]", Breaker, Flag], Coroutine[Any, Any, None]]
 
 
 class Prober:
@@ -89,7 +125,7 @@ class Prober:
     def __init__(self, probe: Probe, store: Store, breaker: Breaker) -> None:
         self._loop = asyncio.get_running_loop()
         self._task = self._loop.create_task(
-            probe(weakref.ref(store), breaker, Stop()), name="herenow-probe"
+            probe(weakref.ref(store), breaker, Flag()), name="herenow-probe"
         )
 
     @property

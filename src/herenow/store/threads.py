@@ -1,4 +1,4 @@
-"""Where threads differ from asyncio, for the engine; see `tasks`, which has the same names.
+"""Where threads differ from asyncio, for what is written once; see `tasks`, which has the same names.
 
 A sync client serves all threads, and a cluster's knows its nodes from the first moment on.
 """
@@ -12,6 +12,24 @@ from herenow.store import client_errors
 from herenow.store.breaker import Breaker
 from herenow.store.finalizing import Flag
 from herenow.store.store import Store
+
+__all__ = [
+    "Flag",
+    "Lock",
+    "Probe",
+    "Prober",
+    "Task",
+    "abandon_elsewhere",
+    "ended",
+    "learn",
+    "learn_anew",
+    "opened",
+    "pipelined",
+    "runs",
+    "start",
+    "together",
+    "unready",
+]
 
 
 def opened(store: Store) -> Any:
@@ -72,6 +90,28 @@ def abandon_elsewhere(_store: Store) -> None:
     """Do nothing: any thread may close a client."""
 
 
+Lock = threading.Lock
+Task: TypeAlias = threading.Thread
+
+
+def start(name: str, method: Callable[..., None], *arguments: Any) -> Task:
+    """Have a method run by a daemon thread, until it ends or the program does."""
+    thread = threading.Thread(target=method, args=arguments, name=name, daemon=True)
+    thread.start()
+    return thread
+
+
+def runs(thread: Task | None) -> bool:
+    """Whether it has not ended yet."""
+    return thread is not None and thread.is_alive()
+
+
+def ended(thread: Task | None) -> None:
+    """Wait for the end of a thread, but for one's own."""
+    if thread is not None and thread is not threading.current_thread():
+        thread.join()
+
+
 Probe: TypeAlias = Callable[["weakref.ref[Store]", Breaker, Flag], None]
 
 
@@ -96,6 +136,3 @@ class Prober:
     def stop(self) -> None:
         """Have it end; a try under way is not waited for."""
         self._ended.set()
-
-
-Stop = Flag

@@ -1,8 +1,8 @@
 """Watching rooms: who wants which events, which rooms are to be looked at, and when.
 
-All of it without I/O: a `Hub` belongs to one Presence or AsyncPresence and serves all its watches
-(`Watch`); a driver (`watchers`, `aio_watchers`) connects the doorbells that its `Switchboard` says, tells
-the hub what rings, and runs what it wants looked at.
+A `Hub`, without I/O, belongs to one Presence or AsyncPresence and serves all its watches (`Watch`). The
+`doorbells` are connected as the `Switchboard` says, and ring at the hub; `watchers` run what it wants
+looked at. Both are written for asyncio (``aio_…``) and generated from that for threads.
 
 The service uses this through `AsyncPresence.watch`: any number of rooms and watches of one AsyncPresence
 share one doorbell connection a node, and one read a room. ``await watch.batch()`` gives all events that

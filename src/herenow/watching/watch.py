@@ -58,7 +58,7 @@ class Watch:
         )
         self.include_hidden = include_hidden
         self.limit = limit
-        self.tell: Callable[[], None] = nothing
+        self.notify: Callable[[], None] = nothing
         self.started = False
         self.closed = False
         self.lost = False
@@ -92,7 +92,7 @@ class Watch:
             self._batches.clear()
             self._waiting = 0
             self.lost = True
-        self.tell()
+        self.notify()
 
     def take(self) -> list[Event]:
         """Take the oldest batch that waits; empty for none."""
@@ -160,7 +160,7 @@ class Watch:
         """Say that it is at a place: nothing after it is missed."""
         if not self.started:
             self.started = True
-            self.tell()
+            self.notify()
 
     def start_over(self, snapshot: Snapshot) -> None:
         """Have a reset wait, and begin anew from it."""

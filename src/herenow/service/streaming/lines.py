@@ -11,7 +11,7 @@ from typing import Protocol
 from herenow.models import Event
 from herenow.service.streaming.frames import Frame, Net, event_frame
 from herenow.service.streaming.reader import Reader
-from herenow.watching.tasks import AsyncEvents
+from herenow.watching.aio_watchers import AsyncEvents
 
 
 class Mode(Enum):
