@@ -17,7 +17,8 @@ from redis.retry import Retry
 
 import herenow
 from herenow import StoreError, StoreTimeout, StoreUnavailable
-from herenow.operations.keys import ROOM_KEYS, room_keys, rooms_key, uniques_keys
+from herenow.lua import ROOM
+from herenow.operations.keys import room_keys, rooms_key, uniques_keys
 from herenow.store import breaker
 from tests.conftest import SERVER, Clock
 from tests.core.calls import APART, ASKS_NOTHING, READS, WRITES, Call, stock
@@ -304,7 +305,7 @@ def test_a_read_only_replica(name: str, own: Server) -> None:
 
 # ------------------------------------------------------------ what should not be there
 
-KEYS = dict(zip(ROOM_KEYS, room_keys("herenow:", "site"), strict=True))
+KEYS = dict(zip(ROOM, room_keys("herenow:", "site"), strict=True))
 KEYS["rooms"] = rooms_key("herenow:")
 DAY = int(time.time()) // 86_400
 UNIQUES = [uniques_keys("herenow:", "site", day)[0] for day in (DAY - 1, DAY, DAY + 1)]
@@ -312,8 +313,8 @@ UNIQUES = [uniques_keys("herenow:", "site", day)[0] for day in (DAY - 1, DAY, DA
 
 # A plain mark looks only at what it needs; a sweep has no need of the list of rooms.
 NOT_CARING: dict[Call, set[str]] = {
-    WRITES["mark_online"]: {*ROOM_KEYS} - {"meta", "online:member", "events"},
-    WRITES["mark_online again"]: {*ROOM_KEYS} - {"meta", "online:member"},
+    WRITES["mark_online"]: {*ROOM} - {"meta", "online:member", "events"},
+    WRITES["mark_online again"]: {*ROOM} - {"meta", "online:member"},
     WRITES["sweep"]: {"rooms"},
 }
 

@@ -3,25 +3,27 @@
 -- Reply: the count, or for online:member, last:member, online:hidden, last:hidden: users each with a score.
 --   Who hides may also stand in last:member, with an older score.
 -- Cost: O(log n); with the hidden O(number of those).
+--#keys ROOM
+--#args LOOK with_hidden limit
 --#include parts/look.lua
-local asked = tonumber(ARGV[3])
+local asked = tonumber(ARGV.asked)
 if asked > retention then return too_wide(asked, retention, 'the retention') end
 local since = '(' .. int(now - asked)
-if ARGV[6] ~= '' then
-  local lists, limit = {}, tonumber(ARGV[6])
-  for i, key in ipairs({KEYS[2], KEYS[6], KEYS[3], KEYS[7]}) do
-    if i < 3 or ARGV[5] == '1' then
-      lists[i] = call('ZREVRANGEBYSCORE', key, now, since, 'WITHSCORES', 'LIMIT', 0, ARGV[5] == '1' and 3 * limit or limit)
+if ARGV.limit ~= '' then
+  local lists, limit = {}, tonumber(ARGV.limit)
+  for i, key in ipairs({KEYS.online_member, KEYS.last_member, KEYS.online_hidden, KEYS.last_hidden}) do
+    if i < 3 or ARGV.with_hidden == '1' then
+      lists[i] = call('ZREVRANGEBYSCORE', key, now, since, 'WITHSCORES', 'LIMIT', 0, ARGV.with_hidden == '1' and 3 * limit or limit)
     end
   end
   return lists
 end
-local total = call('ZCOUNT', KEYS[2], since, now) + call('ZCOUNT', KEYS[6], since, now)
-if ARGV[5] == '1' then
-  for _, key in ipairs({KEYS[3], KEYS[7]}) do
+local total = call('ZCOUNT', KEYS.online_member, since, now) + call('ZCOUNT', KEYS.last_member, since, now)
+if ARGV.with_hidden == '1' then
+  for _, key in ipairs({KEYS.online_hidden, KEYS.last_hidden}) do
     local hidden = call('ZRANGEBYSCORE', key, since, now)
     for i = 1, #hidden, 1000 do
-      local known = call('ZMSCORE', KEYS[6], unpack(hidden, i, math.min(i + 999, #hidden)))
+      local known = call('ZMSCORE', KEYS.last_member, unpack(hidden, i, math.min(i + 999, #hidden)))
       for j = 1, #known do
         local seen = known[j] and tonumber(known[j])
         if not seen or seen <= now - asked or seen > now then total = total + 1 end

@@ -4,25 +4,29 @@
 --   7 '1' to see the hidden
 -- Reply: {now, window, the counters (see parts/look.lua), the number before the first event that is seen or -1, the
 --   history, when the next is due or -1, the same of those who are seen, entries, how many there were}
+--#keys meta events online:member online:hidden online:guest online:bot
+--#args LOOK after limit with_hidden
 --#include parts/look.lua
 --#include parts/history.lua
 local due, due_seen = -1, -1
-for i = 3, 6 do
+for i = at(KEYS.online_member), at(KEYS.online_bot) do
   local first = call('ZRANGEBYSCORE', KEYS[i], '-inf', 4e15, 'WITHSCORES', 'LIMIT', 0, 1)[2]
   if first then
     if due < 0 or first + window < due then due = first + window end
-    if (i ~= 4 or ARGV[7] == '1') and (due_seen < 0 or first + window < due_seen) then due_seen = first + window end
+    if (KEYS[i] ~= KEYS.online_hidden or ARGV.with_hidden == '1') and (due_seen < 0 or first + window < due_seen) then due_seen = first + window end
     -- a moment that is yet to come is mended by a sweep: see parts/ahead.lua
     if due > now and call('ZCOUNT', KEYS[i], now + 1, 4e15) > 0 then due = now end
   end
 end
 local entries = {}
-if ARGV[5] ~= '' then entries = call('XRANGE', KEYS[2], '(' .. ARGV[5], '+', 'COUNT', ARGV[6]) end
+if ARGV.after ~= '' then entries = call('XRANGE', KEYS.events, '(' .. ARGV.after, '+', 'COUNT', ARGV.limit) end
 -- those older than a day are over, deleted or not: when that is done may tell of the hidden
 local fresh = {}
 for _, entry in ipairs(entries) do
   if tonumber(entry[2][2]) > now - 86400000 then fresh[#fresh + 1] = entry end
 end
-local born = call('HMGET', KEYS[1], 'born', 'born:shown')
-if ARGV[7] ~= '1' and stored[4] then born[1] = shown_counter > 0 and (born[2] or born[1]) end
-return {now, window, {counter, shown_counter}, tonumber(born[1] or -1), history(), due, due_seen, fresh, #entries}
+--#fields counted born born:shown
+local counted = call('HMGET', KEYS.meta, FIELDS.counted)
+local born = counted.born
+if ARGV.with_hidden ~= '1' and stored.seq_shown then born = shown_counter > 0 and (counted.born_shown or born) end
+return {now, window, {counter, shown_counter}, tonumber(born or -1), history(), due, due_seen, fresh, #entries}

@@ -5,14 +5,16 @@
 -- ARGV: 1 the first hour, counted from 1970, 2 the hour now, which is not to be filed, 3 '1' where another
 --   call follows, which looks for what is left
 -- Reply: the first hour that is still to be filed, or -1
-local call, first = redis.call, tonumber(ARGV[1])
+--#keys meta samples hours...
+--#args first now more
+local call, first = redis.call, tonumber(ARGV.first)
 --#include parts/minutes.lua
-local kept = tonumber(call('HGET', KEYS[1], 'history') or nil) or 0
+local kept = tonumber(call('HGET', KEYS.meta, 'history') or nil) or 0
 local ttl = string.format('%.0f', math.max(kept, 3600000) + 2 * 3600000)
-for i = 3, #KEYS do
-  local hour, minutes = first + i - 3, {}
+for i = at(KEYS.hours), #KEYS do
+  local hour, minutes = first + i - at(KEYS.hours), {}
   for minute = 0, 59 do minutes[minute + 1] = hour * 60 + minute end
-  local found = call('HMGET', KEYS[2], unpack(minutes))
+  local found = call('HMGET', KEYS.samples, unpack(minutes))
   local fields, filed, top = {}, {}, nil
   for j, packed in ipairs(found) do
     if packed then
@@ -29,15 +31,15 @@ for i = 3, #KEYS do
     local before = call('HGET', KEYS[i], 'top')
     if before then top = larger(top, unpack_maxima(before)) end
     call('HSET', KEYS[i], 'top', pack_maxima(top), unpack(fields))
-    call('HDEL', KEYS[2], unpack(filed))
+    call('HDEL', KEYS.samples, unpack(filed))
     call('PEXPIRE', KEYS[i], ttl)
   end
 end
-if ARGV[3] == '1' then return -1 end
+if ARGV.more == '1' then return -1 end
 local oldest
-for _, minute in ipairs(call('HKEYS', KEYS[2])) do
+for _, minute in ipairs(call('HKEYS', KEYS.samples)) do
   local hour = math.floor(minute / 60)
   if not oldest or hour < oldest then oldest = hour end
 end
-if oldest then call('HSET', KEYS[1], 'unfiled', oldest) else call('HDEL', KEYS[1], 'unfiled') end
-return oldest and oldest < tonumber(ARGV[2]) and oldest or -1
+if oldest then call('HSET', KEYS.meta, 'unfiled', oldest) else call('HDEL', KEYS.meta, 'unfiled') end
+return oldest and oldest < tonumber(ARGV.now) and oldest or -1

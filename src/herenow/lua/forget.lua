@@ -5,15 +5,18 @@
 --
 -- KEYS and ARGV 1-8: see parts/room.lua. ARGV: 9 user
 -- Reply: {1 when there was anything of hers, else 0}. Cost: O(events), at most about 10,000.
+--#keys ROOM UNIQUES
+--#args WRITE user
 --#include parts/room.lua
 --#include parts/open.lua
 local found, shown = 0, 0  -- all of hers, and what of it was there for outsiders
-for i = 2, 9 do
-  local there = call(i == 8 and 'HDEL' or 'ZREM', KEYS[i], ARGV[9])
-  shrunk[KEYS[i]] = there > 0
+for i = at(KEYS.online_member), at(KEYS.left) do
+  local key = KEYS[i]
+  local there = call(key == SESSIONS and 'HDEL' or 'ZREM', key, ARGV.user)
+  shrunk[key] = there > 0
   found = found + there
-  if i ~= 3 and i ~= 7 and i ~= 8 then shown = shown + there end
-  if i == 9 then found = found + call('ZREM', LEFT, '\t' .. ARGV[9]) end
+  if key ~= ONLINE.h and key ~= LAST.h and key ~= SESSIONS then shown = shown + there end
+  if key == LEFT then found = found + call('ZREM', LEFT, '\t' .. ARGV.user) end
 end
 local start, seen = '-', '0'
 while true do
@@ -22,7 +25,7 @@ while true do
     local seen_before = seen
     seen = string.match(entry[1], '^%d+')
     for user in string.gmatch(entry[2][6], '[^\t\n]+\t([^\t\n]*)[^\n]*') do
-      if user == ARGV[9] then
+      if user == ARGV.user then
         call('XDEL', EVENTS, entry[1])
         found = found + 1
         if seen ~= seen_before then shown = shown + 1 end  -- not of the hidden alone
@@ -33,7 +36,7 @@ while true do
   if #entries < 100 then break end
   start = '(' .. entries[100][1]
 end
-if found > 0 and stored[3] then
+if found > 0 and stored.seq then
   if shown > 0 then hole = 1 end
   ring(next_id(1 - hole, 0))
 end

@@ -3,6 +3,8 @@
 -- KEYS and ARGV 1-8: see parts/room.lua. ARGV, from 9 on three for each: user, 'all' | 'session', the session;
 --   a user may come several times
 -- Reply: {how many this made offline, ... (see close())}
+--#keys ROOM UNIQUES
+--#args WRITE leaves...
 --#include parts/room.lua
 --#include parts/sessions.lua
 --#include parts/users.lua
@@ -37,7 +39,7 @@ end
 
 --#include parts/open.lua
 local users, index = {}, {}
-for i = 9, #ARGV, 3 do
+for i = at(ARGV.leaves), #ARGV, 3 do
   local user = ARGV[i]
   if not index[user] then
     users[#users + 1] = user
@@ -48,7 +50,7 @@ settle()
 at_once = #users
 sweep(math.max(10, math.min(SWEPT_AT_MOST, at_once)))
 local records, left = load(users), 0
-for i = 9, #ARGV, 3 do
+for i = at(ARGV.leaves), #ARGV, 3 do
   local record, ended = records[index[ARGV[i]]], nil
   open_to_all = open_to_all or not hides(record)
   if ARGV[i + 1] == 'all' then ended = leave(record, now) else ended = end_session(record, ARGV[i + 2]) end

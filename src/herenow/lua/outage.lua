@@ -5,15 +5,18 @@
 --   gap, else 0
 -- ARGV: 1 the first and 2 the last of these minutes, counted from 1970 | 3 '1': all of them, whoever wrote
 -- Reply: how many minutes are gaps that were none
-local call, all = redis.call, ARGV[3] == '1'
-local first, last, new = tonumber(ARGV[1]), tonumber(ARGV[2]), 0
-local stored = call('HMGET', KEYS[1], 'minute', 'since', 'silent', 'history')
-if not stored[1] then return 0 end  -- no history here
-local written, begins = tonumber(stored[1]), math.floor(stored[2] / 60000)
-local ttl = string.format('%.0f', math.max(stored[4], 86400000) + 2 * 3600000)
+--#keys meta hours...
+--#args first last all
+local call, all = redis.call, ARGV.all == '1'
+local first, last, new = tonumber(ARGV.first), tonumber(ARGV.last), 0
+--#fields stored minute since silent history
+local stored = call('HMGET', KEYS.meta, FIELDS.stored)
+if not stored.minute then return 0 end  -- no history here
+local written, begins = tonumber(stored.minute), math.floor(stored.since / 60000)
+local ttl = string.format('%.0f', math.max(stored.history, 86400000) + 2 * 3600000)
 
 local silent = {}
-for from, to in string.gmatch(stored[3] or '', '(%d+)-(%d+)') do silent[#silent + 1] = {tonumber(from), tonumber(to)} end
+for from, to in string.gmatch(stored.silent or '', '(%d+)-(%d+)') do silent[#silent + 1] = {tonumber(from), tonumber(to)} end
 local function nobody_wrote(minute)
   if minute > written then return true end
   for _, span in ipairs(silent) do
@@ -21,8 +24,8 @@ local function nobody_wrote(minute)
   end
 end
 
-for i = 2, #KEYS do
-  local start = (math.floor(first / 60) + i - 2) * 60
+for i = at(KEYS.hours), #KEYS do
+  local start = (math.floor(first / 60) + i - at(KEYS.hours)) * 60
   local before = call('HGET', KEYS[i], 'gaps') or string.rep('0', 60)
   local letters, found = {}, 0
   for j = 1, 60 do

@@ -4,15 +4,17 @@
 -- KEYS: 1 meta | 2-5 online:member, hidden, guest, bot | 6 samples. ARGV: see parts/look.lua,
 --   5 '1' to see the hidden
 -- Reply: {now, when history begins (to whoever asks) in ms or -1 for none, for how many ms it is kept, minute, maxima, ...}
+--#keys meta online:member online:hidden online:guest online:bot samples
+--#args LOOK with_hidden
 --#include parts/look.lua
 local KINDS = {'m', 'h', 'g', 'b'}
-local ONLINE = {m = KEYS[2], h = KEYS[3], g = KEYS[4], b = KEYS[5]}
+local ONLINE = {m = KEYS.online_member, h = KEYS.online_hidden, g = KEYS.online_guest, b = KEYS.online_bot}
 local card
 --#include parts/minutes.lua
-local kept, since, minute, top, shown = unpack(call('HMGET', KEYS[1], 'history', 'since', 'minute', 'top', 'since:shown'))
-if ARGV[5] ~= '1' and shown then since = shown end
+local kept, since, minute, top, shown = unpack(call('HMGET', KEYS.meta, 'history', 'since', 'minute', 'top', 'since:shown'))
+if ARGV.with_hidden ~= '1' and shown then since = shown end
 if not minute or since == '' then return {now, -1, 0} end
-local reply = call('HGETALL', KEYS[6])
+local reply = call('HGETALL', KEYS.samples)
 table.insert(reply, 1, kept)
 table.insert(reply, 1, since)
 table.insert(reply, 1, now)

@@ -2,4 +2,5 @@
 -- KEYS: 1 rooms-of:<user> (see rooms_note.lua)
 -- ARGV: none
 -- Reply: how many they were
-return redis.call('ZREMRANGEBYRANK', KEYS[1], 0, -1)
+--#keys rooms_of
+return redis.call('ZREMRANGEBYRANK', KEYS.rooms_of, 0, -1)

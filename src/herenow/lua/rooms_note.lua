@@ -2,13 +2,15 @@
 -- KEYS: 1 rooms-of:<user>  zset: room -> until when she may be there, ms
 -- ARGV: two each: room, for how many ms
 -- Reply: how many rooms are new
+--#keys rooms_of
+--#args rooms...
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local over, new = redis.call('ZCOUNT', KEYS[1], '-inf', now), 0
-if over > 0 then redis.call('ZREMRANGEBYRANK', KEYS[1], 0, over - 1) end
-for i = 1, #ARGV, 2 do
-  new = new + redis.call('ZADD', KEYS[1], 'GT', string.format('%.17g', now + ARGV[i + 1]), ARGV[i])
+local over, new = redis.call('ZCOUNT', KEYS.rooms_of, '-inf', now), 0
+if over > 0 then redis.call('ZREMRANGEBYRANK', KEYS.rooms_of, 0, over - 1) end
+for i = at(ARGV.rooms), #ARGV, 2 do
+  new = new + redis.call('ZADD', KEYS.rooms_of, 'GT', string.format('%.17g', now + ARGV[i + 1]), ARGV[i])
 end
-local last = redis.call('ZREVRANGE', KEYS[1], 0, 0, 'WITHSCORES')[2]
-redis.call('PEXPIRE', KEYS[1], string.format('%.17g', last - now + 1))
+local last = redis.call('ZREVRANGE', KEYS.rooms_of, 0, 0, 'WITHSCORES')[2]
+redis.call('PEXPIRE', KEYS.rooms_of, string.format('%.17g', last - now + 1))
 return new

@@ -1,10 +1,12 @@
 -- Samples of several hours.
 -- KEYS: samples:<hour>... (see file.lua). ARGV: 1 'minute' for each minute, or 'hour' for the maxima of the hours
 -- Reply: for each hour: {gaps or '', field, maxima, ...}; the fields are minutes, or 'top'
+--#keys hours...
+--#args step
 local replies = {}
 for i, key in ipairs(KEYS) do
   local reply = {redis.call('HGET', key, 'gaps') or ''}
-  if ARGV[1] == 'hour' then
+  if ARGV.step == 'hour' then
     local top = redis.call('HGET', key, 'top')
     if top then reply[2], reply[3] = 'top', top end
   else

@@ -2,10 +2,12 @@
 --
 -- KEYS and ARGV 1-8: see parts/room.lua.
 -- Reply: {how many left, ... (see close()), when the next is due in ms or -1}, or {-1} for a room that is not there
+--#keys ROOM UNIQUES
+--#args WRITE
 --#include parts/room.lua
 
 --#include parts/open.lua
-local there = stored[1] and 1 or 0
+local there = stored.window and 1 or 0
 for _, size in pairs(card) do there = there + size end
 if there == 0 then return {-1} end
 

@@ -9,7 +9,8 @@
 --   how a touch tells its sightings ('aged', 'lenient': see touch.lua), how many KEYS stand before its day's
 --   uniques or 0 for none, how many arguments its sightings are, and these
 -- Reply: {that of touch.lua for all of them, then the four counts of each count: m h g b}
-local steps, ARGV = ARGV, {unpack(ARGV, 1, 8)}
+--#keys ROOM UNIQUES days...
+--#args WRITE steps...
 local dated, late = false, 0
 --#include parts/seeing.lua
 --#include parts/open.lua
@@ -21,7 +22,7 @@ local function touch()
 end
 
 local FIELD_AT = {}
-for i, field in ipairs(FIELDS) do FIELD_AT[field] = i end
+for i, field in ipairs({FIELDS.stored}) do FIELD_AT[field] = i end
 
 -- What a step would have written in meta is what the next one finds there.
 local function keep()
@@ -44,9 +45,10 @@ local function close_timeline(result)
   return {result, window, mixed and 1 or 0, -1, -1, 0, history}
 end
 
-local replies, joined, listed, at, uniques_at = {0}, 0, -1, 9, 0
-while at <= #steps do
-  local moment, how, place, number = steps[at], steps[at + 1], tonumber(steps[at + 2]), tonumber(steps[at + 3])
+local replies, joined, listed, at, uniques_at = {0}, 0, -1, at(ARGV.steps), 0
+while at <= #ARGV do
+  local moment, place, number = ARGV[at], tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3])
+  how = ARGV[at + 1]
   if how == 'count' then
     local counts = count(tonumber(moment))
     for _, kind in ipairs(KINDS) do replies[#replies + 1] = counts[kind] end
@@ -57,7 +59,7 @@ while at <= #steps do
       for i, kind in ipairs(KINDS) do UNIQUES[kind] = KEYS[place + i] end
     end
     local day = place > 0 and int(math.floor(moment / DAY)) or ''
-    ARGV = {moment, ARGV[2], '', ARGV[4], '', ARGV[6], '', day, how, unpack(steps, at + 4, at + 3 + number)}
+    ARGV.now, ARGV.day, sightings = moment, day, {unpack(ARGV, at + 4, at + 3 + number)}
     local reply = touch()
     joined = joined + reply[1]
     if reply[4] >= 0 then listed = reply[4] end

@@ -2,14 +2,16 @@
 -- KEYS: all ten of a room. ARGV: see parts/look.lua, 5 '1' to see the hidden, 6... users
 -- Reply: {now, the count of each kind (m, h, g, b), the event counters (see parts/look.lua), the history,
 --   for each thousand of the users what parts/lookup.lua answers}
+--#keys ROOM
+--#args LOOK with_hidden users...
 --#include parts/look.lua
 --#include parts/window.lua
 --#include parts/history.lua
 --#include parts/lookup.lua
 local reply = {now}
-for i = 2, 5 do reply[i] = call('ZCOUNT', KEYS[i], '(' .. int(cut), now) end
+for i = at(KEYS.online_member), at(KEYS.online_bot) do reply[#reply + 1] = call('ZCOUNT', KEYS[i], '(' .. int(cut), now) end
 reply[6], reply[7] = {counter, shown_counter}, history()
-for i = 6, #ARGV, 1000 do
+for i = at(ARGV.users), #ARGV, 1000 do
   reply[#reply + 1] = lookup({unpack(ARGV, i, math.min(i + 999, #ARGV))})
 end
 return reply

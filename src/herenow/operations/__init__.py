@@ -9,10 +9,11 @@ round trip and is sent their outcomes. By noun: `scope`, `marking`, `online`, `u
 from collections.abc import Callable, Generator, Sequence
 from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
 
+from herenow import lua
 from herenow.lua import Script
 
 T = TypeVar("T")
-Argument: TypeAlias = bytes | str | int
+Argument: TypeAlias = lua.Argument
 Outcome: TypeAlias = Any
 """What an operation read from its reply, or the exception that it ended with."""
 

@@ -140,12 +140,7 @@ class Told(NamedTuple):
 
 def read(scope: Scope, after: Place | None, most: int, *, include_hidden: bool) -> Operation[Told]:
     """Read the events after a place, at most so many entries of them."""
-    first_online, last_online = keys.ONLINE["member"], keys.ONLINE["bot"]
-    wanted = (
-        scope.keys[keys.META],
-        scope.keys[keys.EVENTS],
-        *scope.keys[first_online : last_online + 1],
-    )
+    script = lua.load("events")
 
     def told(reply: Any) -> Told:
         now, window, counters, born, history, due, due_seen, entries, number = reply
@@ -160,8 +155,9 @@ def read(scope: Scope, after: Place | None, most: int, *, include_hidden: bool) 
     start = ""
     if after is not None:
         start = after.start if include_hidden else f"{after.number}-{_LAST_OF_ALL}"
-    args = (*scope.looking(), start, most, "1" if include_hidden else "")
-    return Operation(lua.load("events"), wanted, args, told)
+    hidden = "1" if include_hidden else ""
+    args = script.order(*scope.looking(), after=start, limit=most, with_hidden=hidden)
+    return Operation(script, keys.of(scope.keys, script), args, told)
 
 
 def read_entry(entry: Any, room: str, tail: str = "") -> list[StoredEvent]:

@@ -5,7 +5,7 @@ writing script can't do itself, for it is given no key by the store's own clock,
 `file` and `count` (see lua/parts/sampling.lua).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 from herenow import lua, names
@@ -79,15 +79,15 @@ def _recent(scope: Scope, *, include_hidden: bool) -> Operation[_Recent]:
         ]
         return _Recent(now, None if int(since) < 0 else int(since), int(kept), minutes)
 
-    which = (*scope.keys[: keys.ONLINE["bot"] + 1], scope.keys[keys.SAMPLES])
-    return Operation(
-        lua.load("recent"), which, (*scope.looking(), "1" if include_hidden else ""), read
-    )
+    script = lua.load("recent")
+    args = script.order(*scope.looking(), with_hidden="1" if include_hidden else "")
+    return Operation(script, keys.of(scope.keys, script), args, read)
 
 
 def _filed(scope: Scope, hours: Sequence[int], step: int) -> Operation[list[Any]]:
     which = tuple(keys.samples_key(scope.prefix, scope.room, hour) for hour in hours)
-    return Operation(lua.load("samples"), which, ("minute" if step == 1 else "hour",), list)
+    script = lua.load("samples")
+    return Operation(script, which, script.order(step="minute" if step == 1 else "hour"), list)
 
 
 def read(
@@ -155,7 +155,9 @@ def _uniques(
         for day in range(first, today + 2)
         for kind in kinds
     )
-    return Operation(lua.load("uniques"), which, (now, first, len(kinds), days), list)
+    script = lua.load("uniques")
+    args = script.order(now=now, first=first, kinds=len(kinds), days=days)
+    return Operation(script, which, args, list)
 
 
 # ------------------------------------------------------------ what is done after a write
@@ -182,10 +184,11 @@ def after(scope: Scope, dues: Sequence[Due]) -> Plan[None]:
 
 
 def _count(
-    scope: Scope, day: int, kind: names.Kind, users: Iterable[str], kept: int
+    scope: Scope, day: int, kind: names.Kind, users: Sequence[str], kept: int
 ) -> Operation[int]:
-    key = keys.uniques_keys(scope.prefix, scope.room, day)[keys.ONLINE[kind] - 1]
-    return Operation(lua.load("uniques_add"), (key,), (kept + 2 * _DAY, *users), int)
+    script = lua.load("uniques_add")
+    key = keys.uniques_keys(scope.prefix, scope.room, day)[lua.UNIQUES.index(f"uniques:{kind}")]
+    return Operation(script, (key,), script.order(ttl=kept + 2 * _DAY, rest=users), int)
 
 
 def _files(scope: Scope, first: int, now: int) -> list[Operation[int | None]]:
@@ -198,10 +201,12 @@ def _files(scope: Scope, first: int, now: int) -> list[Operation[int | None]]:
 def _file(scope: Scope, first: int, now: int, *, more: bool) -> Operation[int | None]:
     last = min(now, first + _HOURS_FILED_AT_ONCE)
     which = [keys.samples_key(scope.prefix, scope.room, hour) for hour in range(first, last)]
+    script = lua.load("file")
+    args = script.order(first=first, now=now, more="1" if more else "")
     return Operation(
-        lua.load("file"),
-        (scope.keys[keys.META], scope.keys[keys.SAMPLES], *which),
-        (first, now, "1" if more else ""),
+        script,
+        (*keys.of(scope.keys, script), *which),
+        args,
         lambda reply: None if reply < 0 else int(reply),
     )
 
@@ -228,5 +233,6 @@ def _gaps(scope: Scope, first: int, stop: int, whole: str) -> list[Operation[int
         return []
     hours = range(first // 60, (stop - 1) // 60 + 1)[-_HOURS_AT_ONCE:]
     which = [keys.samples_key(scope.prefix, scope.room, hour) for hour in hours]
-    args = (max(first, hours[0] * 60), stop - 1, whole)
-    return [Operation(lua.load("outage"), (scope.keys[keys.META], *which), args, int)]
+    script = lua.load("outage")
+    args = script.order(first=max(first, hours[0] * 60), last=stop - 1, all=whole)
+    return [Operation(script, (*keys.of(scope.keys, script), *which), args, int)]

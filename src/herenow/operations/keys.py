@@ -4,39 +4,40 @@ A room's keys share one hash tag, ``{room}``, so that one script touches them al
 single server and on a cluster. The name inside the tag is percent-encoded: no brace can end it early.
 """
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Final
 from urllib.parse import quote
 
+from herenow import lua
+
 _START: Final = datetime(1970, 1, 1)  # noqa: DTZ001 - to name days by, in UTC as all is
 
-ROOM_KEYS: Final = (
-    "meta",
-    "online:member",
-    "online:hidden",
-    "online:guest",
-    "online:bot",
-    "last:member",
-    "last:hidden",
-    "sessions",
-    "left",
-    "events",
-    "samples",
-)
-"""In the order in which every script that takes a whole room takes its KEYS."""
-
-META: Final = 0
-EVENTS: Final = 9
+META: Final = lua.ROOM.index("meta")
+EVENTS: Final = lua.ROOM.index("events")
 """The stream; its name is that of the room's doorbell too."""
-SAMPLES: Final = 10
-ONLINE: Final = {"member": 1, "hidden": 2, "guest": 3, "bot": 4}
+ONLINE: Final = {
+    name.removeprefix("online:"): at
+    for at, name in enumerate(lua.ROOM)
+    if name.startswith("online:")
+}
 
 
 def room_keys(prefix: str, room: str) -> tuple[bytes, ...]:
-    """Name the keys of one room, in the order of `ROOM_KEYS`."""
+    """Name the keys of one room, in the order of `lua.ROOM`."""
     tag = _tag(prefix, room)
-    return tuple((tag + name).encode() for name in ROOM_KEYS)
+    return tuple((tag + name).encode() for name in lua.ROOM)
+
+
+def of(room: Sequence[bytes], script: lua.Script) -> tuple[bytes, ...]:
+    """Choose those keys of a room that a script takes, in its order."""
+    return tuple([room[at] for at in _places(script)])
+
+
+@cache
+def _places(script: lua.Script) -> tuple[int, ...]:
+    return tuple(lua.ROOM.index(name) for name in script.keys if name in lua.ROOM)
 
 
 def _tag(prefix: str, room: str) -> str:
@@ -50,9 +51,9 @@ def samples_key(prefix: str, room: str, hour: int) -> bytes:
 
 @lru_cache(maxsize=10_000)
 def uniques_keys(prefix: str, room: str, day: int) -> tuple[bytes, ...]:
-    """Name the keys of who was seen on one day, counted from 1970, in the order of `ONLINE`."""
+    """Name the keys of who was seen on one day, counted from 1970, in the order of `lua.UNIQUES`."""
     start = f"{_tag(prefix, room)}uniques:{_START + timedelta(days=day):%Y-%m-%d}:"
-    return tuple((start + kind).encode() for kind in ONLINE)
+    return tuple((start + name.removeprefix("uniques:")).encode() for name in lua.UNIQUES)
 
 
 def rooms_key(prefix: str) -> bytes:

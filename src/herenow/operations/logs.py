@@ -20,12 +20,10 @@ def follow(
 ) -> Operation[Written]:
     """Record at most `MOST_AT_ONCE` marks, or none, and how far a log was read."""
     touched = touch(scope, marks, ages, naming=naming, lenient=True)
-    return Operation(
-        lua.load("follow"),
-        (*touched.keys, keys.logs_key(scope.prefix, scope.room)),
-        (*touched.args, len(marks), scope.retention + scope.window, log, read_to),
-        touched.read,
-    )
+    script = lua.load("follow")
+    head = script.order(log=log, read_to=read_to, ttl=scope.retention + scope.window)
+    logs = keys.logs_key(scope.prefix, scope.room)
+    return Operation(script, (logs, *touched.keys), (*head, *touched.args), touched.read)
 
 
 def read_to(scope: Scope, log: str) -> Operation[str | None]:

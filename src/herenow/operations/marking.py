@@ -4,12 +4,11 @@ A writing script answers more than its result: what the caller should learn of t
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from operator import itemgetter
 from typing import Any, Final, NamedTuple, TypeVar, cast
 
 from herenow import lua, names
 from herenow.models import Sighting
-from herenow.operations import Operation, keys, texts
+from herenow.operations import Argument, Operation, keys, texts
 from herenow.operations.scope import KIND_OF, LETTERS, Scope
 
 M = TypeVar("M")
@@ -206,8 +205,18 @@ def touch_encoded(
     scope: Scope, sightings: Sequence[str], *, naming: bool = False
 ) -> Operation[Written]:
     """Record what `encode_all` gave."""
-    wanted, args = scope.writing(naming=naming)
-    return Operation(lua.load("touch"), wanted, (*args, "strict", *sightings), read_written)
+    return _touch(scope, "strict", sightings, naming=naming)
+
+
+def _touch(
+    scope: Scope, how: str, sightings: Sequence[Argument], *, naming: bool, date: str = ""
+) -> Operation[Written]:
+    script = lua.load("touch")
+    wanted, head = scope.writing(naming=naming)
+    if date:
+        head = head._replace(now=date)
+    args = script.order(*head, how=how, rest=sightings)
+    return Operation(script, wanted, args, _read_dated if date else read_written)
 
 
 def mark_plain(scope: Scope, user: str, *, mixed: bool) -> Operation[Written | None]:
@@ -219,17 +228,13 @@ def mark_plain(scope: Scope, user: str, *, mixed: bool) -> Operation[Written | N
         return cast("Operation[Written | None]", touch_users(scope, (user,)))
     now = scope.now()
     day = scope.day(scope, now)
-    wanted = _MEMBERS(scope.keys)
+    script = lua.load("mark")
+    wanted = keys.of(scope.keys, script)
+    args = script.order(now=now, window=scope.window, user=user)
     if day is None:
-        return Operation(lua.load("mark"), wanted, (now, scope.window, user), _read_marked)
+        return Operation(script, wanted, args, _read_marked)
     uniques = keys.uniques_keys(scope.prefix, scope.room, day)[0]
-    args = (now, scope.window, user, day)
-    return Operation(lua.load("mark"), (*wanted, uniques), args, _read_marked)
-
-
-_MEMBERS: Final = itemgetter(
-    *map(keys.ROOM_KEYS.index, ("meta", "online:member", "last:member", "events"))
-)
+    return Operation(script, (*wanted, uniques), script.order(*args, day=day), _read_marked)
 
 
 def _read_marked(reply: Any) -> Written | None:
@@ -238,9 +243,7 @@ def _read_marked(reply: Any) -> Written | None:
 
 def touch_users(scope: Scope, users: Sequence[str], *, naming: bool = False) -> Operation[Written]:
     """Mark users, and say nothing more of any of them."""
-    wanted, args = scope.writing(naming=naming)
-    args = (*args, "plain", *dict.fromkeys(users))
-    return Operation(lua.load("touch"), wanted, args, read_written)
+    return _touch(scope, "plain", [*dict.fromkeys(users)], naming=naming)
 
 
 def touch(
@@ -259,20 +262,17 @@ def touch(
     """
     if ages is None:
         ages = [mark.age for mark in marks]
+    sightings: list[Argument]
     if all([mark[2:] == _PLAIN[1:] for mark in marks]):  # noqa: C419 - nothing but when
         users = [mark.user for mark in marks]
         if not any(ages):
-            one = touch_users(scope, users, naming=naming)
-            return one._replace(args=(date, *one.args[1:]), read=_read_dated) if date else one
-        how, sightings = "aged", [one for pair in zip(users, ages, strict=True) for one in pair]
+            how, sightings = "plain", [*dict.fromkeys(users)]
+        else:
+            how, sightings = "aged", [one for pair in zip(users, ages, strict=True) for one in pair]
     else:
         how = "lenient" if lenient else "strict"
         sightings = [*map(_encode, marks, ages)]
-    wanted, args = scope.writing(naming=naming)
-    if date:
-        args = (date, *args[1:])
-    read = _read_dated if date else read_written
-    return Operation(lua.load("touch"), wanted, (*args, how, *sightings), read)
+    return _touch(scope, how, sightings, naming=naming, date=date)
 
 
 def dated(now: int | None) -> str:
@@ -293,20 +293,21 @@ def told(operation: Operation[Any]) -> int:
         return 1
     if operation.script.name != "touch":
         return 0
-    number = len(operation.args) - _OWN_ARGUMENTS
-    return number // 2 if operation.args[_OWN_ARGUMENTS - 1] == "aged" else number
+    how, sightings = _sightings(operation)
+    return len(sightings) // 2 if how == "aged" else len(sightings)
 
 
-_OWN_ARGUMENTS: Final = 9
-"""What stands before the sightings of a touch: what all writing scripts are told, and how it is said."""
+def _sightings(touch: Operation[Any]) -> tuple[str, tuple[str, ...]]:
+    first = touch.script.args.index("sightings")
+    how, *sightings = cast("tuple[str, ...]", touch.args[first - 1 :])
+    return how, tuple(sightings)
 
 
 def users_of(operation: Operation[Any]) -> list[str]:
     """Whom an operation marks; nobody for what is no touch."""
     if operation.script.name != "touch":
         return []
-    said = cast("tuple[str, ...]", operation.args[_OWN_ARGUMENTS:])
-    how = operation.args[_OWN_ARGUMENTS - 1]
+    how, said = _sightings(operation)
     if how == "plain":
         return [*said]
     return [*said[::2]] if how == "aged" else [one.partition("\t")[0] for one in said]
@@ -330,8 +331,9 @@ def end(
     scope: Scope, ended: Sequence[tuple[str, str | None]], *, naming: bool = False
 ) -> Operation[Written]:
     """End at most `MOST_AT_ONCE` sessions, each of a user and a clean name; None is all of theirs."""
-    keys, args = scope.writing(naming=naming)
-    told: list[str] = []
+    script = lua.load("leave")
+    wanted, head = scope.writing(naming=naming)
+    leaves: list[str] = []
     for user, session in ended:
-        told += (user, "all", "") if session is None else (user, "session", session)
-    return Operation(lua.load("leave"), keys, (*args, *told), read_written)
+        leaves += (user, "all", "") if session is None else (user, "session", session)
+    return Operation(script, wanted, script.order(*head, rest=leaves), read_written)

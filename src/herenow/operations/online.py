@@ -52,12 +52,10 @@ def users(
             return texts(reply[0]) if reply else []
         return newest_first(reply)[:most]
 
-    return Operation(
-        lua.load("list"),
-        _meta_and_online(scope, letters(kind, include_hidden=include_hidden)),
-        (*scope.looking(window), -1 if most is None else most),
-        read,
-    )
+    script = lua.load("list")
+    wanted = _meta_and_online(scope, letters(kind, include_hidden=include_hidden))
+    args = script.order(*scope.looking(window), limit=-1 if most is None else most)
+    return Operation(script, wanted, args, read)
 
 
 def newest_first(lists: Iterable[Any]) -> list[str]:
@@ -90,8 +88,9 @@ def page(
         found = presences(reply)
         return Page(found[:most], _next_cursor(reply, most))
 
-    args = (*scope.looking(window), which, most + 1, score, user)
-    return Operation(lua.load("page"), scope.keys, args, read)
+    script = lua.load("page")
+    args = script.order(*scope.looking(window), kinds=which, limit=most + 1, score=score, user=user)
+    return Operation(script, scope.keys, args, read)
 
 
 def snapshot(scope: Scope, limit: object, *, include_hidden: bool) -> Operation[Snapshot]:
@@ -109,12 +108,16 @@ def snapshot(scope: Scope, limit: object, *, include_hidden: bool) -> Operation[
             str(place),
         )
 
-    return Operation(lua.load("snapshot"), scope.keys, (*scope.looking(), which, most + 1), read)
+    script = lua.load("snapshot")
+    args = script.order(*scope.looking(), kinds=which, limit=most + 1)
+    return Operation(script, scope.keys, args, read)
 
 
 def watched(scope: Scope, users: Sequence[str], *, include_hidden: bool) -> Operation[Snapshot]:
     """Make a snapshot for who watches these users: it has those of them who are online, newest first."""
-    args = (*scope.looking(), "1" if include_hidden else "", *users)
+    script = lua.load("watched")
+    hidden = "1" if include_hidden else ""
+    args = script.order(*scope.looking(), with_hidden=hidden, rest=users)
 
     def read(reply: Any) -> Snapshot:
         now, member, hidden, guest, bot, counters, history, *parts = reply
@@ -128,7 +131,7 @@ def watched(scope: Scope, users: Sequence[str], *, include_hidden: bool) -> Oper
         place = Place.of(counters, now, text(history), include_hidden=include_hidden)
         return Snapshot(Counts(member, hidden, guest, bot), tuple(found), None, str(place))
 
-    return Operation(lua.load("watched"), scope.keys, args, read)
+    return Operation(script, scope.keys, args, read)
 
 
 def _next_cursor(reply: Any, most: int) -> str | None:
@@ -181,8 +184,10 @@ def _active(
 ) -> Operation[T]:
     if window is None:
         raise ValueError("a window of active users is a number of seconds or a timedelta")
-    args = (*scope.looking(window), "1" if include_hidden else "", limit)
-    return Operation(lua.load("active"), scope.keys, args, read)
+    script = lua.load("active")
+    hidden = "1" if include_hidden else ""
+    args = script.order(*scope.looking(window), with_hidden=hidden, limit=limit)
+    return Operation(script, scope.keys, args, read)
 
 
 def peak(scope: Scope, kind: object, *, include_hidden: bool) -> Operation[Peak]:
@@ -194,4 +199,5 @@ def peak(scope: Scope, kind: object, *, include_hidden: bool) -> Operation[Peak]
 
     everybody = "people" if include_hidden else "shown"
     which = everybody if kind is None else names.clean_kind(kind)
-    return Operation(lua.load("peak"), (scope.keys[keys.META],), (which,), read)
+    script = lua.load("peak")
+    return Operation(script, keys.of(scope.keys, script), script.order(which=which), read)

@@ -38,19 +38,24 @@ def _read_listed(reply: Any) -> list[Listed]:
 
 def enlist(scope: Scope, count: int | None, *, ttl: int, others: int) -> Operation[list[Listed]]:
     """Put a room on the list; get a few ``others`` whose counts may be stale."""
-    args = (scope.room, "" if count is None else count, ttl, others)
-    return Operation(lua.load("enlist"), (keys.rooms_key(scope.prefix),), args, _read_listed)
+    script = lua.load("enlist")
+    number = "" if count is None else count
+    args = script.order(room=scope.room, count=number, ttl=ttl, others=others)
+    return Operation(script, (keys.rooms_key(scope.prefix),), args, _read_listed)
 
 
 def delist(prefix: str, listed: Listed) -> Operation[bool]:
     """Take a room that is gone off the list, unless it was touched since."""
-    args = (listed.room, listed.score)
-    return Operation(lua.load("delist"), (keys.rooms_key(prefix),), args, bool)
+    script = lua.load("delist")
+    args = script.order(room=listed.room, score=listed.score)
+    return Operation(script, (keys.rooms_key(prefix),), args, bool)
 
 
 def listed(prefix: str, first: int, last: int) -> Operation[list[Listed]]:
     """Rooms as the list has them, by rank, busiest first."""
-    return Operation(lua.load("rooms"), (keys.rooms_key(prefix),), (first, last), _read_listed)
+    script = lua.load("rooms")
+    args = script.order(first=first, last=last)
+    return Operation(script, (keys.rooms_key(prefix),), args, _read_listed)
 
 
 def every_room(prefix: str) -> Plan[list[str]]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from herenow import names
+from herenow import lua, names
 from herenow.operations import Argument, keys
 
 LETTERS: Final = {"member": "m", "hidden": "h", "guest": "g", "bot": "b"}
@@ -53,27 +53,27 @@ class Scope:
         """The moment to use, in milliseconds, or "" for the store's own."""
         return "" if self.clock is None else names.clock_milliseconds(self.clock())
 
-    def writing(self, *, naming: bool) -> tuple[tuple[bytes, ...], tuple[Argument, ...]]:
+    def writing(self, *, naming: bool) -> tuple[tuple[bytes, ...], lua.Write]:
         """Give the KEYS of a script that writes, and begin its ARGV; ``naming`` stores what is named."""
         now = self.now()
         day = self.day(self, now)
-        head = (
-            now,
-            self.window,
-            "1" if naming and self.window_named else "",
-            self.retention,
-            "1" if naming and self.retention_named else "",
-            self.history,
-            "1" if naming and self.history_named else "",
+        args = lua.Write(
+            now=now,
+            window=self.window,
+            window_named="1" if naming and self.window_named else "",
+            retention=self.retention,
+            retention_named="1" if naming and self.retention_named else "",
+            history=self.history,
+            history_named="1" if naming and self.history_named else "",
+            day="" if day is None else day,
         )
-        if day is None:
-            return self.keys, (*head, "")
-        return (*self.keys, *keys.uniques_keys(self.prefix, self.room, day)), (*head, day)
+        uniques = () if day is None else keys.uniques_keys(self.prefix, self.room, day)
+        return (*self.keys, *uniques), args
 
-    def looking(self, window: object = None) -> tuple[Argument, ...]:
+    def looking(self, window: object = None) -> lua.Look:
         """Begin the ARGV of a script that reads, within ``window`` seconds or the room's."""
         asked = "" if window is None else names.milliseconds(window, "a window")
-        return (self.now(), self.window, asked, self.retention)
+        return lua.Look(self.now(), self.window, asked, self.retention)
 
 
 def make_scope(

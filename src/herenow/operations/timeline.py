@@ -57,7 +57,7 @@ def timeline(scope: Scope, steps: Sequence[Step]) -> Operation[Passed]:
     """
     first = replace(scope, clock=partial(float, steps[0].at / 1000))
     which, head = first.writing(naming=False)
-    args: list[Argument] = list(head)
+    told: list[Argument] = []
     given = [*scope.keys]
     places: dict[int, int] = {}
     for at, how, sightings in steps:
@@ -68,11 +68,12 @@ def timeline(scope: Scope, steps: Sequence[Step]) -> Operation[Passed]:
                 places[day] = len(given)
                 given += keys.uniques_keys(scope.prefix, scope.room, day)
             place = places[day]
-        args += (at, how, place, len(sightings), *sightings)
+        told += (at, how, place, len(sightings), *sightings)
 
     def read(reply: Any) -> Passed:
         written, *flat = reply
         counts = [Counts(*flat[i : i + 4]) for i in range(0, len(flat), 4)]
         return Passed(read_written(written), counts)
 
-    return Operation(lua.load("timeline"), tuple(given), tuple(args), read)
+    script = lua.load("timeline")
+    return Operation(script, tuple(given), script.order(*head, rest=told), read)

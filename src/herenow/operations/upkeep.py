@@ -23,26 +23,30 @@ def sweep(scope: Scope, *, naming: bool = False) -> Operation[Written | None]:
 
 def now(scope: Scope) -> Operation[int]:
     """Read the clock of the store that has a room, in milliseconds."""
-    return Operation(lua.load("now"), scope.keys[:1], (), int)
+    script = lua.load("now")
+    return Operation(script, keys.of(scope.keys, script), (), int)
 
 
 def forget(scope: Scope, user: object) -> Operation[bool]:
     """Erase one user from one room; whether there was anything of theirs."""
-    keys, args = scope.writing(naming=False)
-    return Operation(
-        lua.load("forget"), keys, (*args, names.clean_user(user)), lambda reply: bool(reply[0])
-    )
+    script = lua.load("forget")
+    wanted, head = scope.writing(naming=False)
+    args = script.order(*head, user=names.clean_user(user))
+    return Operation(script, wanted, args, lambda reply: bool(reply[0]))
 
 
 def day_key(prefix: str, day: object, offered: str) -> Operation[str]:
     """Get the key of a day; ``offered``, a random one, becomes it where there is none yet."""
     if type(day) is not date:
         raise ValueError(f"a day is a datetime.date, not {type(day).__name__}")
-    key = keys.day_key(prefix, day.isoformat())
-    return Operation(lua.load("sharedkey"), (key,), (offered, _DAY_KEY_TTL, ""), text)
+    return _shared(keys.day_key(prefix, day.isoformat()), offered, _DAY_KEY_TTL, "")
 
 
 def hosts_key(prefix: str, offered: str) -> Operation[str]:
     """Get the key that a log's hosts are hashed with, kept for 400 days after it was last asked for."""
-    key = keys.hosts_key(prefix)
-    return Operation(lua.load("sharedkey"), (key,), (offered, _HOSTS_KEY_TTL, "1"), text)
+    return _shared(keys.hosts_key(prefix), offered, _HOSTS_KEY_TTL, "1")
+
+
+def _shared(key: bytes, offered: str, ttl: int, renew: str) -> Operation[str]:
+    script = lua.load("sharedkey")
+    return Operation(script, (key,), script.order(offered=offered, ttl=ttl, renew=renew), text)

@@ -21,8 +21,10 @@ def lookup(
     scope: Scope, users: Sequence[str], *, include_hidden: bool
 ) -> Operation[list[UserPresence]]:
     """Look up at most `MOST_AT_ONCE` users; one that is unknown is simply not online."""
-    args = (*scope.looking(), "1" if include_hidden else "", *users)
-    return Operation(lua.load("lookup"), scope.keys, args, lambda reply: read_lookup(reply, users))
+    script = lua.load("lookup")
+    hidden = "1" if include_hidden else ""
+    args = script.order(*scope.looking(), with_hidden=hidden, rest=users)
+    return Operation(script, scope.keys, args, lambda reply: read_lookup(reply, users))
 
 
 def read_lookup(reply: Any, users: Sequence[str]) -> list[UserPresence]:
@@ -179,8 +181,12 @@ def explain(scope: Scope, user: object, *, include_hidden: bool) -> Operation[Ex
     def read(reply: Any) -> Explanation:
         return _explain(scope, name, reply, include_hidden=include_hidden)
 
-    args = (*scope.looking(), name, _EVENTS_LOOKED_THROUGH, "1" if include_hidden else "")
-    return Operation(lua.load("explain"), scope.keys, args, read)
+    script = lua.load("explain")
+    hidden = "1" if include_hidden else ""
+    args = script.order(
+        *scope.looking(), user=name, limit=_EVENTS_LOOKED_THROUGH, with_hidden=hidden
+    )
+    return Operation(script, scope.keys, args, read)
 
 
 def _explain(scope: Scope, user: str, reply: Any, *, include_hidden: bool) -> Explanation:

@@ -20,11 +20,11 @@ end
 local function put_all_right()
   local keys, all = {}, true
   if card[ONLINE.m] > 0 and call('ZCOUNT', ONLINE.m, now + 1, 4e15) > 0 then keys[1] = ONLINE.m end
-  if not stored[21] or tonumber(stored[21]) > now then
+  if not stored.moved or tonumber(stored.moved) > now then
     for _, key in ipairs({ONLINE.h, ONLINE.g, ONLINE.b, LAST.m, LAST.h, LEFT}) do
       if card[key] > 0 then keys[#keys + 1] = key end
     end
-    moved = stored[21] and true
+    moved = stored.moved and true
   end
   for _, key in ipairs(keys) do
     local users = call('ZRANGEBYSCORE', key, now + 1, 4e15, 'LIMIT', 0, SWEPT_AT_MOST)
@@ -36,5 +36,5 @@ local function put_all_right()
       if key ~= ONLINE.m then all = all and #users < SWEPT_AT_MOST end
     end
   end
-  if not all then moved_last = stored[21] end
+  if not all then moved_last = stored.moved end
 end

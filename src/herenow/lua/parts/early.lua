@@ -22,7 +22,7 @@ local function count_early()
   if #early == 0 then return end
   local named_window = window
   window = window_before
-  local known = math.max(tonumber(stored[15]) or 0, (tonumber(stored[13]) or 0) * MINUTE)
+  local known = math.max(tonumber(stored.joined) or 0, (tonumber(stored.minute) or 0) * MINUTE)
   if known > now then
     window = named_window
     return
@@ -33,8 +33,8 @@ local function count_early()
     return one.by < other.by
   end)
   -- at the starts of minutes since then, before what is counted within them
-  if minute and stored[13] then
-    for at = math.max(tonumber(stored[13]), math.floor(early[1].from / MINUTE)) + 1, this_minute do
+  if minute and stored.minute then
+    for at = math.max(tonumber(stored.minute), math.floor(early[1].from / MINUTE)) + 1, this_minute do
       local counts = at == this_minute and top or closed[at] or {people = 0, m = 0, h = 0, g = 0, b = 0}
       local more = {people = counts.people, m = counts.m, h = counts.h, g = counts.g, b = counts.b}
       for _, one in ipairs(early) do

@@ -9,13 +9,13 @@ local function look(key, among)
 end
 
 local function lookup(users)
-  local scores, missing, places = call('ZMSCORE', KEYS[2], unpack(users)), {}, {}
+  local scores, missing, places = call('ZMSCORE', KEYS.online_member, unpack(users)), {}, {}
   for i = 1, #users do
     if not scores[i] then missing[#missing + 1] = i end
   end
-  local next_place = {{'g', KEYS[4]}, {'b', KEYS[5]}, {'M', KEYS[6]}}
-  if ARGV[5] == '1' then
-    next_place = {{'h', KEYS[3]}, {'g', KEYS[4]}, {'b', KEYS[5]}, {'H', KEYS[7]}, {'M', KEYS[6]}}
+  local next_place = {{'g', KEYS.online_guest}, {'b', KEYS.online_bot}, {'M', KEYS.last_member}}
+  if ARGV.with_hidden == '1' then
+    next_place = {{'h', KEYS.online_hidden}, {'g', KEYS.online_guest}, {'b', KEYS.online_bot}, {'H', KEYS.last_hidden}, {'M', KEYS.last_member}}
   end
   for i = 1, #next_place do
     if #missing == 0 then break end
@@ -37,6 +37,6 @@ local function lookup(users)
     where = table.concat(places)
   end
   local sessions = {}
-  if call('HLEN', KEYS[8]) > 0 then sessions = call('HMGET', KEYS[8], unpack(users)) end
+  if call('HLEN', KEYS.sessions) > 0 then sessions = call('HMGET', KEYS.sessions, unpack(users)) end
   return {now, window, retention, where, scores, sessions}
 end

@@ -6,22 +6,23 @@
 -- Those who are seen again look in one second of sixteen whether the room is behind with what is over.
 --
 -- Needs META, MEMBERS, LAST_SEEN, EVENTS, UNIQUES (of the members of DAY), USER, DAY; in a mixed room also
--- LAST_HIDDEN, SESSIONS, and the KEYS of a touch. ARGV: 1 the clock | 2 window.
+-- OTHERS (where in KEYS the sets of the hidden, guests and bots begin), LAST_HIDDEN, SESSIONS. ARGV: now, window.
 -- Returns nil where it won't do; else 1 when this made her online or 0, or, where the window is another
 -- than the one told or the list of rooms wants an update, as close() of parts/room.lua does.
 local call, most_due = redis.call, 10
-local room = call('HMGET', META, 'window', 'renewed', 'mixed', 'minute', 'counted', 'moved')
-local window, renewed, mixed, minute, moved = room[1], room[2], room[3], room[4], room[6]
+--#fields state window renewed mixed minute counted moved
+local state = call('HMGET', META, FIELDS.state)
+local window, renewed, mixed, minute, moved = state.window, state.renewed, state.mixed, state.minute, state.moved
 local clock = call('TIME')
 local age = clock[1] - (renewed or 0)
 if not window or age >= 3600 or age <= -3600 or mixed and not SESSIONS then return end
-local now = tonumber(ARGV[1]) or clock[1] * 1000 + math.floor(clock[2] / 1000)
+local now = tonumber(ARGV.now) or clock[1] * 1000 + math.floor(clock[2] / 1000)
 -- with history, the minute being sampled, and its day's uniques given
 if minute and (minute + 0 ~= math.floor(now / 60000) or DAY ~= tostring(math.floor(minute / 1440))) then return end
 if moved and moved - now > 0 then return end  -- moments that are yet to come: see parts/ahead.lua
-local cut, same = now - window, window == ARGV[2]
+local cut, same = now - window, window == ARGV.window
 
-local members, people, bots, hidden, stored = 0, 0, 0, 0, nil  -- where she joins
+local members, people, bots, hidden, earlier = 0, 0, 0, 0, nil  -- where she joins
 local seen = call('ZSCORE', MEMBERS, USER)
 if seen then
   if seen - cut <= 0 or call('ZCOUNT', MEMBERS, now + 1, '4e15') > 0 then return end
@@ -39,7 +40,7 @@ else
   if due > 0 and call('ZCOUNT', MEMBERS, now + 1, '4e15') > 0 then return end
   if mixed then
     if call('ZSCORE', LAST_HIDDEN, USER) then return end
-    for i = 3, 5 do
+    for i = OTHERS, OTHERS + 2 do  -- hidden, guests, bots
       local key = KEYS[i]
       local size = call('ZCARD', key)
       if size > 0 then
@@ -47,17 +48,18 @@ else
         local over = call('ZCOUNT', key, '-inf', cut)
         local online = size - 1 - over
         due = due + over
-        if i < 5 then people = people + online else bots = online end
-        if i == 3 then hidden = online end
+        if i < OTHERS + 2 then people = people + online else bots = online end
+        if i == OTHERS then hidden = online end
       end
     end
     if due > most_due then return end
   end
-  stored = call('HMGET', META, 'seq', 'listed', 'peak:people', 'peak:member', 'top', 'peak:shown', 'seq:shown')
-  if not stored[1] or hidden > 0 and not stored[6] or stored[7] == '0' then return end
+--#fields earlier seq listed peak:people peak:member top peak:shown seq:shown
+  earlier = call('HMGET', META, FIELDS.earlier)
+  if not earlier.seq or hidden > 0 and not earlier.peak_shown or earlier.seq_shown == '0' then return end
 end
 
-if minute and (not seen or seen - room[5] < 0)
+if minute and (not seen or seen - state.counted < 0)
   and call('PFADD', UNIQUES, USER) == 1 and call('PTTL', UNIQUES) < 0 then
   call('PEXPIRE', UNIQUES, call('HGET', META, 'history') + 172800000)
 end
@@ -69,23 +71,23 @@ call('ZREM', LAST_SEEN, USER)
 call('ZADD', MEMBERS, now, USER)
 members = members + 1
 people = people + members
-local seq, total, before, listed = stored[1] + 1, people + bots, tonumber(stored[2] or 0), -1
-local shown = stored[7] and stored[7] + 1 or seq
+local seq, total, told, listed = earlier.seq + 1, people + bots, tonumber(earlier.listed or 0), -1
+local shown = earlier.seq_shown and earlier.seq_shown + 1 or seq
 local id = string.format('%.0f-%.0f', shown, seq)
 if minute then
-  local most, most_members, rest = string.match(stored[5], '^(%d+) (%d+)(.*)$')
+  local most, most_members, rest = string.match(earlier.top, '^(%d+) (%d+)(.*)$')
   call('HSET', META, 'seq', seq, 'joined', now,
     'top', math.max(most, people) .. ' ' .. math.max(most_members, members) .. rest)
 else
   call('HSET', META, 'seq', seq, 'joined', now)
 end
-if stored[7] then call('HSET', META, 'seq:shown', shown) end
-if people > (stored[3] or 0) + 0 then call('HSET', META, 'peak:people', people, 'peak:people:at', now) end
-if stored[6] and people - hidden > stored[6] + 0 then
+if earlier.seq_shown then call('HSET', META, 'seq:shown', shown) end
+if people > (earlier.peak_people or 0) + 0 then call('HSET', META, 'peak:people', people, 'peak:people:at', now) end
+if earlier.peak_shown and people - hidden > earlier.peak_shown + 0 then
   call('HSET', META, 'peak:shown', people - hidden, 'peak:shown:at', now)
 end
-if members > (stored[4] or 0) + 0 then call('HSET', META, 'peak:member', members, 'peak:member:at', now) end
-if math.abs(total - before) * 8 >= math.max(before, 1) and total ~= before then
+if members > (earlier.peak_member or 0) + 0 then call('HSET', META, 'peak:member', members, 'peak:member:at', now) end
+if math.abs(total - told) * 8 >= math.max(told, 1) and total ~= told then
   listed = total
   call('HSET', META, 'listed', total)
 end

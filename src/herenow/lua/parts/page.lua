@@ -3,7 +3,7 @@
 -- KEYS: all ten of a room. The answer of page():
 -- {now, window, retention, users each followed by its score, the kind of each or of all in a string,
 -- packed sessions of each or empty}
-local KEY_OF = {m = KEYS[2], h = KEYS[3], g = KEYS[4], b = KEYS[5]}
+local KEY_OF = {m = KEYS.online_member, h = KEYS.online_hidden, g = KEYS.online_guest, b = KEYS.online_bot}
 
 -- Lua's own < on strings depends on the locale.
 local function less(one, other)
@@ -30,11 +30,11 @@ end
 
 local function answer(flat, kinds)
   local sessions = {}
-  if #flat > 0 and call('HLEN', KEYS[8]) > 0 then
+  if #flat > 0 and call('HLEN', KEYS.sessions) > 0 then
     for i = 1, #flat, 8000 do
       local users = {}
       for j = i, math.min(i + 7999, #flat), 2 do users[#users + 1] = flat[j] end
-      local part = call('HMGET', KEYS[8], unpack(users))
+      local part = call('HMGET', KEYS.sessions, unpack(users))
       for j = 1, #part do sessions[#sessions + 1] = part[j] end
     end
   end

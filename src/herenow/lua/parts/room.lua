@@ -26,10 +26,10 @@
 -- type j(oin), l(eft), t(imeout), u(pdate); kind m, h, g, b; `at` only where it is not the entry's.
 -- Neither tab nor newline can stand in a name, nor raw in JSON.
 local call = redis.call
-local META, SESSIONS, LEFT, EVENTS = KEYS[1], KEYS[8], KEYS[9], KEYS[10]
+local META, SESSIONS, LEFT, EVENTS = KEYS.meta, KEYS.sessions, KEYS.left, KEYS.events
 local KINDS = {'m', 'h', 'g', 'b'}
-local ONLINE = {m = KEYS[2], h = KEYS[3], g = KEYS[4], b = KEYS[5]}
-local LAST = {m = KEYS[6], h = KEYS[7]}
+local ONLINE = {m = KEYS.online_member, h = KEYS.online_hidden, g = KEYS.online_guest, b = KEYS.online_bot}
+local LAST = {m = KEYS.last_member, h = KEYS.last_hidden}
 local PEAKS = {shown = 'peak:shown', m = 'peak:member', h = 'peak:hidden', g = 'peak:guest', b = 'peak:bot'}
 local EVENTS_KEPT = 10000
 local SWEPT_AT_MOST = 250
@@ -39,13 +39,11 @@ local function int(number)
   return string.format('%.0f', number)
 end
 
-local FIELDS = {'window', 'retention', 'seq', 'mixed', 'renewed', 'listed',
-  'peak:people', PEAKS.m, PEAKS.h, PEAKS.g, PEAKS.b, 'history', 'minute', 'top', 'joined', 'counted', 'unfiled',
-  'since', 'since:shown', 'peak:shown', 'moved', 'seq:shown'}
+--#fields stored window retention seq mixed renewed listed peak:people peak:member peak:hidden peak:guest peak:bot history minute top joined counted unfiled since since:shown peak:shown moved seq:shown
 local clock = call('TIME')
 local store_now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local now, cut
-local stored             -- meta's FIELDS, as they were
+local stored             -- these fields of meta, as they were
 local window, retention
 local window_before      -- that held until now, where another is named
 local named              -- window, retention and history to store, when they are new
@@ -189,21 +187,21 @@ end
 -- a snapshot that lists them: a hole makes watchers start over. Answer how many left.
 local function settle()
   local swept = 0
-  if ARGV[3] == '1' and stored[1] ~= ARGV[2] then
-    if stored[1] and tonumber(ARGV[2]) > window then
+  if ARGV.window_named == '1' and stored.window ~= ARGV.window then
+    if stored.window and tonumber(ARGV.window) > window then
       swept = sweep(SWEPT_AT_MOST)
       if not trim(SWEPT_AT_MOST) or swept == SWEPT_AT_MOST then pending = 1 end
     end
     if pending == 0 then
-      if stored[1] and tonumber(ARGV[2]) < window then hole = 1 end
-      window = tonumber(ARGV[2])
+      if stored.window and tonumber(ARGV.window) < window then hole = 1 end
+      window = tonumber(ARGV.window)
       cut = now - window
-      named.window = ARGV[2]
+      named.window = ARGV.window
     end
   end
-  if ARGV[5] == '1' and stored[2] ~= ARGV[4] then
-    retention = tonumber(ARGV[4])
-    named.retention = ARGV[4]
+  if ARGV.retention_named == '1' and stored.retention ~= ARGV.retention then
+    retention = tonumber(ARGV.retention)
+    named.retention = ARGV.retention
   end
   settle_history()
   return swept
@@ -217,11 +215,11 @@ local function renew(all)
     if shrunk[ONLINE[kind]] and call('ZCARD', ONLINE[kind]) == 1 then call('ZREM', ONLINE[kind], '\twindow') end
   end
   local ttl, longer = retention + window + 7200000, math.max(retention, kept) + window + 7200000
-  for i = 1, 11 do
+  for i = at(KEYS.meta), at(KEYS.samples) do
     local key = KEYS[i]
     if all or grown[key] and call('PTTL', key) < 0 then
       local there = call('PEXPIRE', key, int((key == META or key == SAMPLES) and longer or ttl))
-      if there == 1 and i > 1 and i < 6 then call('ZADD', key, int(4e15 + window), '\twindow') end
+      if there == 1 and at(KEYS.online_member) <= i and i <= at(KEYS.online_bot) then call('ZADD', key, int(4e15 + window), '\twindow') end
     end
   end
 end
@@ -238,7 +236,7 @@ end
 -- Count `number` events, of which outsiders see `shown`, and the hole; answer the id of their entry. A counter that
 -- there is not yet begins at the time; after what the stream has where meta alone was evicted.
 local function next_id(number, shown)
-  local seq, seen = tonumber(stored[3]), tonumber(stored[22] or stored[3])
+  local seq, seen = tonumber(stored.seq), tonumber(stored.seq_shown or stored.seq)
   local begins, new = not seq, (seen or 0) == 0 and shown + hole > 0
   if begins or new then
     local last = call('XREVRANGE', EVENTS, '+', '-', 'COUNT', 1)[1]
@@ -250,7 +248,7 @@ local function next_id(number, shown)
   if shown + hole > 0 then seen = seen + shown + hole end
   set('seq', int(seq))
   if begins then set('born', int(seq - number)) end
-  if stored[22] or seen ~= seq then
+  if stored.seq_shown or seen ~= seq then
     set('seq:shown', int(seen))
     if new then set('born:shown', int(seen - shown)) end
   end
@@ -260,8 +258,8 @@ end
 -- Write the minutes that are over, and nothing else: the end of a script that changes the sets and tells nobody.
 local function keep_minutes()
   trim(TRIMMED_AT_LEAST)
-  trim_events(TRIMMED_AT_LEAST, tonumber(stored[3]))
-  if stored[1] and not lost then
+  trim_events(TRIMMED_AT_LEAST, tonumber(stored.seq))
+  if stored.window and not lost then
     if moved then set('moved', moved_last or int(now)) end
     write_minutes(set)
     write_fields()
@@ -274,9 +272,9 @@ end
 -- what is to be done for the history (see parts/sampling.lua)}
 local function close(result)
   local listed = -1
-  if not stored[1] or lost or named.window then set('window', int(window)) end
-  if not stored[2] or named.retention then set('retention', int(retention)) end
-  if not stored[12] or named.history then set('history', int(kept)) end
+  if not stored.window or lost or named.window then set('window', int(window)) end
+  if not stored.retention or named.retention then set('retention', int(retention)) end
+  if not stored.history or named.history then set('history', int(kept)) end
   if #told + hole > 0 then
     local number = #told + told_too
     local id, seen, seq = next_id(number, number - told_hidden)
@@ -289,7 +287,7 @@ local function close(result)
     if held then held_bell = id else ring(id) end
   end
   local seconds = tonumber(clock[1])
-  local due = not stored[5] or math.abs(seconds - tonumber(stored[5])) >= 3600
+  local due = not stored.renewed or math.abs(seconds - tonumber(stored.renewed)) >= 3600
     or named.window or named.retention or named.history
   if #told > 0 or due then
     local counts = count(now)
@@ -302,7 +300,7 @@ local function close(result)
       set(field, peaks[what])
       if at ~= '' then set(field .. ':at', int(at)) end
     end
-    local total, before = counts.people + counts.b, tonumber(stored[6]) or 0
+    local total, before = counts.people + counts.b, tonumber(stored.listed) or 0
     -- hourly in any case: who was to tell the list may have died
     if due or math.abs(total - before) * 8 >= math.max(before, 1) and total ~= before then
       set('listed', total)
@@ -315,15 +313,15 @@ local function close(result)
   if not trim(most) and at_once > SWEPT_AT_MOST then behind = 2 end
   if due then
     set('renewed', seconds)
-    trim_events(100, tonumber(stored[3]))
-    if stored[4] and not mixed then
+    trim_events(100, tonumber(stored.seq))
+    if stored.mixed and not mixed then
       call('HDEL', META, 'mixed')
-      stored[4] = false
+      stored.mixed = false
     end
   end
-  if mixed and not stored[4] then set('mixed', 1) end
+  if mixed and not stored.mixed then set('mixed', 1) end
   if moved then set('moved', moved_last or int(now)) end
-  local was = named.window and stored[1] and tonumber(stored[1]) or -1
+  local was = named.window and stored.window and tonumber(stored.window) or -1
   if held then
     write_top(set)
     if due then held_due = true end

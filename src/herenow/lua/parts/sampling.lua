@@ -14,8 +14,8 @@
 -- `silent` in meta has the last spans of whole minutes in which nobody wrote, from-to: see outage.lua.
 local SPANS_KEPT = 20
 local DAY = 86400000
-local SAMPLES = KEYS[11]
-local UNIQUES = {m = KEYS[12], h = KEYS[13], g = KEYS[14], b = KEYS[15]}
+local SAMPLES = KEYS.samples
+local UNIQUES = {m = KEYS.uniques_member, h = KEYS.uniques_hidden, g = KEYS.uniques_guest, b = KEYS.uniques_bot}
 local kept               -- for how many ms; 0: there is no history here
 local minute, top
 local this_minute, today
@@ -52,9 +52,9 @@ end
 
 -- Turn history on or off, or keep it for another time.
 local function settle_history()
-  if ARGV[7] ~= '1' or stored[12] == ARGV[6] then return end
-  kept = tonumber(ARGV[6])
-  named.history = ARGV[6]
+  if ARGV.history_named ~= '1' or stored.history == ARGV.history then return end
+  kept = tonumber(ARGV.history)
+  named.history = ARGV.history
   if kept > 0 and not minute then
     begin_history()
   elseif kept == 0 and minute then
@@ -66,7 +66,7 @@ end
 local function sampled(at, counts)
   if at == minute then
     if not covers(top, counts) then top = larger(top, counts) end
-  elseif stored[13] and at >= tonumber(stored[13]) and at < minute then
+  elseif stored.minute and at >= tonumber(stored.minute) and at < minute then
     close_minute(at, counts)
   end
 end
@@ -90,11 +90,11 @@ end
 
 local function write_uniques()
   if kept == 0 then return end
-  local day = held and tonumber(ARGV[8]) or today  -- of a timeline they are those of the steps before
+  local day = held and tonumber(ARGV.day) or today  -- of a timeline they are those of the steps before
   for _, kind in ipairs(KINDS) do
     local users = seen_today[kind]
     if #users > 0 then
-      if tonumber(ARGV[8]) == day then
+      if tonumber(ARGV.day) == day then
         for i = 1, #users, 1000 do
           if call('PFADD', UNIQUES[kind], unpack(users, i, math.min(i + 999, #users))) == 1
             and call('PTTL', UNIQUES[kind]) < 0 then
@@ -114,7 +114,7 @@ end
 
 -- Write the closed minutes; answer the first hour that is still to be filed, if any.
 local function write_closed(set)
-  local unfiled, minutes = tonumber(stored[17]), {}
+  local unfiled, minutes = tonumber(stored.unfiled), {}
   for at, counts in pairs(closed) do
     if counts.people + counts.b > 0 then minutes[#minutes + 1] = at end
   end
@@ -129,7 +129,7 @@ local function write_closed(set)
     call('HSET', SAMPLES, unpack(values))
     grown[SAMPLES] = true
   end
-  if unfiled ~= tonumber(stored[17]) then set('unfiled', unfiled) end
+  if unfiled ~= tonumber(stored.unfiled) then set('unfiled', unfiled) end
   if #silents > 0 then
     for span in string.gmatch(call('HGET', META, 'silent') or '', '%S+') do silents[#silents + 1] = span end
     set('silent', table.concat(silents, ' ', 1, math.min(#silents, SPANS_KEPT)))
@@ -141,19 +141,19 @@ end
 local function write_top(set)
   if minute then
     local packed = pack_maxima(top)
-    if packed ~= stored[14] then set('top', packed) end
-    if minute ~= tonumber(stored[13]) then
+    if packed ~= stored.top then set('top', packed) end
+    if minute ~= tonumber(stored.minute) then
       set('minute', minute)
       set('counted', int(counted_from))
     end
-    if began or stored[18] and tonumber(stored[18]) > now then set('since', int(began or now)) end
-    local shown = stored[19]
+    if began or stored.since and tonumber(stored.since) > now then set('since', int(began or now)) end
+    local shown = stored.since_shown
     if began and not open_to_all then
       set('since:shown', '')
     elseif shown and open_to_all and (began or shown == '' or tonumber(shown) > now) then
       set('since:shown', int(now))
     end
-  elseif stored[13] then
+  elseif stored.minute then
     call('HDEL', META, 'minute', 'top')
   end
 end
@@ -169,7 +169,7 @@ local function write_history(set)
   local unfiled, hour = write_minutes(set), math.floor(this_minute / 60)
   write_uniques()
   local to_file = closed_some and unfiled and unfiled < hour and unfiled or -1
-  local right_day = held or ARGV[8] == '' or tonumber(ARGV[8]) == today
-  if to_file < 0 and #uncounted == 0 and right_day and (kept > 0) == (#KEYS > 11) then return 0 end
+  local right_day = held or ARGV.day == '' or tonumber(ARGV.day) == today
+  if to_file < 0 and #uncounted == 0 and right_day and (kept > 0) == (#KEYS > at(KEYS.samples)) then return 0 end
   return {kept, to_file, hour, unpack(uncounted)}
 end

@@ -3,18 +3,18 @@
 lane.add, lane.came, lane.sessions, lane.joined = {m = {}, g = {}, b = {}}, {}, {}, 0
 early, swept_seen = {}, nil
 settle()
-at_once = #ARGV - 9
+at_once = #sightings
 local most = math.max(10, math.min(SWEPT_AT_MOST, at_once))
 local swept_clean = sweep(most) < most
 if not swept_clean and at_once > SWEPT_AT_MOST then behind = 2 end
 local told_by_sweep, hidden_by_sweep = #told, told_hidden
 local joined, refused = 0, {}
 
-if ARGV[9] == 'plain' and late == 0 and swept_clean
+if how == 'plain' and late == 0 and swept_clean
   and card[ONLINE.h] + card[ONLINE.g] + card[ONLINE.b] + card[LAST.h] + card[SESSIONS] == 0 then
   -- Members alone, and whoever is in the set is online: where the first one is, one ZADD tells whether
   -- all of them were; where she is not, most are new.
-  local moment, users, values = int(now), {unpack(ARGV, 10)}, {}
+  local moment, users, values = int(now), sightings, {}
   open_to_all = true
   local all_today = all_counted('m')
   for i = 1, #users do
@@ -68,7 +68,7 @@ else
     open_to_all = open_to_all or not hides(record) or replaced ~= nil and not hides(replaced)
     if came then joined = joined + came else refused[#refused + 1] = i - 1 end
   end
-  if #refused > 0 and ARGV[9] ~= 'lenient' then
+  if #refused > 0 and how ~= 'lenient' then
     while #told > told_by_sweep do table.remove(told) end
     told_hidden = hidden_by_sweep
     counted, seen_today, uncounted = false, {m = {}, h = {}, g = {}, b = {}}, {}

@@ -6,6 +6,7 @@
 --#include parts/lane.lua
 
 local MOST_SESSIONS = 32
+local how, sightings  -- see touch.lua
 
 -- The kind of a session's beat, which says it where the user is offline.
 local USUAL = {M = 'm', H = 'h', G = 'g', B = 'b'}
@@ -147,21 +148,20 @@ end
 local function parse()
   local batch = {user = {}, age = {}, kind = {}, session = {}, away = {}, info = {}, replaces = {}, times = {}}
   local times = batch.times
-  if ARGV[9] == 'aged' then
+  if how == 'aged' then
     batch.aged = true
-    for i = 10, #ARGV, 2 do
-      local n, user, age = (i - 8) / 2, ARGV[i], ARGV[i + 1] + late
+    for i = 1, #sightings, 2 do
+      local n, user, age = (i + 1) / 2, sightings[i], sightings[i + 1] + late
       batch.user[n], batch.age[n] = user, age > 0 and age or ''
       times[user] = (times[user] or 0) + 1
     end
     return batch
   end
-  for i = 10, #ARGV do
+  for n = 1, #sightings do
     local user, age, kind, session, away, info, replaces =
-      string.match(ARGV[i], '^([^\t]*)\t(%d*)\t(%a?)\t([^\t]*)\t([01]?)\t([^\t]*)\t([^\t]*)$')
-    if not user then user, age, kind, session, away, info, replaces = ARGV[i], '', '', '', '', '', '' end
+      string.match(sightings[n], '^([^\t]*)\t(%d*)\t(%a?)\t([^\t]*)\t([01]?)\t([^\t]*)\t([^\t]*)$')
+    if not user then user, age, kind, session, away, info, replaces = sightings[n], '', '', '', '', '', '' end
     if late > 0 then age = (tonumber(age) or 0) + late end
-    local n = i - 9
     batch.user[n], batch.age[n], batch.kind[n], batch.session[n] = user, age, kind, session
     batch.away[n], batch.info[n], batch.replaces[n] = away, info, replaces
     times[user] = (times[user] or 0) + 1

@@ -84,9 +84,9 @@ local function save(records)
       end
     end
   end
-  for i = 2, 9 do
+  for i = at(KEYS.online_member), at(KEYS.left) do
     local key = KEYS[i]
-    if i == 8 then
+    if key == SESSIONS then
       remove('HDEL', key, removed[key])
       set_sessions(added[key])
     else
