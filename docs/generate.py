@@ -13,12 +13,18 @@ GENERATED: Final = {
     "store/aio_engine.py": "store/engine.py",
     "watching/aio_doorbells.py": "watching/doorbells.py",
     "watching/aio_watchers.py": "watching/watchers.py",
+    "web/aio_site.py": "web/site.py",
 }
 NAMES: Final = {
     "AsyncDoorbells": "Doorbells",
     "AsyncEngine": "Engine",
     "AsyncEvents": "Events",
     "AsyncWatchers": "Watchers",
+    "AsyncPort": "Port",
+    "AsyncPresence": "Presence",
+    "AsyncSite": "Site",
+    "AsyncVisit": "Visit",
+    "aio": "presence",
     "aclose": "close",
     "aio_doorbells": "doorbells",
     "aio_engine": "engine",

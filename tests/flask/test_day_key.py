@@ -2,15 +2,14 @@
 
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 
 import pytest
 from flask import Flask, Request, session
 
-from herenow import Counts, StoreUnavailable
+from herenow import Counts
 from herenow.flask import HereNow
-from herenow.web.visitors import Bound, DayKeys, Naming, Stranger, stranger
-from tests.flask.conftest import FIREFOX, browser
+from tests.flask.conftest import browser
 from tests.servers import Server, binary, start_server
 from tests.waiting import poll
 
@@ -18,10 +17,6 @@ Site = Callable[..., tuple[Flask, HereNow]]
 SECRET = "a secret of the tests"
 NOON = datetime(2026, 3, 4, 12, tzinfo=UTC).timestamp()
 MIDNIGHT = datetime(2026, 3, 5, tzinfo=UTC).timestamp()
-
-
-def no_store(_: date) -> str:
-    raise StoreUnavailable("away")
 
 
 @pytest.fixture
@@ -70,7 +65,7 @@ def test_yesterdays_guest_is_counted_once_by_a_process_that_knows_no_key(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     moment = MIDNIGHT - 2
-    monkeypatch.setattr("herenow.web.visitors.time.time", lambda: moment)
+    monkeypatch.setattr("herenow.web.guests.time.time", lambda: moment)
     for moment in (MIDNIGHT - 2, MIDNIGHT + 2):  # noqa: B007 - the lambda tells it
         app, here = site()
         browser(app).get("/")
@@ -82,7 +77,7 @@ def test_a_window_of_a_day_counts_nobody_twice_and_a_longer_one_is_told_of(
     site: Site, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     moment = MIDNIGHT - 2
-    monkeypatch.setattr("herenow.web.visitors.time.time", lambda: moment)
+    monkeypatch.setattr("herenow.web.guests.time.time", lambda: moment)
     app, here = site(window=86_400)
     browser(app).get("/")
     here.presence.flush()
@@ -94,38 +89,6 @@ def test_a_window_of_a_day_counts_nobody_twice_and_a_longer_one_is_told_of(
     assert "over a day" not in caplog.text
     site(window=86_401)
     assert caplog.text.count("over a day") == 1
-
-
-def test_a_stranger_wants_the_keys_of_the_days_that_a_name_takes(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    keys = DayKeys(None, no_store)
-    one = Stranger(Naming(keys, Bound(5, "guests"), lambda: 300.0), "10.0.0.1", FIREFOX)
-    today, yesterday = date(2026, 3, 5), date(2026, 3, 4)
-    monkeypatch.setattr("herenow.web.visitors.time.time", lambda: MIDNIGHT + 200)
-    assert one.wanted(0.0) == [today, yesterday]
-    assert one.wanted(201.0) == [yesterday]
-    assert one.wanted(501.0) == [yesterday]
-    keys.learn(today, "a key")
-    assert one.wanted(0.0) == [yesterday]
-    keys.learn(yesterday, "another")
-    assert one.wanted(0.0) == []
-    mark = one.mark(0.0)
-    assert mark is not None
-    assert mark.kind == "guest"
-    assert mark.replaces == stranger("10.0.0.1", FIREFOX, keys, now=MIDNIGHT - 9).user  # type: ignore[union-attr]
-    monkeypatch.setattr("herenow.web.visitors.time.time", lambda: MIDNIGHT + 90_000)
-    assert one.wanted(0.0) == [date(2026, 3, 6)]
-    assert one._replace(agent="Googlebot/2.1").wanted(0.0) == []
-
-
-def test_a_long_user_agent_is_not_kept(site: Site) -> None:
-    keys = DayKeys(SECRET, no_store)
-    for _ in range(2):
-        assert stranger("10.0.0.1", "x" * 9999, keys, now=NOON) == stranger(
-            "10.0.0.1", "x" * 512, keys, now=NOON
-        )
-    assert len(keys.today.met) == 1
 
 
 # ------------------------------------------------------------ a login that asks first

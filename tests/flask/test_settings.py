@@ -10,6 +10,7 @@ from flask import Flask
 
 import herenow
 from herenow.flask import HereNow
+from herenow.web.policy import Facts
 from herenow.web.settings import Settings, make_presence, read_settings, variable
 from tests.flask.conftest import ROOT
 
@@ -246,11 +247,11 @@ def test_every_setting_does_something(name: str, tmp_path: Path) -> None:
             pool["socket_timeout"],
             [str(rule) for rule in app.url_map.iter_rules()],
             on,
-            site.excluded("/healthz"),
-            site.keys._secret,
-            site.service_url,
-            site.guests._most,
-            site.rooms._most,
+            site.policy.counts(Facts(path="/healthz")),
+            site.policy.guests.keys._secret,
+            site.settings.service_url,
+            site.policy.guests.bound._most,
+            site.policy.rooms._most,
         )
 
     changed = [

@@ -1,8 +1,7 @@
 """Who a request is by default: members of Flask-Login, guests, bots; logins, logouts, cookies, bounds."""
 
-import time
 from collections.abc import Callable
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 
 import pytest
 from flask import Flask, session
@@ -10,7 +9,6 @@ from flask_login import login_user
 
 from herenow import Counts, StoreUnavailable, Visitor
 from herenow.flask import HereNow
-from herenow.web.visitors import Bound, DayKeys, before_midnight, bot_name, network, stranger
 from tests.flask.conftest import FIREFOX, GOOGLE, User, browser
 
 Site = Callable[..., tuple[Flask, HereNow]]
@@ -228,58 +226,10 @@ def test_processes_name_guests_alike(site: Site) -> None:
         assert here.counts() == Counts(guest=1)
 
 
-@pytest.mark.parametrize(
-    "address, cut",
-    [
-        ("192.0.2.7", "192.0.2.7"),
-        ("::ffff:192.0.2.7", "192.0.2.7"),
-        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
-        ("fe80::1%eth0", "fe80::"),
-        ("", ""),
-        ("unix:", "unix:"),
-    ],
-)
-def test_networks(address: str, cut: str) -> None:
-    assert network(address) == cut
-
-
-@pytest.mark.parametrize(
-    "agent, name",
-    [
-        (None, "unknown"),
-        ("  ", "unknown"),
-        (FIREFOX, None),
-        (GOOGLE, "Googlebot"),
-        ("x" * 9999, None),
-    ],
-)
-def test_bots(agent: str | None, name: str | None) -> None:
-    assert bot_name(agent) == name
-
-
-def no_store(_: date) -> str:
-    raise StoreUnavailable("away")
-
-
-def test_a_guests_name_is_of_a_day_and_the_one_before_is_known_for_a_window() -> None:
-    keys = DayKeys(SECRET, no_store)
-    who = ("10.0.0.1", FIREFOX, keys)
-    yesterday = stranger(*who, now=MIDNIGHT - 1)
-    today = stranger(*who, now=MIDNIGHT)
-    assert yesterday is not None
-    assert today is not None
-    assert yesterday == stranger(*who, now=NOON)
-    assert today != yesterday
-    assert before_midnight(*who, 300, now=MIDNIGHT) == yesterday.user
-    assert before_midnight(*who, 300, now=MIDNIGHT + 300) == yesterday.user
-    assert before_midnight(*who, 300, now=MIDNIGHT + 301) is None
-    assert before_midnight(*who, 300, now=NOON) is None
-
-
 def test_nobody_is_counted_twice_at_midnight(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     app, here = site(resolution=0)
     moment = MIDNIGHT - 2
-    monkeypatch.setattr("herenow.web.visitors.time.time", lambda: moment)
+    monkeypatch.setattr("herenow.web.guests.time.time", lambda: moment)
     for address in ("10.0.0.1", "10.0.0.2"):
         browser(app, address=address).get("/")
     before = here.get_online_users(kind="guest")
@@ -289,12 +239,6 @@ def test_nobody_is_counted_twice_at_midnight(site: Site, monkeypatch: pytest.Mon
     browser(app, address="10.0.0.2").get("/")
     assert here.counts() == Counts(guest=2)
     assert not set(before) & set(here.get_online_users(kind="guest"))
-
-
-def test_without_the_days_key_a_guest_has_no_name_and_a_bot_has() -> None:
-    keys = DayKeys(None, no_store)
-    assert stranger("10.0.0.1", FIREFOX, keys) is None
-    assert stranger("10.0.0.1", GOOGLE, keys) == Visitor("bot-Googlebot", "bot")
 
 
 # ------------------------------------------------------------ bounds, paths, rooms
@@ -307,16 +251,6 @@ def test_guests_are_bounded(site: Site, caplog: pytest.LogCaptureFixture) -> Non
     browser(app, FIREFOX + "0").get("/")
     assert here.counts() == Counts(guest=3)
     assert caplog.text.count("HERENOW_MAX_GUESTS: more than 3 are not marked") == 1
-
-
-def test_a_bound_lets_others_in_when_time_has_passed() -> None:
-    bound = Bound(2, "most")
-    assert [bound.admits(one, 0.2) for one in "abcab"] == [True, True, False, True, True]
-    time.sleep(0.25)
-    assert bound.admits("a", 0.2)
-    assert not bound.admits("c", 0.2)  # b may be online yet
-    time.sleep(0.45)
-    assert [bound.admits(one, 0.2) for one in "cde"] == [True, True, False]
 
 
 def test_rooms_are_marked_beside_the_site_and_bounded(site: Site) -> None:

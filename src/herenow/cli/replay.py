@@ -20,8 +20,8 @@ from herenow.accesslog.files import STDIN
 from herenow.cli.options import duration_option, json_option, prefix_option, room_option
 from herenow.cli.output import say
 from herenow.cli.program import NO, YES
+from herenow.web.bots import bot_name
 from herenow.web.json_form import json_form
-from herenow.web.visitors import bot_name
 
 if TYPE_CHECKING:
     from herenow.accesslog.formats import Parser

@@ -14,7 +14,7 @@ from typing import Final
 from limits import parse
 
 from herenow.service.problems import ProblemError
-from herenow.web.visitors import network
+from herenow.web.guests import network
 
 ADDRESS_TIMES: Final = 10
 """How much more than one token an address may: a school is behind one."""

@@ -15,7 +15,6 @@ from herenow.errors import StoreError, StoreUnavailable
 from herenow.models import Health, Page, Room, UserPresence
 from herenow.names import Kind, clean_room, clean_user
 from herenow.operations import users
-from herenow.outbox.port import Port
 from herenow.presence import Presence
 from herenow.web.online_page import Content
 from herenow.web.people import Names, People, absent, present
@@ -94,12 +93,6 @@ class FailOpen:
 
     def _trouble(self) -> Trouble:
         return self.__trouble()
-
-    def _leave_rooms(self, user: object, session: str | None = None) -> None:
-        try:
-            Port(self._get(reading=False)).leave_rooms(user, session)
-        except StoreError as error:
-            self._trouble().note(error)
 
     mark_online = _fail_open(Presence.mark_online, bool, asks=False)
     mark_online_many = _fail_open(Presence.mark_online_many, int, asks=False)
