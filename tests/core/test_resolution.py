@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -314,6 +315,9 @@ def test_a_resolution_as_long_as_the_window_is_refused() -> None:
 # memory
 
 
+SITE: Any = SimpleNamespace(room="site")
+
+
 def remembered(throttle: Throttle) -> int:
     return sum(
         len(user.sessions) for part in (throttle._new, throttle._old) for user in part.values()
@@ -321,17 +325,17 @@ def remembered(throttle: Throttle) -> int:
 
 
 def test_of_many_users_only_the_latest_are_remembered() -> None:
-    throttle = Throttle()
+    throttle = Throttle(5.0, lambda _: 300_000, lambda: 1.0)
     for number in range(400_000):
         throttle.record("site", Mark(str(number)), 1.0)
     assert 65_536 <= remembered(throttle) <= 2 * 65_536
-    assert throttle.repeats("site", "399999", "", None, None, None, 1.0, 5.0)
-    assert not throttle.repeats("site", "0", "", None, None, None, 1.0, 5.0)
+    assert throttle.repeats(SITE, "399999", "", None, None, None)
+    assert not throttle.repeats(SITE, "0", "", None, None, None)
 
 
 def test_nor_are_all_the_sessions_of_one_who_never_stops_opening_them() -> None:
-    throttle = Throttle()
+    throttle = Throttle(5.0, lambda _: 300_000, lambda: 1.0)
     for number in range(300_000):
         throttle.record("site", Mark("crawler", session=f"tab-{number}"), 1.0)
     assert remembered(throttle) <= 2 * 65_536
-    assert throttle.repeats("site", "crawler", "tab-299999", None, None, None, 1.0, 5.0)
+    assert throttle.repeats(SITE, "crawler", "tab-299999", None, None, None)

@@ -12,7 +12,7 @@ from typing import Final, TypeAlias
 
 from herenow.operations.marking import Mark
 from herenow.operations.scope import Scope
-from herenow.outbox.deferred import Deferred, Stranger
+from herenow.outbox.deferred import Deferred
 from herenow.store import forking
 
 MOST_BUFFERED: Final = 100_000
@@ -33,7 +33,7 @@ class Flight:
     question, and need not wait. ``taken`` are its own, of which those still ``kept`` at its end go back.
     """
 
-    __slots__ = ("copied", "ending", "kept", "replaces", "says", "strangers", "taken")
+    __slots__ = ("copied", "ending", "kept", "replaces", "said", "strangers", "taken")
 
     def __init__(
         self, copied: list[Waiting], taken: list[Waiting], ending: Collection[str] = ()
@@ -41,22 +41,24 @@ class Flight:
         self.copied = copied
         self.taken = taken
         self.ending = ending
-        self.kept = {id(one): one for one in taken}
-        self.says: dict[tuple[str, str], Mark | Deferred | None] = {}
+        self.kept = dict(zip(map(id, taken), taken, strict=True))
+        self.said: dict[tuple[str, str], Mark | Deferred | None] | None = None
         self.strangers = False  # some whose names are not known yet
         self.replaces = False
-        for scope, mark, _ in (*copied, *taken):
-            self._say(scope.room, mark.user, mark)
-            if mark.replaces is not None:
-                self.replaces = True
-                self._say(scope.room, mark.replaces, mark)
 
-    def _say(self, room: str, user: str | Stranger, mark: Mark | Deferred) -> None:
-        if not isinstance(user, str):
-            self.strangers = True
-            return
-        if self.says.setdefault((room, user), mark) != mark:
-            self.says[room, user] = None  # several things
+    @property
+    def says(self) -> dict[tuple[str, str], Mark | Deferred | None]:
+        """What it says of whom, None: several things. Found out when another one may have to wait."""
+        if self.said is None:
+            says = self.said = {}
+            for scope, mark, _ in (*self.copied, *self.taken):
+                self.replaces = self.replaces or mark.replaces is not None
+                for user in (mark.user, mark.replaces):
+                    if not isinstance(user, str):
+                        self.strangers = self.strangers or user is not None
+                    elif says.setdefault((scope.room, user), mark) != mark:
+                        says[scope.room, user] = None
+        return self.said
 
     def done(self, waiting: Iterable[Waiting]) -> None:
         """Take marks as done: they were sent, or need not be."""
@@ -127,11 +129,17 @@ class Buffer:
             keys, copied = self._of(rooms)
             if len(copied) > MOST_COPIED:
                 return None
-            flight = Flight(copied, [self._entries[key] for key in keys], ending)
+            entries = self._entries
+            whole = len(keys) == len(entries)
+            taken = [*entries.values()] if whole else [entries[key] for key in keys]
+            flight = Flight(copied, taken, ending)
             if any(one.bars(flight) for one in self.flying):
                 return None
-            for key in keys:
-                del self._entries[key]
+            if whole:
+                self._entries = {}
+            else:
+                for key in keys:
+                    del entries[key]
             self.flying.append(flight)
             return flight
 

@@ -33,7 +33,7 @@ from herenow.outbox.deferred import Deferred
 from herenow.outbox.room_cache import RoomCache, Write
 from herenow.outbox.scopes import DEFAULT_ROOM, Scopes
 from herenow.outbox.sending import ENDED_AT_ONCE, Sender
-from herenow.outbox.throttle import Repeats
+from herenow.outbox.throttle import Throttle
 
 T = TypeVar("T")
 M = TypeVar("M")
@@ -53,16 +53,18 @@ class Outbox:
         self.now = self.scopes.now
         self.rooms = RoomCache(self.scopes.of, self.scopes.prefix, DEFAULT_ROOM)
         self.rooms.dates = buffered
-        self.throttle = Repeats(self.scopes.resolution, self.rooms.known_window, self.now)
+        self.throttle = Throttle(self.scopes.resolution, self.rooms.known_window, self.now)
         self.buffer = Buffer() if buffered else None
         self.sender = Sender(self.rooms, self.now, self.scopes.of, self.day_key)
-        self._wake: Callable[[], Callable[[], None] | None] = _nobody
+        self._flusher: Callable[[], object | None] = _nobody
+        self._wake: Callable[[Any], None]
         self._exact = self.scopes.resolution == 0
         self._met_new_room = False
 
     def flushed_by(self, wake: Callable[[], None]) -> None:
         """Have a method called, of an object that is not held, when something was put into the buffer."""
-        self._wake = weakref.WeakMethod(wake)
+        self._flusher = weakref.ref(wake.__self__)  # type: ignore[attr-defined]
+        self._wake = wake.__func__  # type: ignore[attr-defined]
 
     def _day(self, scope: Scope, now: Argument) -> int | None:
         return self.rooms.day(scope, now)
@@ -86,16 +88,7 @@ class Outbox:
             if (
                 not self._exact
                 and type(session) is str
-                and self.throttle.repeats(
-                    scope.room,
-                    user,
-                    session,
-                    kind,
-                    away,
-                    None,
-                    self.now(),
-                    self.throttle.resolution(scope),
-                )
+                and self.throttle.repeats(scope, user, session, kind, away, None)
             ):
                 return None if self.buffer is not None else False
             if (
@@ -106,7 +99,7 @@ class Outbox:
                 and self.rooms.listed(scope, user)
             ):
                 return self._mark_plain(scope, names.clean_user(user))
-        if self.buffer is not None and (session, away, info) == ("", None, None):
+        if self.buffer is not None and session == "" and away is None and info is None:
             self._put(scope, [marking.simple(user, kind, replaces)])
             return None
         mark = marking.clean(Sighting(user, kind, session, away, info, 0.0, replaces))
@@ -171,20 +164,20 @@ class Outbox:
 
     def _put(self, scope: Scope, marks: Sequence[Mark]) -> None:
         now = self.now()
-        self.throttle.sent(
-            scope, marks, now, self.throttle.cleared
-        )  # before: a leave clears it after
+        if not self._exact:  # before: a leave clears it after
+            self.throttle.sent(scope, marks, now, self.throttle.cleared)
         self._keep(scope, marks, now)
 
     def _keep(self, scope: Scope, marks: Iterable[Mark | Deferred], now: float) -> None:
-        if self.buffer is not None:
-            if self.rooms.known_window(scope) is None:
-                self._met_new_room = True
-            for mark in marks:
-                self.buffer.put(scope, mark, now)
-            wake = self._wake()
-            if wake is not None:
-                wake()
+        if self.buffer is None:
+            return
+        if self.rooms.known_window(scope) is None:
+            self._met_new_room = True
+        for mark in marks:
+            self.buffer.put(scope, mark, now)
+        flusher = self._flusher()
+        if flusher is not None:
+            self._wake(flusher)
 
     def defer(self, scope: Scope, mark: Deferred) -> Plan[None] | None:
         """Mark somebody by what is known when it is sent: a plan, or None: nothing is to be sent now.
@@ -197,12 +190,11 @@ class Outbox:
             return None
         now, cleared = self.now(), self.throttle.cleared
         if isinstance(user, str) and (linked_to is not None or not mark.strange):
-            resolution = self.throttle.resolution(scope)
             kind = mark.kind if linked_to is None else (linked_to,)
             if (
                 replaces is None
                 and not self._exact
-                and self.throttle.repeats(scope.room, user, "", kind, None, None, now, resolution)
+                and self.throttle.repeats(scope, user, "", kind, None, None)
             ):
                 return None
         if self.buffer is None:

@@ -12,7 +12,7 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 from datetime import date
 from functools import partial
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, TypeAlias
 
 from herenow.errors import StoreError, StoreTimeout, StoreUnavailable
 from herenow.operations import Operation, Outcome, Plan, marking
@@ -29,14 +29,10 @@ _OVERAGED: Final = 20.0
 ENDED_AT_ONCE: Final = 250
 
 
-class _Sent(NamedTuple):
-    """A mark as it waited (``origin``), and as it is sent."""
-
-    origin: Waiting
-    scope: Scope
-    mark: Mark
-    moment: float
-    linked_to: str | None
+_Sent: TypeAlias = tuple[Waiting, Mark, str | None]
+"""A mark as it waited, and as it is sent, and the room that it is linked to."""
+_Changed: TypeAlias = tuple[Scope, str, Mark | None]
+"""What somebody is now who changed in the linked room since the first look; None: not online."""
 
 
 class Sender:
@@ -67,23 +63,23 @@ class Sender:
             sent = yield from self._named(flight)
         except StoreError as error:
             return error, (yield from _anyway(error, then))
-        linked = [(one, one.linked_to) for one in sent if one.linked_to is not None]
+        linked = [(origin, mark, room) for origin, mark, room in sent if room is not None]
         if not linked:
             return (yield from self._write(flight, sent, then))
-        direct = [one for one in sent if one.linked_to is None]
-        look = Look(((one.mark, room) for one, room in linked), self._scope_of)
+        direct = [one for one in sent if one[2] is None]
+        look = Look(((mark, room) for _, mark, room in linked), self._scope_of)
         trouble, outcomes = yield from self._write(flight, direct, look.operations)
         trouble = _first_error(outcomes) or trouble
         if trouble is not None:
             return trouble, (yield from _anyway(trouble, then))
         found = look.read(outcomes)
         resolved: list[_Sent] = []
-        for one, room in linked:
-            mark = deferred.linked(one.mark, room, found)
+        for origin, named, room in linked:
+            mark = deferred.linked(named, room, found)
             if mark is None:
-                flight.done([one.origin])
+                flight.done([origin])
             else:
-                resolved.append(one._replace(mark=mark))
+                resolved.append((origin, mark, room))
         trouble, outcomes = yield from self._write(
             flight, resolved, [*then, *look.operations], keeps=True
         )
@@ -92,7 +88,7 @@ class Sender:
         if failed is None:
             failed = yield from self._correct(flight, _changed(linked, found, look.read(later)))
         if failed is None:
-            flight.done(one.origin for one, _ in linked)
+            flight.done(origin for origin, _, _ in linked)
         return trouble, outcomes[: len(then)]
 
     def _named(self, flight: Flight) -> Plan[list[_Sent]]:
@@ -108,15 +104,15 @@ class Sender:
             yield from deferred.learn(strange, self._day_key)
         sent: list[_Sent] = []
         for origin in waiting:
-            scope, one, moment = origin
+            _, one, moment = origin
             if isinstance(one, Mark):
-                sent.append(_Sent(origin, scope, one, moment, None))
+                sent.append((origin, one, None))
                 continue
             mark = deferred.name(one, now - moment)
             if mark is None:
                 flight.done([origin])
             else:
-                sent.append(_Sent(origin, scope, mark, moment, one.linked_to))
+                sent.append((origin, mark, one.linked_to))
         return sent
 
     # the writes
@@ -134,7 +130,9 @@ class Sender:
             return None, list((yield then) if then else [])
         batches = [
             (scope, part, part_moments)
-            for scope, marks, moments in by_room((one.scope, one.mark, one.moment) for one in sent)
+            for scope, marks, moments in by_room(
+                (scope, mark, moment) for (scope, _, moment), mark, _ in sent
+            )
             for part, part_moments in zip(
                 marking.chunks(marks), marking.chunks(moments), strict=True
             )
@@ -145,7 +143,16 @@ class Sender:
         outcomes = yield from self._rooms.write(writes, then)
         trouble: StoreError | None = None
         lost: set[tuple[str, str]] = set()
-        own = {(one.scope.room, one.mark) for one in sent if id(one.origin) in flight.kept}
+
+        def own(scope: Scope, marks: Iterable[Mark]) -> list[Mark]:
+            """Those that are not another flight's as well."""
+            kept = {
+                mark
+                for origin, mark, _ in sent
+                if origin[0].room == scope.room and id(origin) in flight.kept
+            }
+            return [mark for mark in marks if mark in kept]
+
         for (scope, part, _), outcome in zip(batches, outcomes, strict=False):
             if isinstance(outcome, StoreError):
                 trouble = trouble or outcome
@@ -153,16 +160,16 @@ class Sender:
             elif isinstance(outcome, Written) and outcome.overaged > _OVERAGED:
                 lost.update((scope.room, mark.user) for mark in part)  # of the right age, next time
             elif isinstance(outcome, Written) and outcome.rest:
-                refused = [part[i] for i in outcome.rest if (scope.room, part[i]) in own]
+                refused = own(scope, (part[i] for i in outcome.rest))
                 self.dropped += len(refused)
                 if refused:
                     whom = ", ".join(sorted({mark.user for mark in refused}))
                     _log.warning("refused, more than 32 sessions: %s", whom)
             elif isinstance(outcome, Exception):
-                self.dropped += sum((scope.room, mark) in own for mark in part)
+                self.dropped += len(own(scope, part))
                 _log.error("%d sightings refused: %s", len(part), outcome)
         if not keeps:
-            flight.done(one.origin for one in sent if (one.scope.room, one.mark.user) not in lost)
+            flight.done(one for one, mark, _ in sent if (one[0].room, mark.user) not in lost)
         return trouble, outcomes[len(writes) :]
 
     def _touch(
@@ -172,23 +179,19 @@ class Sender:
         date = marking.dated(self._rooms.now_at_latest(scope)) if scope.clock is None else ""
         return marking.touch(scope, marks, waited, naming=naming, lenient=True, date=date)
 
-    def _correct(
-        self, flight: Flight, changed: Sequence[tuple[_Sent, Mark | None]]
-    ) -> Plan[StoreError | None]:
+    def _correct(self, flight: Flight, changed: Sequence[_Changed]) -> Plan[StoreError | None]:
         """Have who changed in the linked room while they were marked be that here, too."""
         if not changed:
             return None
         now = self._now()  # later than what it corrects, whatever way that took
-        other = [
-            _Sent((one.scope, mark, now), one.scope, mark, now, None)
-            for one, mark in changed
-            if mark is not None
+        other: list[_Sent] = [
+            ((scope, mark, now), mark, None) for scope, _, mark in changed if mark is not None
         ]
         trouble, _ = yield from self._write(flight, other, ())
         gone: dict[str, tuple[Scope, list[tuple[str, str | None]]]] = {}
-        for one, mark in changed:
+        for scope, user, mark in changed:
             if mark is None:
-                gone.setdefault(one.scope.room, (one.scope, []))[1].append((one.mark.user, ""))
+                gone.setdefault(scope.room, (scope, []))[1].append((user, ""))
         writes: list[Write] = [
             (scope, partial(marking.end, scope, part))
             for scope, many in gone.values()
@@ -199,14 +202,13 @@ class Sender:
 
 
 def _changed(
-    sent: Iterable[tuple[_Sent, str]], before: Found, after: Found
-) -> list[tuple[_Sent, Mark | None]]:
-    """What those are now that changed in their linked rooms since the first look; None: not online."""
-    changed: list[tuple[_Sent, Mark | None]] = []
-    for one, room in sent:
-        was, now = (deferred.linked(one.mark, room, found) for found in (before, after))
+    sent: Iterable[tuple[Waiting, Mark, str]], before: Found, after: Found
+) -> list[_Changed]:
+    changed: list[_Changed] = []
+    for (scope, _, _), mark, room in sent:
+        was, now = (deferred.linked(mark, room, found) for found in (before, after))
         if was is not None and was != now:
-            changed.append((one, now))
+            changed.append((scope, mark.user, now))
     return changed
 
 

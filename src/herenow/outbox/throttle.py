@@ -32,38 +32,62 @@ class _User:
 class Throttle:
     """What this process has recorded of users lately, by room, user and session.
 
+    ``wanted`` is the resolution in seconds, None for a sixtieth of a room's window; ``now`` the moment.
     A kind is any value: that of a mark in a linked room stands for whatever its user is in the other.
     """
 
-    def __init__(self) -> None:
+    def __init__(
+        self,
+        wanted: float | None,
+        known_window: Callable[[Scope], int | None],
+        now: Callable[[], float],
+    ) -> None:
+        self._wanted = wanted
+        self._known_window = known_window
+        self._now = now
         self._new: dict[tuple[str, str], _User] = {}
         self._old: dict[tuple[str, str], _User] = {}
         self.cleared = 0
 
+    def resolution(self, scope: Scope) -> float:
+        """For how many seconds a mark in a room makes others of the same repeats."""
+        # a room whose window is not known yet might have a very short one
+        window = self._known_window(scope)
+        if window is None:
+            return 0
+        if self._wanted is None:
+            return window / 60_000
+        return min(self._wanted, window / 2000)
+
     def repeats(
-        self,
-        room: str,
-        user: str,
-        session: str,
-        kind: object,
-        away: object,
-        info: object,
-        now: float,
-        resolution: float,
+        self, scope: Scope, user: str, session: str, kind: object, away: object, info: object
     ) -> bool:
-        """Whether all of that was recorded less than ``resolution`` seconds ago."""
-        key = (room, user)
+        """Whether all of that was recorded less than the resolution ago."""
+        key = (scope.room, user)
         known = self._new.get(key) or self._old.get(key)
         if known is None:
             return False
         last = known.sessions.get(session)
         return (
             last is not None
-            and 0 <= now - last.moment < resolution
             and (kind is None or kind == known.kind)
             and (away is None or away is last.away)
             and (info is None or info == last.info)
+            and 0 <= self._now() - last.moment < self.resolution(scope)
         )
+
+    def drop(self, scope: Scope, marks: Iterable[Mark]) -> list[Mark]:
+        """Drop the marks that say nothing new. Late ones are all kept."""
+        if self.resolution(scope) == 0:
+            return list(marks)
+        return [
+            mark
+            for mark in marks
+            if mark.age
+            or mark.replaces
+            or mark.usual
+            or not self.repeats(scope, mark.user, mark.session, mark.kind, mark.away, mark.info)
+        ]
 
     def record(
         self, room: str, mark: Mark, moment: float, *, kind: object = None, came: bool = False
@@ -89,73 +113,6 @@ class Throttle:
             before.info if before and mark.info is None else mark.info,
         )
 
-    def clear(self, room: str, user: str) -> None:
-        """Forget one user of one room: the next sighting is sent.
-
-        ``cleared`` counts these: a mark that was sent meanwhile must not be recorded.
-        """
-        self.cleared += 1
-        self._new.pop((room, user), None)
-        self._old.pop((room, user), None)
-
-    def clear_user(self, user: str) -> None:
-        """Forget one user in every room."""
-        self.cleared += 1
-        for generation in (self._new, self._old):
-            for key in [key for key in list(generation) if key[1] == user]:
-                generation.pop(key, None)
-
-
-class Repeats(Throttle):
-    """A throttle by the windows of rooms.
-
-    ``wanted`` is the resolution in seconds, None for a sixtieth of the window; ``now`` gives the moment.
-    """
-
-    def __init__(
-        self,
-        wanted: float | None,
-        known_window: Callable[[Scope], int | None],
-        now: Callable[[], float],
-    ) -> None:
-        super().__init__()
-        self._wanted = wanted
-        self._known_window = known_window
-        self._now = now
-
-    def resolution(self, scope: Scope) -> float:
-        """For how many seconds a mark in a room makes others of the same repeats."""
-        # a room whose window is not known yet might have a very short one
-        window = self._known_window(scope)
-        if window is None:
-            return 0
-        if self._wanted is None:
-            return window / 60_000
-        return min(self._wanted, window / 2000)
-
-    def drop(self, scope: Scope, marks: Iterable[Mark]) -> list[Mark]:
-        """Drop the marks that say nothing new. Late ones are all kept."""
-        now, resolution = self._now(), self.resolution(scope)
-        if resolution == 0:
-            return list(marks)
-        return [
-            mark
-            for mark in marks
-            if mark.age
-            or mark.replaces
-            or mark.usual
-            or not self.repeats(
-                scope.room,
-                mark.user,
-                mark.session,
-                mark.kind,
-                mark.away,
-                mark.info,
-                now,
-                resolution,
-            )
-        ]
-
     def sent(
         self,
         scope: Scope,
@@ -178,3 +135,19 @@ class Repeats(Throttle):
                 self.clear(scope.room, mark.replaces)
             elif not mark.age and cleared == self.cleared:
                 self.record(scope.room, mark, moment, kind=kind, came=came)
+
+    def clear(self, room: str, user: str) -> None:
+        """Forget one user of one room: the next sighting is sent.
+
+        ``cleared`` counts these: a mark that was sent meanwhile must not be recorded.
+        """
+        self.cleared += 1
+        self._new.pop((room, user), None)
+        self._old.pop((room, user), None)
+
+    def clear_user(self, user: str) -> None:
+        """Forget one user in every room."""
+        self.cleared += 1
+        for generation in (self._new, self._old):
+            for key in [key for key in list(generation) if key[1] == user]:
+                generation.pop(key, None)
