@@ -11,7 +11,7 @@ from flask import Flask
 import herenow
 from herenow.errors import StoreUnavailable
 from herenow.flask import HereNow
-from herenow.web.fail_open import Disabled
+from herenow.web.trouble import Disabled
 from tests.flask.conftest import FIREFOX
 
 ASKS_NOTHING = {"close", "flush", "health", "name", "room"}

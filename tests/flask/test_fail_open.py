@@ -1,15 +1,18 @@
 """Nothing of herenow fails a page: every name on `here`, every helper, every Accept, every trouble."""
 
+import inspect
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from flask import Flask, render_template_string
 
-from herenow import Page
+from herenow import Page, Presence
 from herenow.flask import HereNow
 from herenow.web.fail_open import FailOpen
+from tests.core.calls import READS
 from tests.servers import Server, binary, start_server
 from tests.waiting import poll
 
@@ -68,6 +71,7 @@ def harmed(
     poll(lambda: here.health().ok, "the store")
 
 
+NOW = datetime.now(UTC)
 # What each name on `here` is called with, and what it gives when the store does not answer.
 NAMES: dict[str, tuple[tuple[Any, ...], Any]] = {
     "mark_online": (("bob",), None),
@@ -83,6 +87,11 @@ NAMES: dict[str, tuple[tuple[Any, ...], Any]] = {
     "peak": ((), None),
     "page_online_users": ((), Page((), None)),
     "rooms": ((), []),
+    "history": ((NOW - timedelta(hours=1), NOW), []),
+    "unique_users": ((), None),
+    "snapshot": ((), None),
+    "explain": (("alice",), None),
+    "room_counts": ((["a room"],), None),
     "online_users": ((), []),
     "people": ((["alice"],), None),
     "lookup": ((["alice"],), None),
@@ -97,6 +106,13 @@ def test_every_name_is_tried() -> None:
     public = {one for one in dir(HereNow) if not one.startswith("_")}
     assert public == NAMES.keys() | PROPERTIES
     assert {one for one in dir(FailOpen) if not one.startswith("_")} == NAMES.keys()
+
+
+@pytest.mark.parametrize("read", sorted(READS.keys() - {"lookup"}))
+def test_every_read_of_a_presence_is_there_as_it_is(read: str) -> None:
+    theirs, ours = getattr(Presence, read), getattr(FailOpen, read)
+    assert inspect.signature(ours) == inspect.signature(theirs)
+    assert ours.__doc__ == theirs.__doc__
 
 
 def test_no_name_on_here_raises_or_keeps_a_page(harmed: tuple[Flask, HereNow, str]) -> None:

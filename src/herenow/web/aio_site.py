@@ -19,11 +19,11 @@ from herenow.outbox.deferred import Deferred
 from herenow.outbox.port import AsyncPort
 from herenow.web import policy
 from herenow.web.bots import LONGEST_AGENT
-from herenow.web.fail_open import Trouble
 from herenow.web.guests import Stranger
 from herenow.web.options import Options, by_default
 from herenow.web.policy import Act, Facts, Leave, Login, Mark, Policy, Who
 from herenow.web.settings import Settings
+from herenow.web.trouble import Trouble
 
 _log: Final = logging.getLogger("herenow")
 _NEVER: Final = (0.0, 0)

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from herenow.presence import Presence
-from herenow.web.fail_open import Disabled
 from herenow.web.guests import LONGEST_WINDOW
 from herenow.web.people import Names
 from herenow.web.settings import Settings, make_presence, read_settings
+from herenow.web.trouble import Disabled
 
 _log: Final = logging.getLogger("herenow")
 _OF_THE_SITE: Final = {
