@@ -115,6 +115,8 @@ class Script:
     reads: bool
     keys: tuple[str, ...] = field(compare=False)
     args: tuple[str, ...] = field(compare=False)
+    of_room: tuple[int, ...] = field(compare=False)
+    """Where in `ROOM` those of its keys are that are a room's."""
 
     def order(
         self, *head: Argument, rest: Sequence[Argument] = (), **named: Argument
@@ -136,7 +138,8 @@ def load(name: str) -> Script:
     lists = {"KEYS": _listed(text, "keys"), "ARGV": _listed(text, "args")}
     text = PRELUDE + _with_places(text, lists)
     sha = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
-    return Script(name, text, sha, name in READING, lists["KEYS"], lists["ARGV"])
+    of_room = tuple(ROOM.index(key) for key in lists["KEYS"] if key in ROOM)
+    return Script(name, text, sha, name in READING, lists["KEYS"], lists["ARGV"], of_room)
 
 
 def _listed(text: str, what: str) -> tuple[str, ...]:

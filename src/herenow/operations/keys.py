@@ -6,7 +6,7 @@ single server and on a cluster. The name inside the tag is percent-encoded: no b
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import Final
 from urllib.parse import quote
 
@@ -32,12 +32,7 @@ def room_keys(prefix: str, room: str) -> tuple[bytes, ...]:
 
 def of(room: Sequence[bytes], script: lua.Script) -> tuple[bytes, ...]:
     """Choose those keys of a room that a script takes, in its order."""
-    return tuple([room[at] for at in _places(script)])
-
-
-@cache
-def _places(script: lua.Script) -> tuple[int, ...]:
-    return tuple(lua.ROOM.index(name) for name in script.keys if name in lua.ROOM)
+    return tuple([room[at] for at in script.of_room])
 
 
 def _tag(prefix: str, room: str) -> str:
