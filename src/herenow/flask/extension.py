@@ -32,7 +32,7 @@ class HereNow(FailOpen):
 
     ``identify(request)`` names who makes a request: a user's id, a `herenow.Visitor`, or None for
     nobody. It is asked after the view, so that whatever loads the user in a hook has done so, and before
-    that at the first question: whoever was a guest then and logs in takes her place. Without it: the
+    that at the first question: whoever was a guest then and logs in takes their place. Without it: the
     user of Flask-Login as a member, a bot by its user agent, anybody else as a guest. ``identify=None``
     marks nobody: you do, in a hook of your own. ``names(ids)`` gives a dict from ids (as str) to names,
     once a list that is shown; ``rooms(request)`` the rooms to be marked beside ``site``, at the first
@@ -94,8 +94,8 @@ class HereNow(FailOpen):
     ) -> bool | None:
         """Mark a user, as `Presence.mark_online` does.
 
-        Where there are ``rooms``: who hides leaves them all, and so does whoever she ``replaces``; that
-        waits for the store. Where she goes next she is what she is on the site.
+        Where there are ``rooms``: who hides leaves them all, and so does whoever ``replaces`` names; that
+        waits for the store. In the next room they are what they are on the site.
         """
         came = super().mark_online(user, kind, session, away, info, replaces)
         site = self._site()
@@ -106,7 +106,7 @@ class HereNow(FailOpen):
         return came
 
     def mark_offline(self, user: object, session: str | None = None) -> bool:
-        """Record that a user, or one session of hers, is gone: from the site, and from all ``rooms``."""
+        """Record that a user, or one session of theirs, is gone: from the site and all ``rooms``."""
         left = super().mark_offline(user, session)
         self._site().leave_rooms(user, session)
         return left
@@ -130,7 +130,7 @@ class HereNow(FailOpen):
         """The guest or bot of the request under way, as by default, for an ``identify`` of your own.
 
         ``identify=lambda request: session.get("user_id") or here.guest_or_bot()``. None while the store
-        has not told the day's key, and outside of a request.
+        has not given the day's key, and outside of a request.
         """
         visit = self._visit()
         return None if visit is None else visit.stranger()
@@ -139,8 +139,9 @@ class HereNow(FailOpen):
         """Sign a token by which a page asks herenow's service as the visitor of this request.
 
         It holds for ``rooms``, else for `site` and the rooms of this request, for ``expires`` seconds.
-        She may see who is there, and mark herself; whoever is nobody may only see. The answer to this
-        request is sent with ``Cache-Control: private, no-store``: the token is hers alone. Asks no store.
+        They may see who is there, and mark themselves; whoever is nobody may only see. The answer to this
+        request is sent with ``Cache-Control: private, no-store``: nobody else gets the token. Asks no
+        store.
         Raises ValueError where HERENOW_SECRET is not set, which the service must share, and RuntimeError
         in the middle of an answer that is streamed and may be cached.
         """

@@ -1,7 +1,7 @@
 """Private pages: an answer that holds a token is for one browser, and no cache keeps it.
 
 The token may have been asked for anywhere in the request, so the last hook of all on the response says
-so, over whatever the app's own hooks have said. It owns one flag in the request's environ.
+so, over whatever the app's own hooks have set. It owns one flag in the request's environ.
 """
 
 from typing import Final
@@ -15,7 +15,7 @@ _PRIVATE: Final = "private, no-store"
 def keep_private(app: Flask) -> None:
     """Have each answer of this app say that it is private, where `make_private` was called for it."""
     # the first of all hooks is the last that is called
-    app.after_request_funcs.setdefault(None, []).insert(0, _say_so)
+    app.after_request_funcs.setdefault(None, []).insert(0, _add_header)
 
 
 def make_private() -> None:
@@ -32,10 +32,10 @@ def make_private() -> None:
         )
 
 
-def _say_so(response: Response) -> Response:
+def _add_header(response: Response) -> Response:
     if _KEY in request.environ:
         response.headers["Cache-Control"] = _PRIVATE
     elif response.is_streamed:
-        said = response.cache_control
-        request.environ[_KEY] = bool(said.private or said.no_store)
+        control = response.cache_control
+        request.environ[_KEY] = bool(control.private or control.no_store)
     return response

@@ -28,7 +28,7 @@ _SHOWN: Final = "herenow.shown"
 
 
 class Unknown(ChainableUndefined):
-    """A number that no store told: it prints as unknown, is neither more nor less than any, and false.
+    """A number that no store gave: it prints as unknown, is neither more nor less than any, and false.
 
     Jinja takes it for undefined, so ``{% if count is defined %}`` and ``count|default("?")`` do as one
     would think.

@@ -1,4 +1,4 @@
-"""Bots: told from people by their user agent, with the patterns of crawler-user-agents.
+"""Bots: distinguished from people by their user agent, with the patterns of crawler-user-agents.
 
 Pure. A bot is named by what it says it is (``Googlebot``), so that "3 bots" are three kinds of bot. An
 empty user agent is a bot's.

@@ -19,7 +19,7 @@ _NOT_LATELY: Final = "not lately"
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """A user as a page shows her: prints as her name. ``known`` is False where no store told."""
+    """A user as a page shows them: prints as their name. ``known`` is False where no store answered."""
 
     user: str
     name: str
@@ -45,7 +45,7 @@ class People(list[Person]):
 
 
 def name_all(ids: Iterable[str], names: Names | None) -> dict[str, str]:
-    """Name users, by one call; one that has no name is shown by her id."""
+    """Name users, by one call; one that has no name is shown by their id."""
     wanted = list(dict.fromkeys(ids))
     if names is None or not wanted:
         return {one: one for one in wanted}
@@ -54,7 +54,7 @@ def name_all(ids: Iterable[str], names: Names | None) -> dict[str, str]:
 
 
 def present(found: Iterable[UserPresence], names: Names | None) -> People:
-    """Make people of what the store told."""
+    """Make people of what the store answered."""
     found = list(found)
     shown = name_all([one.user for one in found if one.kind in {"member", "hidden"}], names)
     return People(
@@ -66,7 +66,7 @@ def present(found: Iterable[UserPresence], names: Names | None) -> People:
 
 
 def absent(ids: Iterable[str], names: Names | None) -> People:
-    """Make people of whom no store told anything but that they were asked for."""
+    """Make people of ids about whom no store answered."""
     wanted = list(ids)
     shown = name_all(wanted, names)
     return People((Person(one, shown[one], known=False) for one in wanted), known=False)
@@ -85,7 +85,7 @@ def last_seen(one: Person | UserPresence | datetime | None, now: datetime | None
 def ago(moment: datetime, now: datetime | None = None) -> str:
     """Say how long ago a moment was: "3 minutes ago", "now".
 
-    Never "in 2 seconds": the store's clock, which told the moment, may be ahead of this machine's.
+    Never "in 2 seconds": the store's clock, which gave the moment, may be ahead of this machine's.
     """
     from humanize import naturaltime
 

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 Scope = Literal["read", "mark", "admin"]
 SCOPES: Final[tuple[Scope, ...]] = get_args(Scope)
-"""What a token lets its holder do, each what the one before does too: see who is online; say that she
-is online herself; all there is, for everybody, with what hidden members hide."""
+"""What a token lets its holder do, each what the one before does too: see who is online; mark
+themselves; all there is, for everybody, with what hidden members hide."""
 DEFAULT_SECONDS: Final = 3600.0
 MAX_TOKEN_LENGTH: Final = 4096
 MAX_ROOMS: Final = 100
@@ -36,7 +36,7 @@ class BadTokenError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """What a token says. ``rooms`` None is every room, ``until`` Unix seconds; ``user`` is hers alone."""
+    """What a token says; ``rooms`` None is every room, ``until`` Unix seconds."""
 
     scope: Scope
     user: str | None = None
@@ -58,7 +58,7 @@ def sign_token(
 ) -> str:
     """Sign a token for herenow's service; URL-safe text of a few hundred bytes.
 
-    ``user`` is who may mark herself, as ``kind`` (a member may hide, too); ``rooms`` a list of at most
+    ``user`` is who may mark themselves, as ``kind`` (a member may hide, too); ``rooms`` a list of at most
     100, None for all; ``scope`` one of read, mark (where there is a user, the default) and admin;
     ``expires`` seconds from now, by this machine's clock; ``secret`` at least 16 characters, else
     HERENOW_SECRET. Asks no store. Raises ValueError for anything else.
@@ -70,17 +70,17 @@ def sign_token(
     if scope == "mark" and user is None:
         raise ValueError("a token to mark oneself names its user")
     seconds = names.milliseconds(expires, "the time a token holds") / 1000
-    said: dict[str, Any] = {"s": scope, "t": int(time.time() + seconds + 0.999)}
+    content: dict[str, Any] = {"s": scope, "t": int(time.time() + seconds + 0.999)}
     if user is not None:
-        said["u"] = names.clean_user(user)
+        content["u"] = names.clean_user(user)
     if names.clean_kind(kind) != "member":
-        said["k"] = kind
+        content["k"] = kind
     if rooms is not None:
         listed = names.clean_many(rooms, "the rooms of a token are a list")
-        said["r"] = sorted({names.clean_room(one) for one in listed})
-        if not said["r"] or len(said["r"]) > MAX_ROOMS:
+        content["r"] = sorted({names.clean_room(one) for one in listed})
+        if not content["r"] or len(content["r"]) > MAX_ROOMS:
             raise ValueError(f"a token is for 1 to {MAX_ROOMS} rooms, or None for all")
-    signed: Any = _signer(_secret(secret)).dumps(said)
+    signed: Any = _signer(_secret(secret)).dumps(content)
     token = signed if isinstance(signed, str) else signed.decode()
     if len(token) > MAX_TOKEN_LENGTH:
         raise ValueError(
@@ -99,16 +99,16 @@ def read_token(token: str, *, secret: str | None = None) -> Token:
     # to whoever counts what one token asks.
     if not compare_digest(serializer.make_signer(_SALT).get_signature(signed), signature):
         raise BadTokenError("the token was not signed here, or was changed")
-    said = serializer.load_payload(signed)
-    if time.time() >= said["t"]:
+    content = serializer.load_payload(signed)
+    if time.time() >= content["t"]:
         raise BadTokenError("the token has ended: get another")
-    rooms = said.get("r")
+    rooms = content.get("r")
     return Token(
-        said["s"],
-        said.get("u"),
-        said.get("k", "member"),
+        content["s"],
+        content.get("u"),
+        content.get("k", "member"),
         None if rooms is None else frozenset(rooms),
-        said["t"],
+        content["t"],
         signature.decode(),
     )
 

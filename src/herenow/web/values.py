@@ -77,9 +77,9 @@ def url(value: object) -> str:
 
 def boolean(value: object) -> bool:
     """Read true or false, in the words that people use."""
-    said = str(value).lower() if isinstance(value, bool | int | str) else None
-    if said in _YES or said in _NO:
-        return said in _YES
+    word = str(value).lower() if isinstance(value, bool | int | str) else None
+    if word in _YES or word in _NO:
+        return word in _YES
     raise ValueError(f"true or false (1, yes, on; 0, no, off), not {value!r}")
 
 
