@@ -51,6 +51,11 @@ class Access:
         if self.rooms is not None and not self.rooms.issuperset(rooms):
             raise forbidden("the token is not for this room")
 
+    def need_hidden(self) -> None:
+        """Raise a 403 for whoever is not told of hidden members."""
+        if not self.sees_hidden():
+            raise forbidden("hidden members are shown to the scope admin alone")
+
     def need_every_room(self) -> None:
         """Raise a 403 where it is for some rooms alone."""
         if self.rooms is not None:

@@ -6,19 +6,20 @@ problem (`problems`), whoever makes it.
 """
 
 import asyncio
-import json
 import logging
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from http import HTTPStatus
 from typing import Any, Final
 
+import msgspec
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from herenow.aio import AsyncPresence, asynchronous, observe
@@ -28,7 +29,7 @@ from herenow.presence import Presence
 from herenow.service import parameters, problems
 from herenow.service.access import API_KEY, OPEN, Access, Gate
 from herenow.service.calls import Call, Endpoint
-from herenow.service.documents import Document
+from herenow.service.documents import Document, json_bytes
 from herenow.service.endpoints import ENDPOINTS
 from herenow.service.guard import TAKEN, Guard
 from herenow.service.metrics import Metrics
@@ -36,12 +37,14 @@ from herenow.service.openapi import describe
 from herenow.service.problems import ProblemError
 from herenow.service.rates import Rates, is_loopback
 from herenow.service.streaming import Streams, StreamSettings
-from herenow.web.escapes import json_text
+from herenow.web.json_form import json_form
 from herenow.web.settings import Settings, read_settings
 
 _log: Final = logging.getLogger("herenow")
 _BODY_WITHIN: Final = 10.0
 _SAFE: Final = ("GET", "HEAD")
+_JSON: Final = {"Content-Type": "application/json"}
+_NOBODY: Final = Access("read", rooms=frozenset())
 
 
 class Service(Starlette):
@@ -50,35 +53,38 @@ class Service(Starlette):
     def __init__(
         self,
         presence: AsyncPresence,
-        *,
-        secret: str | None,
-        api_key: str | None,
-        open_to_all: bool,
-        cors: Sequence[str],
-        rate_limit: str | None,
+        settings: Settings,
         streams: StreamSettings | None,
+        *,
+        open_to_all: bool,
     ) -> None:
         self.presence = presence
-        self.gate = Gate(secret, api_key, open_to_all=open_to_all)
-        self.rates = Rates(rate_limit)
+        self.gate = Gate(settings.secret, settings.api_key, open_to_all=open_to_all)
+        self.rates = Rates(settings.rate_limit)
         self.metrics = Metrics()
         observe(presence, self.metrics.observe)
         AsyncPort(presence).note_rooms()  # a site's adapter may ask which rooms users are in
+        streams = streams or StreamSettings(
+            max_streams=settings.max_streams,
+            max_streams_per_address=settings.max_streams_per_address,
+        )
         self.streams = Streams(presence, streams, tell=self.metrics.stream)
         self.metrics.streams_of(self.streams)
-        self.openapi = describe(ENDPOINTS)
-        written = json.dumps(self.openapi, ensure_ascii=False, separators=(",", ":"))
-        headers = {**problems.HEADERS, "Content-Type": "application/json"}
-        self.described = Document(written.encode(), headers)
+        written = json_bytes(describe(ENDPOINTS))
+        self.openapi: parameters.Json = msgspec.json.decode(written)
+        self.described = Document(written, {**problems.HEADERS, **_JSON})
+        paths: dict[str, dict[str, Endpoint]] = {}
+        for one in ENDPOINTS:  # a 405 names all verbs of a path
+            paths.setdefault(one.path, {})[one.method] = one
         super().__init__(
             routes=[
-                Route(path, _Handler(self, verbs).answer, methods=list(verbs))
-                for path, verbs in _by_path(ENDPOINTS).items()
+                Route(path, partial(_answer, self, verbs), methods=list(verbs))
+                for path, verbs in paths.items()
             ],
             middleware=[
                 Middleware(  # the first, so that a page can read whatever is answered
                     CORSMiddleware,
-                    allow_origins=list(cors),
+                    allow_origins=list(settings.cors),
                     allow_methods=["GET", "PUT", "POST", "DELETE"],
                     allow_headers=["Authorization", "Content-Type", "Last-Event-ID"],
                     max_age=3600,
@@ -165,22 +171,7 @@ def create_app(
         )
     if isinstance(presence, Presence):
         presence = asynchronous(presence)
-    return Service(
-        presence,
-        secret=settings.secret,
-        api_key=settings.api_key,
-        open_to_all=open_to_all,
-        cors=settings.cors,
-        rate_limit=settings.rate_limit,
-        streams=streams or _stream_settings(settings),
-    )
-
-
-def _stream_settings(settings: Settings) -> StreamSettings:
-    return StreamSettings(
-        max_streams=settings.max_streams,
-        max_streams_per_address=settings.max_streams_per_address,
-    )
+    return Service(presence, settings, streams, open_to_all=open_to_all)
 
 
 @asynccontextmanager
@@ -189,78 +180,46 @@ async def _lifespan(app: Any) -> AsyncIterator[None]:
     await app.aclose()
 
 
-def _by_path(endpoints: Iterable[Endpoint]) -> dict[str, dict[str, Endpoint]]:
-    """Gather the verbs of each path, so that a 405 can name them all."""
-    paths: dict[str, dict[str, Endpoint]] = {}
-    for one in endpoints:
-        paths.setdefault(one.path, {})[one.method] = one
-    return paths
+# ------------------------------------------------------------ one request
 
 
-class _Handler:
-    """One path, by its verbs, as Starlette calls it."""
-
-    def __init__(self, service: Service, verbs: Mapping[str, Endpoint]) -> None:
-        self._service = service
-        self._verbs = verbs
-
-    async def answer(self, request: Request) -> Response:
-        service = self._service
-        endpoint = self._verbs["GET" if request.method == "HEAD" else request.method]
-        access = _NOBODY
-        if endpoint.scope is not None:
-            access = service.admit(request, stream=endpoint.stream)
-        else:
-            service.limit_address(request, probe=endpoint.probe)
-        values = await _values(endpoint, request)
-        endpoint.check(access, values)
-        if endpoint.stream and request.method == "HEAD":
-            return Response(media_type="text/event-stream")  # a stream is opened for readers alone
-        try:
-            answer = await endpoint.handler(Call(service, request, access, values))
-        except TooManySessions as error:
-            raise ProblemError(409, str(error)) from None
-        except (ValueError, ArithmeticError) as error:  # too large or too small to be reckoned with
-            raise ProblemError(400, str(error)) from None
-        if isinstance(answer, Response):
-            return answer
-        status, content = answer if isinstance(answer, tuple) else (HTTPStatus.OK, answer)
-        return _Json(content, status, problems.HEADERS)
-
-
-class _Json(JSONResponse):
-    """JSON that may be shown in a terminal too."""
-
-    def render(self, content: Any) -> bytes:
-        """Encode it."""
-        return json_text(super().render(content).decode()).encode()
-
-
-_NOBODY: Final = Access("read", rooms=frozenset())
-
-
-async def _values(endpoint: Endpoint, request: Request) -> dict[str, Any]:
+async def _answer(service: Service, verbs: Mapping[str, Endpoint], request: Request) -> Response:
+    """Let a request in, read it, and have it answered by the route's function."""
+    endpoint = verbs["GET" if request.method == "HEAD" else request.method]
+    access = _NOBODY
+    if endpoint.scope is not None:
+        access = service.admit(request, stream=endpoint.stream)
+    else:
+        service.limit_address(request, probe=endpoint.probe)
     values = {
-        one.name: _path_value(one, request.path_params[one.name])
+        one.name: one.read(parameters.decode(request.path_params[one.name]))
         for one in endpoint.path_parameters
     }
     values |= parameters.read_query(request.scope["query_string"], endpoint.query)
     if endpoint.body is not None:
-        raw = await _body(request, endpoint)
-        values |= parameters.read_body(raw, endpoint.body)
-    return values
-
-
-def _path_value(one: parameters.Field, raw: str) -> Any:
-    return one.read(parameters.decode(raw))
+        values |= parameters.read_body(await _body(request, endpoint), endpoint.body)
+    endpoint.check(access, values)
+    if endpoint.stream and request.method == "HEAD":
+        return Response(media_type="text/event-stream")  # a stream is opened for readers alone
+    try:
+        answer = await endpoint.handler(Call(service, request, access), **values)
+    except TooManySessions as error:
+        raise ProblemError(409, str(error)) from None
+    except (ValueError, ArithmeticError) as error:  # too large or too small to be reckoned with
+        raise ProblemError(400, str(error)) from None
+    if isinstance(answer, Response):
+        return answer
+    status, content = answer if isinstance(answer, tuple) else (HTTPStatus.OK, answer)
+    body = json_bytes(json_form(content, hidden=access.sees_hidden()))
+    return Response(body, status, {**problems.HEADERS, **_JSON})
 
 
 async def _body(request: Request, endpoint: Endpoint) -> bytes:
     kind = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
     if kind not in ("application/json", *(("text/plain",) if endpoint.plain else ())):
-        raise ProblemError(415, "the body is application/json")
+        raise ProblemError(415, f"the body must be application/json; got {kind!a:.80}")
     said = request.headers.get("content-length", "")
-    too_large = ProblemError(413, f"the body has at most {endpoint.max_body} bytes")
+    too_large = ProblemError(413, f"the body must have at most {endpoint.max_body} bytes")
     if said.isdecimal() and int(said[:20]) > endpoint.max_body:
         raise too_large
     raw = bytearray()

@@ -1,11 +1,15 @@
 """Calls: what a route of the service is, and one request to it, let in and read.
 
-An `Endpoint` says its verb and path, who may call it, in which rooms, what it takes and what it gives.
-Nothing here knows which routes there are: see `endpoints`.
+A route is a function, and what `Routes` is told of it: its verb and path, who may call it, what it
+answers. What it takes are the parameters of the function, by their types (`inputs`): those that its path
+names come in the path, the others in the body where its verb has one, else in the query. Which routes
+there are is said elsewhere: see `endpoints` and `pages`.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+import inspect
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import KW_ONLY, dataclass
+from http import HTTPStatus
 from typing import Any, Protocol
 
 from msgspec import Struct
@@ -15,14 +19,11 @@ from herenow import names
 from herenow.aio import AsyncPresence
 from herenow.service.access import Access, Gate
 from herenow.service.documents import Document
-from herenow.service.inputs import Path
+from herenow.service.inputs import IN_QUERY
 from herenow.service.metrics import Metrics
-from herenow.service.parameters import Field, fields_of
-from herenow.service.problems import forbidden
+from herenow.service.parameters import Field, fields_of, struct_of
 from herenow.service.streaming import Streams
 from herenow.web.tokens import Scope
-
-Values = Mapping[str, Any]
 
 
 class Service(Protocol):
@@ -45,7 +46,6 @@ class Call:
     service: Service
     request: Request
     access: Access
-    values: Values
 
     @property
     def presence(self) -> AsyncPresence:
@@ -53,50 +53,36 @@ class Call:
         return self.service.presence
 
     @property
-    def room(self) -> AsyncPresence:
-        """The room that was named."""
-        return self.service.presence.room(self.values["room"])
-
-    @property
     def hidden(self) -> bool:
-        """Whether hidden members are to be among those listed: an admin asked for it."""
-        wanted = bool(self.values.get("hidden") or self.values.get("kind") == "hidden")
-        if wanted and not self.access.sees_hidden():
-            raise forbidden("hidden members are shown to the scope admin alone")
-        return wanted
-
-    @property
-    def numbers(self) -> bool:
-        """Whether numbers tell of the hidden."""
+        """Whether numbers count the hidden."""
         return self.access.sees_hidden()
 
     @property
     def record(self) -> names.Kind | None:
-        """Of what the record is told: of all people, or where the hidden may not show, of members."""
-        return None if self.numbers else "member"
+        """Of what the record is: of all people, or where the hidden may not show, of members."""
+        return None if self.hidden else "member"
 
 
-Handler = Callable[[Call], Awaitable[Any]]
-"""Gives JSON, JSON with a status, or a whole response."""
+Handler = Callable[..., Awaitable[Any]]
+"""Gives models and JSON, the same with a status, or a whole response."""
+Answer = type | str | None
+"""The type of a JSON answer, else a media type, or None for no content."""
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """A verb of a route. ``scope`` None: anybody's. ``rooms``: which it touches; None is none, or all."""
+    """A verb of a route."""
 
     method: str
     path: str
     handler: Handler
-    summary: str
+    answers: Mapping[int, Answer]
+    path_parameters: tuple[Field, ...]
+    query: type[Struct] | None
+    body: type[Struct] | None
     scope: Scope | None = "read"
-    answers: Mapping[int, str | None] = field(default_factory=lambda: {200: "object"})
-    """By status the name of a schema, a media type, or None for no content."""
-    query: type[Struct] | None = None
-    body: type[Struct] | None = None
-    rooms: Callable[[Values], Iterable[str]] | None = None
-    every_room: bool = False
-    own: bool = False
-    """Whether its user may only be the caller, unless that is an admin."""
+    """None: anybody's."""
+    _: KW_ONLY
     max_body: int = 16_384
     plain: bool = False
     """Whether a body may come as text/plain, as a beacon's does."""
@@ -111,23 +97,66 @@ class Endpoint:
         return "text/event-stream" in self.answers.values()
 
     @property
-    def path_parameters(self) -> tuple[Field, ...]:
-        """The parameters in the path."""
-        return tuple(one for one in fields_of(Path) if f"{{{one.name}}}" in self.path)
+    def summary(self) -> str:
+        """What it does."""
+        return (inspect.getdoc(self.handler) or "").partition("\n")[0].rstrip(".")
 
-    def check(self, access: Access, values: Values) -> None:
-        """Raise a 403 for whoever may not call it."""
+    def check(self, access: Access, values: Mapping[str, Any]) -> None:
+        """Raise a 403 for whoever may not call it with these values.
+
+        A token for some rooms is good in those alone; what an admin does in no room that is named, needs
+        one of all rooms. Only admins are shown the hidden, or mark anybody but themselves.
+        """
         if self.scope is None:
             return
         access.need(self.scope)
-        if self.every_room:
+        if "rooms" in values:
+            access.need_rooms(values["rooms"])
+        elif "room" in values:
+            named = values["room"]
+            access.need_rooms((named,) if isinstance(named, str) else named)
+        elif self.scope == "admin":
             access.need_every_room()
-        if self.rooms is not None:
-            access.need_rooms(self.rooms(values))
-        if self.own:
+        if self.scope == "mark":
             access.need_self(values["user"])
+        elif values.get("hidden") or (self.scope == "read" and values.get("kind") == "hidden"):
+            access.need_hidden()
 
 
-def in_room(values: Values) -> tuple[str, ...]:
-    """The one room that is named."""
-    return (values["room"],)
+class Routes(list[Endpoint]):
+    """The routes of a module, in their order; each is noted by a decorator of its function."""
+
+    def __call__(
+        self,
+        method: str,
+        path: str,
+        answer: Answer,
+        scope: Scope | None = "read",
+        *,
+        statuses: tuple[int, ...] = (HTTPStatus.OK,),
+        **more: Any,
+    ) -> Callable[[Handler], Handler]:
+        """Note a route; ``more`` is what `Endpoint` takes. Its function's docstring is its summary."""
+
+        def note(handler: Handler) -> Handler:
+            _, *taken = inspect.signature(handler).parameters.values()
+            places: dict[str, list[inspect.Parameter]] = {"path": [], "query": [], "body": []}
+            for one in taken:
+                body = method in ("PUT", "POST") and IN_QUERY not in getattr(
+                    one.annotation, "__metadata__", ()
+                )
+                named = f"{{{one.name}}}" in path
+                places["path" if named else "body" if body else "query"].append(one)
+            path_, query, body_ = (
+                struct_of(f"{handler.__name__}_{place}", parameters, null=place == "body")
+                for place, parameters in places.items()
+            )
+            answers = dict.fromkeys(statuses, answer)
+            self.append(
+                Endpoint(
+                    method, path, handler, answers, fields_of(path_), query, body_, scope, **more
+                )
+            )
+            return handler
+
+        return note

@@ -1,11 +1,19 @@
-"""Documents: what the service answers the same to everybody, made once, and compressed once."""
+"""Documents: JSON as the service writes it, and what it answers the same to everybody, made once."""
 
 import gzip
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
+import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
+
+from herenow.web.escapes import json_text
+
+
+def json_bytes(content: Any) -> bytes:
+    """Write JSON that may be shown in a terminal too."""
+    return json_text(msgspec.json.encode(content).decode()).encode()
 
 
 class Document:

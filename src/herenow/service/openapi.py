@@ -3,17 +3,17 @@
 import re
 from collections.abc import Sequence
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Final, TypeGuard
 
 from msgspec import Struct
 
 from herenow import __version__
-from herenow.service.calls import Endpoint
-from herenow.service.parameters import Field, fields_of, schemas_of
+from herenow.service import shapes
+from herenow.service.calls import Answer, Endpoint
+from herenow.service.inputs import Sighted
+from herenow.service.parameters import Field, Json, fields_of, schemas_of
 from herenow.service.problems import TYPE
-from herenow.service.shapes import SCHEMAS, reference
 
-Json = dict[str, Any]
 _ABOUT: Final = "Who is online right now, exactly. Times are UTC, ids are opaque, cursors too."
 _ALWAYS: Final = (400, 413, 414, 429, 431)
 _SECURED: Final = (401, 403)
@@ -34,7 +34,7 @@ def describe(endpoints: Sequence[Endpoint]) -> Json:
         },
         "paths": paths,
         "components": {
-            "schemas": SCHEMAS,
+            "schemas": _schemas(endpoints),
             "securitySchemes": {
                 "bearer": {
                     "type": "http",
@@ -52,6 +52,19 @@ def describe(endpoints: Sequence[Endpoint]) -> Json:
     }
 
 
+def _schemas(endpoints: Sequence[Endpoint]) -> Json:
+    """Describe what they answer. No object has more than it is said to have, but a problem."""
+    answers = {each for one in endpoints for each in one.answers.values() if _is_shape(each)}
+    schemas = schemas_of([*answers, shapes.StreamEvent, shapes.Problem, Sighted])
+    for name, one in schemas.items():
+        one["additionalProperties"] = name == "Problem"
+    return dict(sorted(schemas.items()))
+
+
+def _is_shape(answer: Answer) -> TypeGuard[type]:
+    return isinstance(answer, type) and answer is not dict
+
+
 def _operation(one: Endpoint) -> Json:
     statuses = [*_ALWAYS, *(_SECURED if one.scope or one.method == "POST" else ())]
     if one.body is not None:
@@ -63,7 +76,7 @@ def _operation(one: Endpoint) -> Json:
     if one.conflicts:
         statuses.append(409)
     answers = {str(status): _answer(status, what) for status, what in one.answers.items()}
-    told: Json = {
+    said: Json = {
         "summary": one.summary,
         "operationId": one.method.lower() + re.sub(r"\W+", "_", one.path).rstrip("_"),
         "responses": answers
@@ -72,23 +85,20 @@ def _operation(one: Endpoint) -> Json:
     parameters = [_parameter(each, "path") for each in one.path_parameters]
     parameters += [_parameter(each, "query") for each in fields_of(one.query)]
     if parameters:
-        told["parameters"] = parameters
+        said["parameters"] = parameters
     if one.body is not None:
-        told["requestBody"] = _body(one.body)
+        said["requestBody"] = _body(one.body)
     if one.scope is not None:
-        told["description"] = f"Needs the scope {one.scope}."
-        ways: list[Json] = [{"bearer": []}]
-        if one.stream:
-            ways.append({"query": []})
-        told["security"] = ways
-    return told
+        said["description"] = f"Needs the scope {one.scope}."
+        said["security"] = [{"bearer": []}, *([{"query": []}] if one.stream else [])]
+    return said
 
 
 def _parameter(one: Field, where: str) -> Json:
-    told: Json = {"name": one.name, "in": where, "description": one.about, "schema": one.schema}
+    said: Json = {"name": one.name, "in": where, "description": one.about, "schema": one.schema}
     if where == "path" or one.required:
-        told["required"] = True
-    return told
+        said["required"] = True
+    return said
 
 
 def _body(body: type[Struct]) -> Json:
@@ -97,20 +107,22 @@ def _body(body: type[Struct]) -> Json:
     return {"required": bool(schema["required"]), "content": content}
 
 
-def _answer(status: int, what: str | None) -> Json:
-    told: Json = {"description": HTTPStatus(status).phrase}
-    if what is None:
-        return told
-    if what == "text/event-stream":
-        told["content"] = {what: {"schema": reference("StreamEvent")}}  # of each event
-    elif "/" in what:
-        told["content"] = {what: {"schema": {"type": "string"}}}
-    else:
-        schema = {"type": "object"} if what == "object" else reference(what)
-        told["content"] = {"application/json": {"schema": schema}}
-    return told
+def _answer(status: int, what: Answer) -> Json:
+    said: Json = {"description": HTTPStatus(status).phrase}
+    if what == "text/event-stream":  # of each event
+        said["content"] = {what: {"schema": _reference(shapes.StreamEvent)}}
+    elif isinstance(what, str):
+        said["content"] = {what: {"schema": {"type": "string"}}}
+    elif what is not None:
+        schema = _reference(what) if _is_shape(what) else {"type": "object"}
+        said["content"] = {"application/json": {"schema": schema}}
+    return said
 
 
 def _problem(status: int) -> Json:
-    content = {TYPE: {"schema": reference("Problem")}}
+    content = {TYPE: {"schema": _reference(shapes.Problem)}}
     return {"description": HTTPStatus(status).phrase, "content": content}
+
+
+def _reference(shape: type) -> Json:
+    return {"$ref": f"#/components/schemas/{shape.__name__}"}

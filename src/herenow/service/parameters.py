@@ -5,22 +5,23 @@ Whatever is not named, comes twice, or can't be read is a 400 that names the fie
 is guessed or left out. Knows no route and no store.
 """
 
+import inspect
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from reprlib import repr as shortened
 from typing import Annotated, Any, Final, get_args, get_origin, get_type_hints
 from urllib.parse import unquote_to_bytes
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from herenow.service.problems import ProblemError
 
 Json = dict[str, Any]
 MAX_QUERY_PARTS: Final = 600
-REFERENCE: Final = "#/components/schemas/{name}"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,48 +61,53 @@ class Field:
         return True
 
 
+def struct_of(
+    name: str, parameters: Sequence[inspect.Parameter], *, null: bool
+) -> type[Struct] | None:
+    """Make the struct of a function's parameters, or None of none. ``null``: whether None is a value."""
+    fields: list[tuple[str, Any] | tuple[str, Any, Any]] = []
+    for one in parameters:
+        if one.default is one.empty:
+            fields.append((one.name, one.annotation))
+        elif one.default is None and not null:
+            fields.append((one.name, get_args(one.annotation)[0] | UnsetType, UNSET))
+        else:
+            fields.append((one.name, one.annotation, one.default))
+    return msgspec.defstruct(name, fields, kw_only=True) if fields else None
+
+
 @cache
 def fields_of(struct: type[Struct] | None) -> tuple[Field, ...]:
     """Take a struct apart; none for None."""
     if struct is None:
         return ()
-    properties = schemas_of([struct])[struct.__name__]["properties"]
+    schemas = schemas_of([struct])[struct.__name__]["properties"]
     hints = get_type_hints(struct, include_extras=True)
     found = []
     for one in msgspec.structs.fields(struct):
-        schema, extra = properties[one.name], _extra(hints[one.name])
+        schema, extra = schemas[one.name], _extra(hints[one.name])
+        rule = extra.get("rule") or _rule(schema)
         found.append(
-            Field(
-                one.name,
-                schema,
-                one.required,
-                hints[one.name],
-                extra.get("check"),
-                extra.get("rule") or _rule(schema),
-            )
+            Field(one.name, schema, one.required, hints[one.name], extra.get("check"), rule)
         )
     return tuple(found)
 
 
 def schemas_of(structs: Iterable[type]) -> dict[str, Json]:
     """Describe types, and those that they are made of, by name."""
-    return msgspec.json.schema_components(structs, ref_template=REFERENCE)[1]
+    return msgspec.json.schema_components(structs, ref_template="#/components/schemas/{name}")[1]
 
 
 def _extra(hint: Any) -> Json:
     """Gather what the annotations of a type, or of a union's parts, say beside its schema."""
-    if get_origin(hint) is Annotated:
-        inner, *metas = get_args(hint)
-        found = _extra(inner)
-        for one in metas:
-            extra = (isinstance(one, Meta) and one.extra) or {}
-            found |= {name: each for name, each in extra.items() if each is not None}
-        return found
-    if get_origin(hint) in (list, dict):
+    if get_origin(hint) in (list, tuple, dict):
         return {}
-    found = {}
-    for one in get_args(hint):
-        found |= _extra(one)
+    if get_origin(hint) is not Annotated:
+        return {key: each for one in get_args(hint) for key, each in _extra(one).items()}
+    inner, *metas = get_args(hint)
+    found = _extra(inner)
+    for one in metas:
+        found |= {key: each for key, each in (one.extra or {}).items() if each is not None}
     return found
 
 
@@ -138,7 +144,9 @@ def decode(raw: str) -> str:
     try:
         return unquote_to_bytes(raw).decode()
     except UnicodeDecodeError:
-        raise ProblemError(400, "names are percent-encoded UTF-8") from None
+        raise ProblemError(
+            400, f"names must be percent-encoded UTF-8; got {shortened(raw)}"
+        ) from None
 
 
 def read_query(raw: bytes, struct: type[Struct] | None) -> dict[str, Any]:
@@ -186,9 +194,9 @@ def read_body(raw: bytes, struct: type[Struct]) -> dict[str, Any]:
     try:
         found = json.loads(raw, parse_constant=_no_constant) if raw.strip() else {}
     except (ValueError, RecursionError):  # UnicodeDecodeError is a ValueError
-        raise ProblemError(400, "the body is JSON in UTF-8") from None
+        raise ProblemError(400, f"the body must be JSON in UTF-8; got {shortened(raw)}") from None
     if not isinstance(found, dict):
-        raise ProblemError(400, "the body is a JSON object")
+        raise ProblemError(400, f"the body must be a JSON object; got {shortened(found)}")
     return read_object(found, struct, "member of the body")
 
 
@@ -210,7 +218,7 @@ def _read(found: Mapping[str, Any], struct: type[Struct]) -> dict[str, Any]:
         value = getattr(whole, one.name)
         if one.name in found:
             value = one.read(value)
-        values[one.name] = None if value is msgspec.UNSET else value
+        values[one.name] = None if value is UNSET else value
     return values
 
 
@@ -221,7 +229,8 @@ def _refusal(found: Mapping[str, Any], fields: Sequence[Field]) -> ProblemError:
             if one.required:
                 return ProblemError(400, f"{one.name} is missing: {one.about}")
         elif not one.allows(found[one.name]):
-            return ProblemError(400, f"{one.name}: {one.rule}")
+            got = shortened(found[one.name])
+            return ProblemError(400, f"{one.name} must be {one.rule}; got {got}")
     return ProblemError(400, "the values are not of their types")
 
 

@@ -6,12 +6,12 @@ and the answer says how many. So whoever sends a batch again, corrected or not, 
 
 from collections.abc import Sequence
 from http import HTTPStatus
+from reprlib import repr as shortened
 from typing import Any, Final
 
 from herenow.aio import AsyncPresence
 from herenow.errors import TooManySessions
 from herenow.models import Sighting
-from herenow.service.calls import Call
 from herenow.service.inputs import Sighted
 from herenow.service.parameters import Json, read_object
 from herenow.service.problems import ProblemError
@@ -21,9 +21,8 @@ MAX_BODY: Final = 2_097_152
 _MOST_ERRORS: Final = 20
 
 
-async def sightings(call: Call) -> Any:
-    """Mark many users online."""
-    wanted = call.values["sightings"]
+async def mark_each(room: AsyncPresence, wanted: Sequence[Any]) -> Json:
+    """Mark many users online, as the route's body names them."""
     good: list[tuple[int, Sighting]] = []
     wrong: list[tuple[int, ProblemError]] = []
     for index, one in enumerate(wanted):
@@ -31,7 +30,7 @@ async def sightings(call: Call) -> Any:
             good.append((index, _read(one)))
         except ProblemError as problem:
             wrong.append((index, problem))
-    joined = await _mark(call.room, good, wrong)
+    joined = await _mark(room, good, wrong)
     told = {"marked": len(wanted) - len(wrong), "joined": joined}
     if wrong:
         raise _refusal(sorted(wrong, key=lambda one: one[0]), told)
@@ -42,7 +41,9 @@ def _read(one: Any) -> Sighting:
     if isinstance(one, str | int):
         one = {"user": one}
     if not isinstance(one, dict):
-        raise ProblemError(400, "a sighting is an object, or a user's id")
+        raise ProblemError(
+            400, f"a sighting must be an object, or a user's id; got {shortened(one)}"
+        )
     found = read_object(one, Sighted, "member of a sighting")
     if found["replaces"] == found["user"]:
         raise ProblemError(400, "replaces: a user does not replace themselves")

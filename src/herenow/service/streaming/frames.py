@@ -3,7 +3,6 @@
 A `Frame` is shared by all readers that are told it. `Net` is what a room's events of an interval come to.
 """
 
-import json
 from dataclasses import replace
 from typing import Any, Final
 
@@ -12,13 +11,12 @@ from sse_starlette import ServerSentEvent
 from herenow.models import Counts, Event, Snapshot, UserPresence
 from herenow.operations import scope
 from herenow.operations.events import Place
+from herenow.service.documents import json_bytes
 from herenow.service.streaming.ids import UNKNOWN, Known, StreamId
-from herenow.web.escapes import json_text
 from herenow.web.json_form import json_form, moment
 
 COMMENT: Final = b":\n"
 """No blank line follows: some clients take one for the end of an event, of an empty one."""
-_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 
 
 class Frame:
@@ -30,7 +28,7 @@ class Frame:
         self, event: str, data: dict[str, Any], place: Place | None, *, netted: bool = False
     ) -> None:
         self.known = None if place is None else Known(place, netted)
-        self.body = ServerSentEvent(json_text(_encode(data)), event=event, sep="\n").encode()
+        self.body = ServerSentEvent(json_bytes(data).decode(), event=event, sep="\n").encode()
         self.whole = (
             b"id: %b\n" % (UNKNOWN if place is None else str(self.known)).encode() + self.body
         )
