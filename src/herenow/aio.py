@@ -85,8 +85,10 @@ class AsyncPresence:
         info: Mapping[str, Any] | None = None,
         replaces: object | None = None,
     ) -> bool | None:
-        result = self._outbox.mark_online(self._scope, user, kind, session, away, info, replaces)
-        return result if result is None or result is False else await self._engine.run(result)
+        mark = self._outbox.mark_online(self._scope, user, kind, session, away, info, replaces)
+        return (
+            mark if mark is None or mark is False else await self._flushing.mark(self._scope, mark)
+        )
 
     async def mark_online_many(self, sightings: Iterable[object]) -> int | None:
         return await self._act(self._outbox.mark_many(self._scope, sightings))

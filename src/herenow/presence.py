@@ -109,8 +109,8 @@ class Presence:
         guest becomes a member). A repeat that says nothing new within the resolution costs no round
         trip. Buffered: None, and never waits. ValueError for a 33rd session.
         """
-        result = self._outbox.mark_online(self._scope, user, kind, session, away, info, replaces)
-        return result if result is None or result is False else self._engine.run(result)
+        mark = self._outbox.mark_online(self._scope, user, kind, session, away, info, replaces)
+        return mark if mark is None or mark is False else self._flushing.mark(self._scope, mark)
 
     def mark_online_many(self, sightings: Iterable[object]) -> int | None:
         """Record many sightings, users or `Sighting`s; how many came online.

@@ -9,7 +9,7 @@ import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from secrets import token_urlsafe
-from typing import Any, Final, Literal, TypeAlias, TypeVar
+from typing import Any, Final, Literal, NamedTuple, TypeAlias, TypeVar
 
 from herenow import names
 from herenow.errors import StoreError
@@ -43,6 +43,15 @@ Ended: TypeAlias = tuple[str, str, str]
 _FLUSH_AT_MOST: Final = 0.5
 _FLUSH_OF_NEW_ROOM: Final = 0.05
 _BEAT_OF_NEW_ROOM: Final = 0.25
+
+
+class Alone(NamedTuple):
+    """A mark of a user that says nothing more, and needs one call: of a moment, after so many leaves."""
+
+    operation: Operation[Written | None]
+    user: str
+    moment: float
+    cleared: int
 
 
 class Outbox:
@@ -80,8 +89,11 @@ class Outbox:
         away: bool | None,
         info: Mapping[str, Any] | None,
         replaces: object | None,
-    ) -> Plan[bool] | Literal[False] | None:
-        """Mark a user: a plan, whether they came online; False for a repeat; None where buffered."""
+    ) -> Plan[bool] | Alone | Literal[False] | None:
+        """Mark a user: whether they came online, by a plan or (`marked`) a call that goes alone.
+
+        False for a repeat; None where buffered.
+        """
         if type(user) is not str:
             user = names.clean_user(user)
         if info is None and replaces is None:
@@ -98,7 +110,9 @@ class Outbox:
                 and self.buffer is None
                 and self.rooms.listed(scope, user)
             ):
-                return self._mark_plain(scope, names.clean_user(user))
+                user = names.clean_user(user)
+                operation = marking.mark_plain(scope, user, mixed=self.rooms.mixed(scope))
+                return Alone(operation, user, self.now(), self.throttle.cleared)
         if self.buffer is not None and session == "" and away is None and info is None:
             self._put(scope, [marking.simple(user, kind, replaces)])
             return None
@@ -106,22 +120,18 @@ class Outbox:
         plan = self._mark(scope, [mark])
         return None if plan is None else self._came(plan)
 
-    def _came(self, plan: Plan[int]) -> Plan[bool]:
-        return (yield from plan) > 0
+    def _came(self, plan: Plan[int | None], *, came: bool = False) -> Plan[bool]:
+        return bool((yield from plan)) or came
 
-    def _mark_plain(self, scope: Scope, user: str) -> Plan[bool]:
-        """Mark a user and say nothing more, by a script that does no more where the room allows it."""
-        moment, cleared = self.now(), self.throttle.cleared
-        [outcome] = yield [marking.mark_plain(scope, user, mixed=self.rooms.mixed(scope))]
-        written: Written | None = answer(outcome)
+    def marked(self, scope: Scope, mark: Alone, written: Written | None) -> Plan[bool] | bool:
+        """Take what a mark that went alone answered: whether they came online, at once or by a plan."""
         if written is None:
-            return (yield from self.mark(scope, [Mark(user)])) > 0
-        if not self._exact and cleared == self.throttle.cleared:
-            self.throttle.record(scope.room, Mark(user), moment, came=written.result > 0)
+            return self._came(self.mark(scope, [Mark(mark.user)]))
+        came = written.result > 0
+        if not self._exact and mark.cleared == self.throttle.cleared:
+            self.throttle.record(scope.room, Mark(mark.user), mark.moment, came=came)
         more = self.rooms.after(scope, written)
-        if more is not None:
-            yield from more
-        return written.result > 0
+        return came if more is None else self._came(more, came=came)
 
     def mark_many(self, scope: Scope, sightings: Iterable[object]) -> Plan[int] | None:
         """Mark many: a plan, how many came online; None where they are buffered."""

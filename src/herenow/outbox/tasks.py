@@ -17,7 +17,7 @@ from herenow.operations import Operation, Plan, single
 from herenow.operations.scope import Scope
 from herenow.outbox.buffer import MOST_A_FLIGHT, Buffer, Flight
 from herenow.outbox.held import Held
-from herenow.outbox.outbox import Outbox
+from herenow.outbox.outbox import Alone, Outbox
 from herenow.outbox.port import AsyncPort
 from herenow.outbox.threads import BUSY, ROUND_TRIPS
 from herenow.store.aio_engine import AsyncEngine
@@ -55,6 +55,16 @@ class AsyncFlushing:
         """Whether anything waits, or is being sent."""
         buffer = self._buffer
         return self._buffered and (bool(buffer) or bool(buffer.flying))
+
+    async def mark(self, scope: Scope, given: Plan[bool] | Alone) -> bool:
+        """Run what `Outbox.mark_online` gave."""
+        if isinstance(given, Alone):
+            written = await self._engine.call(given.operation)
+            came = self._outbox.marked(scope, given, written)
+            if isinstance(came, bool):
+                return came
+            given = came
+        return await self._engine.run(given)
 
     async def call(self, scope: Scope, operation: Operation[T]) -> T:
         """Run an operation of a room after what waits for that: one round trip."""

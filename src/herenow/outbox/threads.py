@@ -18,7 +18,7 @@ from herenow.operations.scope import Scope
 from herenow.outbox.buffer import MOST_A_FLIGHT, Buffer, Flight
 from herenow.outbox.flusher import Flusher
 from herenow.outbox.held import Held
-from herenow.outbox.outbox import Outbox
+from herenow.outbox.outbox import Alone, Outbox
 from herenow.outbox.port import Port
 from herenow.store.engine import Engine
 
@@ -47,6 +47,16 @@ class Flushing:
         """Whether anything waits, or is being sent."""
         buffer = self._buffer
         return self._flusher is not None and (bool(buffer) or bool(buffer.flying))
+
+    def mark(self, scope: Scope, given: Plan[bool] | Alone) -> bool:
+        """Run what `Outbox.mark_online` gave."""
+        if isinstance(given, Alone):
+            written = self._engine.call(given.operation)
+            came = self._outbox.marked(scope, given, written)
+            if isinstance(came, bool):
+                return came
+            given = came
+        return self._engine.run(given)
 
     def call(self, scope: Scope, operation: Operation[T]) -> T:
         """Run an operation of a room after what waits for that: one round trip."""
