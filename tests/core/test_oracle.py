@@ -5,7 +5,7 @@ A few examples for each server in `make test`; the whole matrix in `make test-lo
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -22,6 +22,7 @@ from hypothesis.stateful import (
 )
 
 import herenow
+import herenow.lua
 from herenow.operations.events import read_entry
 from tests.conftest import PHASES, Clock, assert_ttls
 from tests.oracle import Oracle
@@ -348,6 +349,24 @@ def raw_stream(client: Any) -> Any:
     return client.eval("return redis.call('XRANGE', KEYS[1], '-', '+')", 1, "herenow:{site}:events")
 
 
+@pytest.fixture
+def no_fast_paths(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Have the scripts without their fast paths."""
+    monkeypatch.setattr(herenow.lua, "FAST", False)
+    herenow.lua.load.cache_clear()
+    yield
+    herenow.lua.load.cache_clear()
+
+
+@pytest.mark.usefixtures("no_fast_paths")
+def test_without_its_fast_paths_the_store_agrees_with_the_oracle(
+    servers: Callable[[str], Server],
+) -> None:
+    assert "fast." not in herenow.lua.load("touch").text
+    assert "call(" not in herenow.lua.load("mark").text.split("--#args")[1]
+    test_the_store_agrees_with_the_oracle(servers, "valkey-9.1")
+
+
 @pytest.mark.parametrize(
     "name", ["valkey-9.1", "valkey-8.1", "redis-8.2", "redis-7.0", "redis-6.2"]
 )
@@ -361,7 +380,7 @@ def test_the_store_agrees_with_the_oracle(servers: Callable[[str], Server], name
         )
 
     machine = machine_for(opener, [server.control], server.control)
-    run(machine, 80 if name == "valkey-9.1" else 8)
+    run(machine, 50 if name == "valkey-9.1" else 8)
     client.close()
 
 

@@ -11,6 +11,9 @@ stand for the lists below, ``users...`` for all that follow. ``KEYS.online_membe
 and ``stored.seq_shown`` is ``stored[2]``.
 
 ``--#include parts/x.lua`` stands for that file: a script sent to the store must be whole.
+
+From ``--#fast`` to ``--#end`` stands a fast path: what the lines after it do too. The oracle is compared
+with the scripts as they are, and without these lines (`FAST`).
 """
 
 import hashlib
@@ -25,6 +28,9 @@ Argument: TypeAlias = bytes | str | int
 
 PRELUDE = ""
 """Put before every script. Empty; the tests put a check of the declared keys there."""
+
+FAST = True
+"""Whether scripts have their fast paths: in all but some tests."""
 
 ROOM: Final = (
     "meta",
@@ -100,6 +106,7 @@ READING = frozenset(
 
 _FOLDER = files(__name__)  # here, not at the first use: it imports, and a fork may come into that
 _INCLUDE = re.compile(r"^--#include (\S+)$", re.MULTILINE)
+_FAST_PATH = re.compile(r"^--#fast\n.*?^--#end\n", re.MULTILINE | re.DOTALL)
 _FIELDS = re.compile(r"^--#fields (\w+) (.*)$", re.MULTILINE)
 _PLACE = re.compile(r"at\((KEYS|ARGV)\.(\w+)\)")
 _NAMED = re.compile(r"\b(KEYS|ARGV)\.(\w+)")
@@ -132,6 +139,7 @@ def load(name: str) -> Script:
 
     def read(path: str) -> str:
         text = _FOLDER.joinpath(path).read_text(encoding="utf-8")
+        text = text if FAST else _FAST_PATH.sub("", text)
         return _INCLUDE.sub(lambda found: read(found[1]), text)
 
     text = read(f"{name}.lua")

@@ -6,12 +6,14 @@
 -- KEYS: as listed; the last one only with the day
 -- ARGV: now and window as every script that writes has them | user | the day of the uniques, counted from 1970, where
 --   the caller takes history to be on
--- Reply: nil where a touch is to follow; else that of parts/mark.lua
+-- Reply: nil where a touch is to follow; else that of parts/fast_mark.lua
 --#keys meta online:member last:member events uniques:member
 --#args now window user day
+--#fast
 local KEYS, ARGV = KEYS, ARGV
 local META, MEMBERS, LAST_SEEN, EVENTS, UNIQUES =
   KEYS.meta, KEYS.online_member, KEYS.last_member, KEYS.events, KEYS.uniques_member
 local USER, DAY = ARGV.user, ARGV.day
 local OTHERS, LAST_HIDDEN, SESSIONS
---#include parts/mark.lua
+--#include parts/fast_mark.lua
+--#end

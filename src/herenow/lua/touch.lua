@@ -22,15 +22,17 @@ if dated then
   late = dated - (tonumber(string.sub(ARGV.now, 2)) or dated)
   if late < 20 then late = 0 end
 end
+--#fast
 if late == 0 and ARGV.how == 'plain' and #ARGV == at(ARGV.sightings)
   and ARGV.window_named == '' and ARGV.retention_named == '' and ARGV.history_named == '' then
   local function mark(META, MEMBERS, LAST_SEEN, EVENTS, UNIQUES, USER, DAY, OTHERS, LAST_HIDDEN, SESSIONS)
---#include parts/mark.lua
+--#include parts/fast_mark.lua
   end
   local marked = mark(KEYS.meta, KEYS.online_member, KEYS.last_member, KEYS.events, KEYS.uniques_member,
     ARGV.sightings, ARGV.day, at(KEYS.online_hidden), KEYS.last_hidden, KEYS.sessions)
   if marked then return dated and {dated, marked} or marked end
 end
+--#end
 
 --#include parts/seeing.lua
 how, sightings = ARGV.how, {unpack(ARGV, at(ARGV.sightings))}

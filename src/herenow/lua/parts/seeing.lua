@@ -3,10 +3,12 @@
 --#include parts/sessions.lua
 --#include parts/users.lua
 --#include parts/early.lua
---#include parts/lane.lua
 
 local MOST_SESSIONS = 32
 local how, sightings  -- see touch.lua
+--#fast
+--#include parts/fast_batch.lua
+--#end
 
 -- The kind of a session's beat, which says it where the user is offline.
 local USUAL = {M = 'm', H = 'h', G = 'g', B = 'b'}
@@ -169,6 +171,13 @@ local function parse()
     if replaces ~= '' then times[user], times[replaces] = 2, 2 end
   end
   return batch
+end
+
+-- The indexes of all of them.
+local function everyone(batch)
+  local all = {}
+  for i = 1, #batch.user do all[i] = i end
+  return all
 end
 
 local function sighting_of(batch, i)
