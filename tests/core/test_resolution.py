@@ -325,7 +325,7 @@ def remembered(throttle: Throttle) -> int:
 
 
 def test_of_many_users_only_the_latest_are_remembered() -> None:
-    throttle = Throttle(5.0, lambda _: 300_000, lambda: 1.0)
+    throttle = Throttle(5.0, {"site": 300_000}, lambda: 1.0)
     for number in range(400_000):
         throttle.record("site", Mark(str(number)), 1.0)
     assert 65_536 <= remembered(throttle) <= 2 * 65_536
@@ -334,7 +334,7 @@ def test_of_many_users_only_the_latest_are_remembered() -> None:
 
 
 def test_nor_are_all_the_sessions_of_one_who_never_stops_opening_them() -> None:
-    throttle = Throttle(5.0, lambda _: 300_000, lambda: 1.0)
+    throttle = Throttle(5.0, {"site": 300_000}, lambda: 1.0)
     for number in range(300_000):
         throttle.record("site", Mark("crawler", session=f"tab-{number}"), 1.0)
     assert remembered(throttle) <= 2 * 65_536

@@ -62,7 +62,7 @@ class Outbox:
         self.now = self.scopes.now
         self.rooms = RoomCache(self.scopes.of, self.scopes.prefix, DEFAULT_ROOM)
         self.rooms.dates = buffered
-        self.throttle = Throttle(self.scopes.resolution, self.rooms.known_window, self.now)
+        self.throttle = Throttle(self.scopes.resolution, self.rooms.windows, self.now)
         self.buffer = Buffer() if buffered else None
         self.sender = Sender(self.rooms, self.now, self.scopes.of, self.day_key)
         self._flusher: Callable[[], object | None] = _nobody

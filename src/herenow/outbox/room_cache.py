@@ -45,12 +45,13 @@ class RoomCache:
         self.dates = False  # whether writes are dated by the store's clock
         self.user_rooms = UserRooms(prefix, site, self.known_window)
         self.topology: Topology | None = None
+        self.windows: dict[str, int] = {}
         self._start()
 
     def _start(self) -> None:
         self._listed: dict[str, float] = {}
         self._unlisted: dict[str, Scope] = {}
-        self._windows: dict[str, int] = {}
+        self.windows.clear()
         self.shortest_window = 10**12
         self._stored: set[tuple[str, int, int, int]] = set()
         self._history: dict[str, bool] = {}
@@ -61,11 +62,11 @@ class RoomCache:
 
     def window(self, scope: Scope) -> int:
         """The room's window in milliseconds, as far as this process knows."""
-        return self._windows.get(scope.room, scope.window)
+        return self.windows.get(scope.room, scope.window)
 
     def known_window(self, scope: Scope) -> int | None:
         """The room's window in milliseconds; None where no write of this process has learned it yet."""
-        return self._windows.get(scope.room)
+        return self.windows.get(scope.room)
 
     def day(self, scope: Scope, now: Argument) -> int | None:
         """The day whose uniques a write is to be given, counted from 1970; None without a history.
@@ -113,8 +114,8 @@ class RoomCache:
 
     def _learn(self, scope: Scope, written: Written, *, named: bool) -> None:
         window = scope.window if written.window is None else written.window
-        if self._windows.get(scope.room) != window:
-            self._windows[scope.room] = window
+        if self.windows.get(scope.room) != window:
+            self.windows[scope.room] = window
             self.shortest_window = min(self.shortest_window, window)
         if named and not written.pending:
             self._stored.add(_named(scope))

@@ -5,7 +5,7 @@ thrown away when the newer is full. Every method is a few dict operations, atomi
 the worst a race can do is to let one repeat through.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final, NamedTuple
 
 from herenow.operations.marking import Mark
@@ -32,18 +32,19 @@ class _User:
 class Throttle:
     """What this process has recorded of users lately, by room, user and session.
 
-    ``wanted`` is the resolution in seconds, None for a sixtieth of a room's window; ``now`` the moment.
+    ``wanted`` is the resolution in seconds, None for a sixtieth of a room's window; ``windows`` has
+    those that are known, in milliseconds, by room; ``now`` gives the moment.
     A kind is any value: that of a mark in a linked room stands for whatever its user is in the other.
     """
 
     def __init__(
         self,
         wanted: float | None,
-        known_window: Callable[[Scope], int | None],
+        windows: Mapping[str, int],
         now: Callable[[], float],
     ) -> None:
         self._wanted = wanted
-        self._known_window = known_window
+        self._windows = windows
         self._now = now
         self._new: dict[tuple[str, str], _User] = {}
         self._old: dict[tuple[str, str], _User] = {}
@@ -52,7 +53,7 @@ class Throttle:
     def resolution(self, scope: Scope) -> float:
         """For how many seconds a mark in a room makes others of the same repeats."""
         # a room whose window is not known yet might have a very short one
-        window = self._known_window(scope)
+        window = self._windows.get(scope.room)
         if window is None:
             return 0
         if self._wanted is None:
