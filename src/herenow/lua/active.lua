@@ -3,6 +3,8 @@
 -- Reply: the count, or for online:member, last:member, online:hidden, last:hidden: users each with a score.
 --   Who hides may also stand in last:member, with an older score.
 -- Cost: O(log n); with the hidden O(number of those).
+-- reads: online last
+-- writes: nothing
 --#keys ROOM
 --#args LOOK with_hidden limit
 --#include parts/look.lua

@@ -1,6 +1,8 @@
 -- Count who is online. No look.lua: as short as can be, for this is asked at every page.
 -- KEYS: 1 meta | 2... one online:<kind> or several. ARGV: see parts/look.lua
 -- Reply: the count, or with several keys a list of them
+-- reads: meta online
+-- writes: nothing
 --#keys meta online...
 --#args LOOK
 --#include parts/wide.lua

@@ -3,6 +3,8 @@
 -- ARGV: 1 room, 2 how many are online, or '' to keep what is there (at least 1), 3 TTL in ms, 4 how many others
 -- Reply: a few other rooms at random, each with its score, whose counts may be stale
 -- The hour makes the score of a room that was touched since differ from one that was not (see delist.lua).
+-- reads: rooms
+-- writes: rooms
 --#keys rooms
 --#args room count ttl others
 local seconds = redis.call('TIME')[1]

@@ -4,6 +4,8 @@
 --   7 '1' to see the hidden
 -- Reply: {now, window, the counters (see parts/look.lua), the number before the first event that is seen or -1, the
 --   history, when the next is due or -1, the same of those who are seen, entries, how many there were}
+-- reads: meta events online
+-- writes: nothing
 --#keys meta events online:member online:hidden online:guest online:bot
 --#args LOOK after limit with_hidden
 --#include parts/look.lua

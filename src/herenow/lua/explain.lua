@@ -3,6 +3,8 @@
 --   7 '1' to see the hidden
 -- Reply: {now, window, retention, scores in online:member, hidden, guest, bot, last:member, last:hidden, left
 --   and of left as somebody hidden, packed sessions, the last event entries}; where there is no score: false
+-- reads: online last sessions left events
+-- writes: nothing
 --#keys ROOM
 --#args LOOK user limit with_hidden
 --#include parts/look.lua

@@ -5,6 +5,8 @@
 -- ARGV: 1 the first hour, counted from 1970, 2 the hour now, which is not to be filed, 3 '1' where another
 --   call follows, which looks for what is left
 -- Reply: the first hour that is still to be filed, or -1
+-- reads: meta samples
+-- writes: meta samples
 --#keys meta samples hours...
 --#args first now more
 local call, first = redis.call, tonumber(ARGV.first)

@@ -5,6 +5,8 @@
 --
 -- KEYS and ARGV 1-8: see parts/room.lua. ARGV: 9 user
 -- Reply: {1 when there was anything of hers, else 0}. Cost: O(events), at most about 10,000.
+-- reads: events
+-- writes: online last sessions left events
 --#keys ROOM UNIQUES
 --#args WRITE user
 --#include parts/room.lua

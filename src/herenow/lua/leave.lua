@@ -3,6 +3,8 @@
 -- KEYS and ARGV 1-8: see parts/room.lua. ARGV, from 9 on three for each: user, 'all' | 'session', the session;
 --   a user may come several times
 -- Reply: {how many this made offline, ... (see close())}
+-- reads: nothing
+-- writes: nothing
 --#keys ROOM UNIQUES
 --#args WRITE leaves...
 --#include parts/room.lua

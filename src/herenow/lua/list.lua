@@ -1,6 +1,8 @@
 -- List who is online, newest first. All of them unless limited: O(n).
 -- KEYS: 1 meta | 2... one online:<kind> or several. ARGV: see parts/look.lua, 5 limit or -1
 -- Reply: for each key its users; with several keys each followed by its score, to be merged
+-- reads: online
+-- writes: nothing
 --#keys meta online...
 --#args LOOK limit
 --#include parts/look.lua

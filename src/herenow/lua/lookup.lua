@@ -1,6 +1,8 @@
 -- Look up users, up to 1,000.
 -- KEYS: all ten of a room. ARGV: see parts/look.lua, 5 '1' to see the hidden, 6... users
 -- Reply: see parts/lookup.lua
+-- reads: nothing
+-- writes: nothing
 --#keys ROOM
 --#args LOOK with_hidden users...
 --#include parts/look.lua

@@ -7,6 +7,8 @@
 -- ARGV: now and window as every script that writes has them | user | the day of the uniques, counted from 1970, where
 --   the caller takes history to be on
 -- Reply: nil where a touch is to follow; else that of parts/fast_mark.lua
+-- reads: nothing
+-- writes: nothing
 --#keys meta online:member last:member events uniques:member
 --#args now window user day
 --#fast

@@ -5,6 +5,8 @@
 --   gap, else 0
 -- ARGV: 1 the first and 2 the last of these minutes, counted from 1970 | 3 '1': all of them, whoever wrote
 -- Reply: how many minutes are gaps that were none
+-- reads: meta samples
+-- writes: samples
 --#keys meta hours...
 --#args first last all
 local call, all = redis.call, ARGV.all == '1'

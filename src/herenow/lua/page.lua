@@ -1,6 +1,8 @@
 -- One page of who is online.
 -- KEYS: all ten of a room. ARGV: see parts/look.lua, 5 kinds ('m', 'mh', ...), 6 limit, 7 score and 8 user
 -- of the last one on the page before, or ''. Reply: see parts/page.lua
+-- reads: nothing
+-- writes: nothing
 --#keys ROOM
 --#args LOOK kinds limit score user
 --#include parts/look.lua

@@ -4,6 +4,8 @@
 -- KEYS: 1 meta | 2-5 online:member, hidden, guest, bot | 6 samples. ARGV: see parts/look.lua,
 --   5 '1' to see the hidden
 -- Reply: {now, when history begins (to whoever asks) in ms or -1 for none, for how many ms it is kept, minute, maxima, ...}
+-- reads: meta samples
+-- writes: nothing
 --#keys meta online:member online:hidden online:guest online:bot samples
 --#args LOOK with_hidden
 --#include parts/look.lua

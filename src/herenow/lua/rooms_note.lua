@@ -2,6 +2,8 @@
 -- KEYS: 1 rooms-of:<user>  zset: room -> until when she may be there, ms
 -- ARGV: two each: room, for how many ms
 -- Reply: how many rooms are new
+-- reads: rooms-of
+-- writes: rooms-of
 --#keys rooms_of
 --#args rooms...
 local time = redis.call('TIME')

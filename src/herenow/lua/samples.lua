@@ -1,6 +1,8 @@
 -- Samples of several hours.
 -- KEYS: samples:<hour>... (see file.lua). ARGV: 1 'minute' for each minute, or 'hour' for the maxima of the hours
 -- Reply: for each hour: {gaps or '', field, maxima, ...}; the fields are minutes, or 'top'
+-- reads: samples
+-- writes: nothing
 --#keys hours...
 --#args step
 local replies = {}

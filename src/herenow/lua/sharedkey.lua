@@ -1,6 +1,8 @@
 -- A random key that every process shares: the first one offered is it.
 -- KEYS: 1 guests:<day>, or hosts  string. ARGV: 1 the one offered | 2 TTL in ms | 3 '1' to renew the TTL.
 -- Reply: the key
+-- reads: guests hosts
+-- writes: guests hosts
 --#keys key
 --#args offered ttl renew
 local known = redis.call('GET', KEYS.key)

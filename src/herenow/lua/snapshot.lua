@@ -3,6 +3,8 @@
 -- Reply: that of parts/page.lua, then the count of each kind (m, h, g, b), then the event counters (see
 -- parts/look.lua), then
 -- the history
+-- reads: online
+-- writes: nothing
 --#keys ROOM
 --#args LOOK kinds limit
 --#include parts/look.lua

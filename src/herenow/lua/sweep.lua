@@ -2,6 +2,8 @@
 --
 -- KEYS and ARGV 1-8: see parts/room.lua.
 -- Reply: {how many left, ... (see close()), when the next is due in ms or -1}, or {-1} for a room that is not there
+-- reads: online
+-- writes: nothing
 --#keys ROOM UNIQUES
 --#args WRITE
 --#include parts/room.lua

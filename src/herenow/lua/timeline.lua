@@ -9,6 +9,8 @@
 --   how a touch tells its sightings ('aged', 'lenient': see touch.lua), how many KEYS stand before its day's
 --   uniques or 0 for none, how many arguments its sightings are, and these
 -- Reply: {that of touch.lua for all of them, then the four counts of each count: m h g b}
+-- reads: nothing
+-- writes: nothing
 --#keys ROOM UNIQUES days...
 --#args WRITE steps...
 local dated, late = false, 0

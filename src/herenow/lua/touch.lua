@@ -12,6 +12,8 @@
 -- Reply: {how many came online, ... (see close()), then the index of each refused, from 0}
 --   With '@': {the store's clock in ms, that}
 -- One plain mark in a room of members alone goes by mark.lua first.
+-- reads: nothing
+-- writes: nothing
 --#keys ROOM UNIQUES
 --#args WRITE how sightings...
 local KEYS, ARGV = KEYS, ARGV

@@ -3,6 +3,8 @@
 -- ARGV: 1 the clock in ms, or '' for the store's | 2 the first day in KEYS, counted from 1970 | 3 how many kinds
 --   4 how many days, up to the day now
 -- Reply: {how many, the day now}; {-1, the day now} where KEYS are of other days
+-- reads: uniques
+-- writes: nothing
 --#keys days...
 --#args now first kinds days
 local today = math.floor((tonumber(ARGV.now) or redis.call('TIME')[1] * 1000) / 86400000)

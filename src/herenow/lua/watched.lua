@@ -2,6 +2,8 @@
 -- KEYS: all ten of a room. ARGV: see parts/look.lua, 5 '1' to see the hidden, 6... users
 -- Reply: {now, the count of each kind (m, h, g, b), the event counters (see parts/look.lua), the history,
 --   for each thousand of the users what parts/lookup.lua answers}
+-- reads: online
+-- writes: nothing
 --#keys ROOM
 --#args LOOK with_hidden users...
 --#include parts/look.lua

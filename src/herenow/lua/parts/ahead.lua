@@ -3,6 +3,8 @@
 -- Nobody believes them: who reads takes a score ahead of now as if it were not there, and whoever writes makes it
 -- now, up to 250 of a key a call, before anything else; sessions too. online:member is looked into by every write,
 -- the other sets where the last moment that any of them was added to, `moved` in meta, is ahead of now or unknown.
+-- reads: online last sessions left
+-- writes: online last sessions left
 local function put_sessions_right(users)
   if card[SESSIONS] == 0 then return end
   local packed, values = call('HMGET', SESSIONS, unpack(users)), {}

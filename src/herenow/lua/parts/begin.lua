@@ -1,4 +1,6 @@
 -- Begin what is done at one moment. Part of parts/open.lua, and of each step of a timeline.
+-- reads: nothing
+-- writes: nothing
 now = tonumber(ARGV.now) or store_now
 cut = now - window
 window_before, named, told, told_too, counted, pending, behind = window, {}, {}, 0, false, 0, 0

@@ -3,6 +3,8 @@
 -- Exact where sightings arrive in the order of their moments. What joined since then is known only by when the
 -- last of them did, and closed minutes stay closed: so nobody counts before these, and never are more counted
 -- than were online.
+-- reads: online
+-- writes: nothing
 local early  -- {from, kind, by}: one more, or (who was replaced) one less
 local swept_seen
 

@@ -6,6 +6,8 @@
 --
 -- take() is for users named once in the batch, who are in one online set or in none: a join, or a newer last seen. If
 -- they have sessions, this one is among them, and says what it said. It only collects; write() writes.
+-- reads: online last sessions
+-- writes: online
 local fast = {}
 
 -- The packed sessions, this one of them seen again; nil where it is new or says something new, or where one

@@ -12,6 +12,8 @@
 -- OTHERS (where in KEYS the sets of the hidden, guests and bots begin), LAST_HIDDEN, SESSIONS. ARGV: now, window.
 -- Returns nil where it won't do; else 1 when this made her online or 0, or, where the window is another
 -- than the one told or the list of rooms wants an update, as close() of parts/room.lua does.
+-- reads: meta online last sessions events uniques
+-- writes: meta online last events uniques
 local call, most_due = redis.call, 10
 --#fields state window renewed mixed minute counted moved
 local state = call('HMGET', META, FIELDS.state)

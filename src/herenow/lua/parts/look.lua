@@ -3,6 +3,8 @@
 -- KEYS: 1 meta hash | 2... the script's own
 -- ARGV, always first: 1 the clock in ms, or '' for the store's | 2 window in ms where none is stored
 --   3 the window asked for in ms, or '' for the room's | 4 retention in ms where none is stored
+-- reads: meta
+-- writes: nothing
 local call = redis.call
 local clock = call('TIME')
 local now = tonumber(ARGV.now) or clock[1] * 1000 + math.floor(clock[2] / 1000)

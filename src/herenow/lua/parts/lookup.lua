@@ -3,6 +3,8 @@
 --   where: m h g b in an online set, M H in last:member, last:hidden, '-' nowhere; '' when all are 'm'
 --
 -- Needs parts/look.lua. KEYS: all ten of a room. ARGV: 5 '1' to see the hidden
+-- reads: online last sessions
+-- writes: nothing
 local function look(key, among)
   if call('ZCARD', key) == 0 then return {} end
   return call('ZMSCORE', key, unpack(among))

@@ -2,6 +2,8 @@
 --
 -- Needs call, int, now, window, KINDS and ONLINE; `card` where sizes are known. The counts of a kind can only fall
 -- from one minute to the next, so where two minutes have the same so has each between them, and is not counted.
+-- reads: online
+-- writes: nothing
 local MINUTE = 60000
 
 local function count(at)

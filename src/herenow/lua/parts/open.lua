@@ -1,4 +1,6 @@
 -- Read the room, and begin: what a script does first. No function: to make one costs, with all that it uses.
+-- reads: meta online last sessions left events samples uniques
+-- writes: nothing
 stored = call('HMGET', META, FIELDS.stored)
 window = tonumber(stored.window or nil)
 if not window then

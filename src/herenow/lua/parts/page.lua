@@ -3,6 +3,8 @@
 -- KEYS: all ten of a room. The answer of page():
 -- {now, window, retention, users each followed by its score, the kind of each or of all in a string,
 -- packed sessions of each or empty}
+-- reads: online sessions
+-- writes: nothing
 local KEY_OF = {m = KEYS.online_member, h = KEYS.online_hidden, g = KEYS.online_guest, b = KEYS.online_bot}
 
 -- Lua's own < on strings depends on the locale.

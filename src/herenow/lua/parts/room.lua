@@ -25,6 +25,8 @@
 --   <type><kind> user at session away info was
 -- type j(oin), l(eft), t(imeout), u(pdate); kind m, h, g, b; `at` only where it is not the entry's.
 -- Neither tab nor newline can stand in a name, nor raw in JSON.
+-- reads: meta online last sessions left events samples
+-- writes: meta online last sessions left events samples
 local call = redis.call
 local META, SESSIONS, LEFT, EVENTS = KEYS.meta, KEYS.sessions, KEYS.left, KEYS.events
 local KINDS = {'m', 'h', 'g', 'b'}

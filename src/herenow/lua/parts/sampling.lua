@@ -12,6 +12,8 @@
 -- the first write that was not of the hidden alone; '' where there was none yet.
 --
 -- `silent` in meta has the last spans of whole minutes in which nobody wrote, from-to: see outage.lua.
+-- reads: meta online samples uniques
+-- writes: meta samples uniques
 local SPANS_KEPT = 20
 local DAY = 86400000
 local SAMPLES = KEYS.samples

@@ -1,5 +1,7 @@
 -- Record the sightings: the end of a touch, and of each step of a timeline. Needs parts/seeing.lua; dated and late
 -- as in touch.lua.
+-- reads: nothing
+-- writes: nothing
 early, swept_seen = {}, nil
 --#fast
 fast.add, fast.came, fast.sessions = {m = {}, g = {}, b = {}}, {}, {}

@@ -1,4 +1,6 @@
 -- Sightings, recorded. See touch.lua.
+-- reads: nothing
+-- writes: nothing
 --#include parts/room.lua
 --#include parts/sessions.lua
 --#include parts/users.lua

@@ -1,4 +1,6 @@
 -- Sessions, packed: one a line, `name \t ms \t away \t info`; away is '1' or '', info JSON or ''.
+-- reads: nothing
+-- writes: nothing
 
 local function unpack_sessions(raw, cut)
   local list = {}

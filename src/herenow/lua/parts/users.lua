@@ -3,6 +3,8 @@
 -- A record: user, kind and seen while in an online set (expired or not), member_last and hidden_last
 -- (the scores of last:*), left and hidden_left (when they left being hidden), sessions (packed). The fields of `before` are what the store holds.
 -- `change_...` and `leave` work on the record and on the events told; only save() writes.
+-- reads: online last left sessions
+-- writes: sessions
 
 local function scores_of(key, users)
   if card[key] == 0 then return {} end
