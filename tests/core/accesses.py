@@ -54,7 +54,7 @@ class Recording:
 
     def __init__(self, server: Server) -> None:
         self.control = server.control
-        self.scripts = {name: lines_of(name) for name in FILES if "parts" not in name}
+        self.scripts = {name: lines_of(name) for name in FILES if "/_" not in name}
         self.reads: dict[str, set[str]] = defaultdict(set)
         self.writes: dict[str, set[str]] = defaultdict(set)
         about = self.control.command()

@@ -49,4 +49,6 @@ def test_every_file_reads_and_writes_the_keys_that_it_opens_with(server: Server)
         if any(more):
             found[path] = more
     assert not found
-    assert record.reads["parts/fast_mark.lua"] == declared("parts/fast_mark.lua")[0]  # it was noted
+    assert (
+        record.reads["sighting/_fast_mark.lua"] == declared("sighting/_fast_mark.lua")[0]
+    )  # it was noted

@@ -4,6 +4,7 @@ import inspect
 import re
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -122,7 +123,8 @@ def test_importing_and_making_a_presence_loads_no_client_library() -> None:
 def test_every_script_says_what_it_takes_and_answers() -> None:
     from importlib.resources import files
 
-    scripts = [one for one in files("herenow.lua").iterdir() if one.name.endswith(".lua")]
+    folder = Path(str(files("herenow.lua")))
+    scripts = [one for one in folder.rglob("*.lua") if not one.name.startswith("_")]
     assert len(scripts) > 10
     for script in scripts:
         header = re.match(r"(--.*\n)+", script.read_text())

@@ -1,5 +1,9 @@
 """The scripts: one an operation, each with what it includes, as the text and its SHA-1.
 
+A folder a noun: ``room`` what every write begins and ends with, and upkeep; ``sighting`` who comes, stays
+and leaves; ``history`` what is sampled; ``reading`` what only reads: to run it twice changes nothing.
+A file that begins with an underscore is a part, which scripts include.
+
 A script opens with its lists, which Python and Lua share. What they name is replaced here, so that a name
 costs nothing where it runs:
 
@@ -10,7 +14,7 @@ stand for the lists below, ``users...`` for all that follow. ``KEYS.online_membe
 ``--#fields stored window seq:shown`` lists fields of a hash: ``FIELDS.stored`` is their names, for HMGET,
 and ``stored.seq_shown`` is ``stored[2]``.
 
-``--#include parts/x.lua`` stands for that file: a script sent to the store must be whole.
+``--#include room/_x.lua`` stands for that file: a script sent to the store must be whole.
 
 From ``--#fast`` to ``--#end`` stands a fast path: what the lines after it do too. The oracle is compared
 with the scripts as they are, and without these lines (`FAST`).
@@ -81,29 +85,6 @@ class Look(NamedTuple):
 
 _LISTS: Final = {"ROOM": ROOM, "UNIQUES": UNIQUES, "WRITE": Write._fields, "LOOK": Look._fields}
 
-READING = frozenset(
-    [
-        "active",
-        "count",
-        "events",
-        "explain",
-        "list",
-        "lookup",
-        "now",
-        "page",
-        "peak",
-        "read_to",
-        "recent",
-        "rooms",
-        "rooms_of",
-        "samples",
-        "snapshot",
-        "uniques",
-        "watched",
-    ]
-)
-"""The scripts that only read: to run one twice changes nothing."""
-
 _FOLDER = files(__name__)  # here, not at the first use: it imports, and a fork may come into that
 _INCLUDE = re.compile(r"^--#include (\S+)$", re.MULTILINE)
 _FAST_PATH = re.compile(r"^--#fast\n.*?^--#end\n", re.MULTILINE | re.DOTALL)
@@ -135,7 +116,7 @@ class Script:
 
 @cache
 def load(name: str) -> Script:
-    """Read the script ``name``.lua, once a process."""
+    """Read a script, as ``sighting/mark``, once a process."""
 
     def read(path: str) -> str:
         text = _FOLDER.joinpath(path).read_text(encoding="utf-8")
@@ -147,7 +128,8 @@ def load(name: str) -> Script:
     text = PRELUDE + _with_places(text, lists)
     sha = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
     of_room = tuple(ROOM.index(key) for key in lists["KEYS"] if key in ROOM)
-    return Script(name, text, sha, name in READING, lists["KEYS"], lists["ARGV"], of_room)
+    folder, _, stem = name.partition("/")
+    return Script(stem, text, sha, folder == "reading", lists["KEYS"], lists["ARGV"], of_room)
 
 
 def _listed(text: str, what: str) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """Reading a room's event stream: packed entries into events, as watchers may see them.
 
-The form of an entry stands in lua/parts/room.lua. Hiding and showing are stored as such; to an
+The form of an entry stands in lua/room/_room.lua. Hiding and showing are stored as such; to an
 outsider they are a leave and a join, and events have numbers of their own. Owns what an event id means
 (`Place`): callers may not.
 """
@@ -140,7 +140,7 @@ class Told(NamedTuple):
 
 def read(scope: Scope, after: Place | None, most: int, *, include_hidden: bool) -> Operation[Told]:
     """Read the events after a place, at most so many entries of them."""
-    script = lua.load("events")
+    script = lua.load("reading/events")
 
     def told(reply: Any) -> Told:
         now, window, counters, born, history, due, due_seen, entries, number = reply

@@ -2,7 +2,7 @@
 
 The store keeps minutes, and the maxima of each hour beside them. Those of days are made here. What a
 writing script can't do itself, for it is given no key by the store's own clock, is done after it:
-`file` and `count` (see lua/parts/sampling.lua).
+`file` and `count` (see lua/history/_sampling.lua).
 """
 
 from collections.abc import Sequence
@@ -79,14 +79,14 @@ def _recent(scope: Scope, *, include_hidden: bool) -> Operation[_Recent]:
         ]
         return _Recent(now, None if int(since) < 0 else int(since), int(kept), minutes)
 
-    script = lua.load("recent")
+    script = lua.load("reading/recent")
     args = script.order(*scope.looking(), with_hidden="1" if include_hidden else "")
     return Operation(script, keys.of(scope.keys, script), args, read)
 
 
 def _filed(scope: Scope, hours: Sequence[int], step: int) -> Operation[list[Any]]:
     which = tuple(keys.samples_key(scope.prefix, scope.room, hour) for hour in hours)
-    script = lua.load("samples")
+    script = lua.load("reading/samples")
     return Operation(script, which, script.order(step="minute" if step == 1 else "hour"), list)
 
 
@@ -155,7 +155,7 @@ def _uniques(
         for day in range(first, today + 2)
         for kind in kinds
     )
-    script = lua.load("uniques")
+    script = lua.load("reading/uniques")
     args = script.order(now=now, first=first, kinds=len(kinds), days=days)
     return Operation(script, which, args, list)
 
@@ -186,7 +186,7 @@ def after(scope: Scope, dues: Sequence[Due]) -> Plan[None]:
 def _count(
     scope: Scope, day: int, kind: names.Kind, users: Sequence[str], kept: int
 ) -> Operation[int]:
-    script = lua.load("uniques_add")
+    script = lua.load("history/uniques_add")
     key = keys.uniques_keys(scope.prefix, scope.room, day)[lua.UNIQUES.index(f"uniques:{kind}")]
     return Operation(script, (key,), script.order(ttl=kept + 2 * _DAY, rest=users), int)
 
@@ -201,7 +201,7 @@ def _files(scope: Scope, first: int, now: int) -> list[Operation[int | None]]:
 def _file(scope: Scope, first: int, now: int, *, more: bool) -> Operation[int | None]:
     last = min(now, first + _HOURS_FILED_AT_ONCE)
     which = [keys.samples_key(scope.prefix, scope.room, hour) for hour in range(first, last)]
-    script = lua.load("file")
+    script = lua.load("history/file")
     args = script.order(first=first, now=now, more="1" if more else "")
     return Operation(
         script,
@@ -233,6 +233,6 @@ def _gaps(scope: Scope, first: int, stop: int, whole: str) -> list[Operation[int
         return []
     hours = range(first // 60, (stop - 1) // 60 + 1)[-_HOURS_AT_ONCE:]
     which = [keys.samples_key(scope.prefix, scope.room, hour) for hour in hours]
-    script = lua.load("outage")
+    script = lua.load("history/outage")
     args = script.order(first=max(first, hours[0] * 60), last=stop - 1, all=whole)
     return [Operation(script, (*keys.of(scope.keys, script), *which), args, int)]

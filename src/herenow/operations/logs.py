@@ -20,7 +20,7 @@ def follow(
 ) -> Operation[Written]:
     """Record at most `MOST_AT_ONCE` marks, or none, and how far a log was read."""
     touched = touch(scope, marks, ages, naming=naming, lenient=True)
-    script = lua.load("follow")
+    script = lua.load("sighting/follow")
     head = script.order(log=log, read_to=read_to, ttl=scope.retention + scope.window)
     logs = keys.logs_key(scope.prefix, scope.room)
     return Operation(script, (logs, *touched.keys), (*head, *touched.args), touched.read)
@@ -32,4 +32,6 @@ def read_to(scope: Scope, log: str) -> Operation[str | None]:
     def read(reply: Any) -> str | None:
         return reply.decode() if isinstance(reply, bytes) else reply
 
-    return Operation(lua.load("read_to"), (keys.logs_key(scope.prefix, scope.room),), (log,), read)
+    return Operation(
+        lua.load("reading/read_to"), (keys.logs_key(scope.prefix, scope.room),), (log,), read
+    )

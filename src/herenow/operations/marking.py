@@ -67,7 +67,7 @@ class Written(NamedTuple):
 
 
 def read_written(reply: Any) -> Written:
-    """Read what close() of lua/parts/room.lua answers, or the one number of mark.lua."""
+    """Read what close() of lua/room/_room.lua answers, or the one number of mark.lua."""
     if isinstance(reply, int):
         return _CAME[reply]
     result, window, mixed, listed, before, pending, due, *rest = reply
@@ -211,7 +211,7 @@ def touch_encoded(
 def _touch(
     scope: Scope, how: str, sightings: Sequence[Argument], *, naming: bool, date: str = ""
 ) -> Operation[Written]:
-    script = lua.load("touch")
+    script = lua.load("sighting/touch")
     wanted, head = scope.writing(naming=naming)
     if date:
         head = head._replace(now=date)
@@ -228,7 +228,7 @@ def mark_plain(scope: Scope, user: str, *, mixed: bool) -> Operation[Written | N
         return cast("Operation[Written | None]", touch_users(scope, (user,)))
     now = scope.now()
     day = scope.day(scope, now)
-    script = lua.load("mark")
+    script = lua.load("sighting/mark")
     wanted = keys.of(scope.keys, script)
     args = (now, scope.window, user)  # in its order, which takes longer to look up than all else
     if day is None:
@@ -331,7 +331,7 @@ def end(
     scope: Scope, ended: Sequence[tuple[str, str | None]], *, naming: bool = False
 ) -> Operation[Written]:
     """End at most `MOST_AT_ONCE` sessions, each of a user and a clean name; None is all of theirs."""
-    script = lua.load("leave")
+    script = lua.load("sighting/leave")
     wanted, head = scope.writing(naming=naming)
     leaves: list[str] = []
     for user, session in ended:

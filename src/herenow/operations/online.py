@@ -20,7 +20,7 @@ _ONLINE: Final = {LETTERS[kind]: at for kind, at in keys.ONLINE.items()}
 def count(scope: Scope, window: object, kind: object, *, include_hidden: bool) -> Operation[int]:
     """Count who is online of one kind."""
     return Operation(
-        lua.load("count"),
+        lua.load("reading/count"),
         _meta_and_online(scope, letters(kind, include_hidden=include_hidden)),
         scope.looking(window),
         lambda reply: reply if isinstance(reply, int) else sum(reply),
@@ -30,7 +30,7 @@ def count(scope: Scope, window: object, kind: object, *, include_hidden: bool) -
 def counts(scope: Scope) -> Operation[Counts]:
     """Count who is online, each kind."""
     return Operation(
-        lua.load("count"),
+        lua.load("reading/count"),
         _meta_and_online(scope, "mhgb"),
         scope.looking(),
         lambda reply: Counts(*reply),
@@ -52,7 +52,7 @@ def users(
             return texts(reply[0]) if reply else []
         return newest_first(reply)[:most]
 
-    script = lua.load("list")
+    script = lua.load("reading/list")
     wanted = _meta_and_online(scope, letters(kind, include_hidden=include_hidden))
     args = script.order(*scope.looking(window), limit=-1 if most is None else most)
     return Operation(script, wanted, args, read)
@@ -88,7 +88,7 @@ def page(
         found = presences(reply)
         return Page(found[:most], _next_cursor(reply, most))
 
-    script = lua.load("page")
+    script = lua.load("reading/page")
     args = script.order(*scope.looking(window), kinds=which, limit=most + 1, score=score, user=user)
     return Operation(script, scope.keys, args, read)
 
@@ -108,14 +108,14 @@ def snapshot(scope: Scope, limit: object, *, include_hidden: bool) -> Operation[
             str(place),
         )
 
-    script = lua.load("snapshot")
+    script = lua.load("reading/snapshot")
     args = script.order(*scope.looking(), kinds=which, limit=most + 1)
     return Operation(script, scope.keys, args, read)
 
 
 def watched(scope: Scope, users: Sequence[str], *, include_hidden: bool) -> Operation[Snapshot]:
     """Make a snapshot for who watches these users: it has those of them who are online, newest first."""
-    script = lua.load("watched")
+    script = lua.load("reading/watched")
     hidden = "1" if include_hidden else ""
     args = script.order(*scope.looking(), with_hidden=hidden, rest=users)
 
@@ -184,7 +184,7 @@ def _active(
 ) -> Operation[T]:
     if window is None:
         raise ValueError("a window of active users is a number of seconds or a timedelta")
-    script = lua.load("active")
+    script = lua.load("reading/active")
     hidden = "1" if include_hidden else ""
     args = script.order(*scope.looking(window), with_hidden=hidden, limit=limit)
     return Operation(script, scope.keys, args, read)
@@ -199,5 +199,5 @@ def peak(scope: Scope, kind: object, *, include_hidden: bool) -> Operation[Peak]
 
     everybody = "people" if include_hidden else "shown"
     which = everybody if kind is None else names.clean_kind(kind)
-    script = lua.load("peak")
+    script = lua.load("reading/peak")
     return Operation(script, keys.of(scope.keys, script), script.order(which=which), read)

@@ -38,7 +38,7 @@ def _read_listed(reply: Any) -> list[Listed]:
 
 def enlist(scope: Scope, count: int | None, *, ttl: int, others: int) -> Operation[list[Listed]]:
     """Put a room on the list; get a few ``others`` whose counts may be stale."""
-    script = lua.load("enlist")
+    script = lua.load("room/enlist")
     number = "" if count is None else count
     args = script.order(room=scope.room, count=number, ttl=ttl, others=others)
     return Operation(script, (keys.rooms_key(scope.prefix),), args, _read_listed)
@@ -46,14 +46,14 @@ def enlist(scope: Scope, count: int | None, *, ttl: int, others: int) -> Operati
 
 def delist(prefix: str, listed: Listed) -> Operation[bool]:
     """Take a room that is gone off the list, unless it was touched since."""
-    script = lua.load("delist")
+    script = lua.load("room/delist")
     args = script.order(room=listed.room, score=listed.score)
     return Operation(script, (keys.rooms_key(prefix),), args, bool)
 
 
 def listed(prefix: str, first: int, last: int) -> Operation[list[Listed]]:
     """Rooms as the list has them, by rank, busiest first."""
-    script = lua.load("rooms")
+    script = lua.load("reading/rooms")
     args = script.order(first=first, last=last)
     return Operation(script, (keys.rooms_key(prefix),), args, _read_listed)
 
@@ -67,17 +67,17 @@ def every_room(prefix: str) -> Plan[list[str]]:
 def note(prefix: str, user: str, rooms: Sequence[tuple[str, int]]) -> Operation[int]:
     """Note in which rooms a user may be, each for so many milliseconds."""
     args = tuple(one for pair in rooms for one in pair)
-    return Operation(lua.load("rooms_note"), (keys.rooms_of_key(prefix, user),), args, int)
+    return Operation(lua.load("room/rooms_note"), (keys.rooms_of_key(prefix, user),), args, int)
 
 
 def noted(prefix: str, user: str) -> Operation[list[str]]:
     """Name the rooms that are noted of a user."""
-    return Operation(lua.load("rooms_of"), (keys.rooms_of_key(prefix, user),), (), texts)
+    return Operation(lua.load("reading/rooms_of"), (keys.rooms_of_key(prefix, user),), (), texts)
 
 
 def forget_noted(prefix: str, user: str) -> Operation[int]:
     """Forget what is noted of a user."""
-    return Operation(lua.load("rooms_forget"), (keys.rooms_of_key(prefix, user),), (), int)
+    return Operation(lua.load("room/rooms_forget"), (keys.rooms_of_key(prefix, user),), (), int)
 
 
 def with_user(

@@ -75,5 +75,5 @@ def timeline(scope: Scope, steps: Sequence[Step]) -> Operation[Passed]:
         counts = [Counts(*flat[i : i + 4]) for i in range(0, len(flat), 4)]
         return Passed(read_written(written), counts)
 
-    script = lua.load("timeline")
+    script = lua.load("sighting/timeline")
     return Operation(script, tuple(given), script.order(*head, rest=told), read)

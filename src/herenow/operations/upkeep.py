@@ -18,18 +18,18 @@ def sweep(scope: Scope, *, naming: bool = False) -> Operation[Written | None]:
     def read(reply: Any) -> Written | None:
         return None if len(reply) == 1 else read_written(reply)
 
-    return Operation(lua.load("sweep"), *scope.writing(naming=naming), read)
+    return Operation(lua.load("room/sweep"), *scope.writing(naming=naming), read)
 
 
 def now(scope: Scope) -> Operation[int]:
     """Read the clock of the store that has a room, in milliseconds."""
-    script = lua.load("now")
+    script = lua.load("reading/now")
     return Operation(script, keys.of(scope.keys, script), (), int)
 
 
 def forget(scope: Scope, user: object) -> Operation[bool]:
     """Erase one user from one room; whether there was anything of theirs."""
-    script = lua.load("forget")
+    script = lua.load("room/forget")
     wanted, head = scope.writing(naming=False)
     args = script.order(*head, user=names.clean_user(user))
     return Operation(script, wanted, args, lambda reply: bool(reply[0]))
@@ -48,5 +48,5 @@ def hosts_key(prefix: str, offered: str) -> Operation[str]:
 
 
 def _shared(key: bytes, offered: str, ttl: int, renew: str) -> Operation[str]:
-    script = lua.load("sharedkey")
+    script = lua.load("room/sharedkey")
     return Operation(script, (key,), script.order(offered=offered, ttl=ttl, renew=renew), text)

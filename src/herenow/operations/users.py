@@ -21,14 +21,14 @@ def lookup(
     scope: Scope, users: Sequence[str], *, include_hidden: bool
 ) -> Operation[list[UserPresence]]:
     """Look up at most `MOST_AT_ONCE` users; one that is unknown is simply not online."""
-    script = lua.load("lookup")
+    script = lua.load("reading/lookup")
     hidden = "1" if include_hidden else ""
     args = script.order(*scope.looking(), with_hidden=hidden, rest=users)
     return Operation(script, scope.keys, args, lambda reply: read_lookup(reply, users))
 
 
 def read_lookup(reply: Any, users: Sequence[str]) -> list[UserPresence]:
-    """Read what was found of some users (see lua/parts/lookup.lua)."""
+    """Read what was found of some users (see lua/reading/_lookup.lua)."""
     now, window, retention, where, scores, sessions = reply
     looked = _look(now, window, retention)
     cut, span = now - window, looked.span
@@ -80,7 +80,7 @@ def clean_ids(ids: Iterable[K]) -> dict[K, str]:
 
 
 def presences(reply: Any) -> tuple[UserPresence, ...]:
-    """Read the users of a page (see lua/parts/page.lua)."""
+    """Read the users of a page (see lua/reading/_page.lua)."""
     now, window, _, flat, places, sessions = reply[:6]
     users, scores, kinds = texts(flat[::2]), flat[1::2], text(places)
     if len(kinds) == 1:
@@ -114,7 +114,7 @@ def _presence(user: str, place: str, score: Any, looked: _Look, packed: Any) -> 
     now, window, retention, span = looked
     seen = None if score is None else int(score)
     # guests and bots are forgotten when they leave, members when the retention is over; a moment that is
-    # yet to come is not believed (lua/parts/ahead.lua)
+    # yet to come is not believed (lua/room/_ahead.lua)
     if (
         seen is None
         or seen > now
@@ -151,7 +151,7 @@ def _online(
 
 
 def read_sessions(packed: Any, cut: int) -> tuple[Session, ...]:
-    """Read packed sessions (see lua/parts/sessions.lua); those seen at ``cut`` or before are over."""
+    """Read packed sessions (see lua/sighting/_sessions.lua); those seen at ``cut`` or before are over."""
     sessions = []
     for line in text(packed).split("\n"):
         name, seen, away, info = line.split("\t")
@@ -181,7 +181,7 @@ def explain(scope: Scope, user: object, *, include_hidden: bool) -> Operation[Ex
     def read(reply: Any) -> Explanation:
         return _explain(scope, name, reply, include_hidden=include_hidden)
 
-    script = lua.load("explain")
+    script = lua.load("reading/explain")
     hidden = "1" if include_hidden else ""
     args = script.order(
         *scope.looking(), user=name, limit=_EVENTS_LOOKED_THROUGH, with_hidden=hidden

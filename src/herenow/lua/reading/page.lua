@@ -1,0 +1,11 @@
+-- One page of who is online.
+-- KEYS: all ten of a room. ARGV: see reading/_look.lua, 5 kinds ('m', 'mh', ...), 6 limit, 7 score and 8 user
+-- of the last one on the page before, or ''. Reply: see reading/_page.lua
+-- reads: nothing
+-- writes: nothing
+--#keys ROOM
+--#args LOOK kinds limit score user
+--#include reading/_look.lua
+--#include reading/_window.lua
+--#include reading/_page.lua
+return page(ARGV.kinds, tonumber(ARGV.limit), ARGV.score, ARGV.user)
