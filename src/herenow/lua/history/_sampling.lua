@@ -73,7 +73,7 @@ local function sampled(at, counts)
   end
 end
 
--- Somebody was seen; `seen` is her score of before in the set of this kind, if she was in it.
+-- Somebody was seen; `seen` is their score of before in the set of this kind, if they were in it.
 local function sighted(kind, user, at, seen)
   if kept == 0 then return end
   if at < today * DAY then

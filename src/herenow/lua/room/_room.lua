@@ -3,7 +3,7 @@
 -- KEYS, always all ten of a room, and those of its history:
 --   1 meta hash | 2 online:member 3 online:hidden 4 online:guest 5 online:bot  zset: user -> last seen, ms
 --   6 last:member 7 last:hidden  zset: user -> last seen | 8 sessions  hash: user -> packed sessions
---   9 left  zset: user -> when she was said to leave; \t user -> the same of who was hidden then | 10 events  stream
+--   9 left  zset: user -> when they were said to leave; \t user -> the same of who was hidden then | 10 events  stream
 --   11 samples  hash: minute -> maxima, not yet filed under their hours
 --   In each online set that has anybody stands '\twindow' too, with 4e15 + the room's window, ahead of every moment:
 --   where meta alone is evicted, nobody is online for longer by another window, or for less (see room/_lost.lua)

@@ -1,17 +1,17 @@
 -- Forget: erase one user from a room: online, last seen, sessions, leaves, and every event entry that
--- names her. No leave is told; the counter skips a number, and that hole makes watchers start over.
+-- names them. No leave is told; the counter skips a number, and that hole makes watchers start over.
 --
--- Minutes that are over count her still, and so do the uniques: a HyperLogLog forgets nobody.
+-- Minutes that are over count them still, and so do the uniques: a HyperLogLog forgets nobody.
 --
 -- KEYS and ARGV 1-8: see room/_room.lua. ARGV: 9 user
--- Reply: {1 when there was anything of hers, else 0}. Cost: O(events), at most about 10,000.
+-- Reply: {1 when there was anything of theirs, else 0}. Cost: O(events), at most about 10,000.
 -- reads: events
 -- writes: online last sessions left events
 --#keys ROOM UNIQUES
 --#args WRITE user
 --#include room/_room.lua
 --#include room/_open.lua
-local found, shown = 0, 0  -- all of hers, and what of it was there for outsiders
+local found, shown = 0, 0  -- all that was theirs, and what of it was there for outsiders
 for i = at(KEYS.online_member), at(KEYS.left) do
   local key = KEYS[i]
   local there = call(key == SESSIONS and 'HDEL' or 'ZREM', key, ARGV.user)

@@ -1,5 +1,5 @@
 -- Note in which rooms a user is.
--- KEYS: 1 rooms-of:<user>  zset: room -> until when she may be there, ms
+-- KEYS: 1 rooms-of:<user>  zset: room -> until when they may be there, ms
 -- ARGV: two each: room, for how many ms
 -- Reply: how many rooms are new
 -- reads: rooms-of

@@ -71,7 +71,7 @@ function fast.take(batch)
         record = record .. '\t' .. int(at)
       end
       told[#told + 1], came[#came + 1] = record, user
-      if at < now then joined_early(user, becomes, at) end
+      if at < now then joined_late(user, becomes, at) end
     else
       simple = false
     end
@@ -108,7 +108,7 @@ function fast.members(users)
   if how ~= 'plain' or late > 0
     or card[ONLINE.h] + card[ONLINE.g] + card[ONLINE.b] + card[LAST.h] + card[SESSIONS] > 0 then return false end
   -- Members alone, and whoever is in the set is online: where the first one is, one ZADD tells whether
-  -- all of them were; where she is not, most are new.
+  -- all of them were; where they are not, most are new.
   local moment, values = int(now), {}
   open_to_all = true
   local all_today = all_counted('m')

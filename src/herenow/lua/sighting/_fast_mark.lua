@@ -4,13 +4,13 @@
 -- It stays for the bench: "first sighting, members alone" and "mixed room". A touch takes four times as long. It does
 -- what see() and close() do: the oracle runs every story with this path and without.
 --
--- Reads and writes just what a touch would where she is online or comes online as a member, no session of
--- hers says anything, and no more are due to leave than a touch sweeps. Elsewhere it changes nothing.
+-- Reads and writes just what a touch would where they are online or come online as a member, no session of
+-- theirs says anything, and no more are due to leave than a touch sweeps. Elsewhere it changes nothing.
 -- Those who are seen again look in one second of sixteen whether the room is behind with what is over.
 --
 -- Needs META, MEMBERS, LAST_SEEN, EVENTS, UNIQUES (of the members of DAY), USER, DAY; in a mixed room also
 -- OTHERS (where in KEYS the sets of the hidden, guests and bots begin), LAST_HIDDEN, SESSIONS. ARGV: now, window.
--- Returns nil where it won't do; else 1 when this made her online or 0, or, where the window is another
+-- Returns nil where it won't do; else 1 when this made them online or 0, or, where the window is another
 -- than the one told or the list of rooms wants an update, as close() of room/_room.lua does.
 -- reads: meta online last sessions events uniques
 -- writes: meta online last events uniques
@@ -27,7 +27,7 @@ if minute and (minute + 0 ~= math.floor(now / 60000) or DAY ~= tostring(math.flo
 if moved and moved - now > 0 then return end  -- moments that are yet to come: see room/_ahead.lua
 local cut, same = now - window, window == ARGV.window
 
-local members, people, bots, hidden, earlier = 0, 0, 0, 0, nil  -- where she joins
+local members, people, bots, hidden, earlier = 0, 0, 0, 0, nil  -- where they join
 local seen = call('ZSCORE', MEMBERS, USER)
 if seen then
   if seen - cut <= 0 or call('ZCOUNT', MEMBERS, now + 1, '4e15') > 0 then return end

@@ -2,7 +2,7 @@
 -- as in touch.lua.
 -- reads: nothing
 -- writes: nothing
-early, swept_seen = {}, nil
+late_joins, swept_seen = {}, nil
 --#fast
 fast.add, fast.came, fast.sessions = {m = {}, g = {}, b = {}}, {}, {}
 --#end
@@ -51,7 +51,7 @@ if not by_members then
     close(0)
     return redis.error_reply('HERENOW a user has at most ' .. MOST_SESSIONS .. ' sessions')
   end
-  count_early()
+  count_late()
   save(records)
 --#fast
   fast.write()

@@ -4,7 +4,7 @@
 --#include room/_room.lua
 --#include sighting/_sessions.lua
 --#include sighting/_users.lua
---#include sighting/_early.lua
+--#include sighting/_late.lua
 
 local MOST_SESSIONS = 32
 local how, sightings  -- see touch.lua
@@ -90,7 +90,7 @@ local function remember(record, sighting)
   end
 end
 
--- Answer 1 when this made her online, 0 when not, nil when it is refused.
+-- Answer 1 when this made them online, 0 when not, nil when it is refused.
 local function see(record, sighting, replaced)
   if sighting.aged and sighting.at <= math.max(record.left or 0, record.hidden_left or 0) then return 0 end
   expire(record)
@@ -106,7 +106,7 @@ local function see(record, sighting, replaced)
   if not saw then return nil end
   if replaced and not (sighting.aged and replaced.seen and replaced.seen > at) then
     local kind = replaced.kind
-    if leave(replaced, at) and at < now then early[#early + 1] = {from = at, kind = kind, by = -1} end
+    if leave(replaced, at) and at < now then late_joins[#late_joins + 1] = {from = at, kind = kind, by = -1} end
   end
   local joined = record.kind == nil
   if joined then
@@ -129,8 +129,8 @@ local function see(record, sighting, replaced)
         if was == 'h' then
           if saw.list then updates = show_sessions(saw, at) end
           if at < now then
-            early[#early + 1] = {from = at, kind = sighting.kind, by = 1}
-            early[#early + 1] = {from = at, kind = 'h', by = -1}
+            late_joins[#late_joins + 1] = {from = at, kind = sighting.kind, by = 1}
+            late_joins[#late_joins + 1] = {from = at, kind = 'h', by = -1}
           end
         end
       end
@@ -142,7 +142,7 @@ local function see(record, sighting, replaced)
   end
   local before = record.before
   sighted(record.kind, record.user, at, before.kind == record.kind and before.seen or nil)
-  if joined and at < now then joined_early(record.user, record.kind, at, before.kind and before.seen) end
+  if joined and at < now then joined_late(record.user, record.kind, at, before.kind and before.seen) end
   if saw.list then record.sessions = pack_sessions(saw.list) end
   counted = counted or joined
   return joined and 1 or 0

@@ -98,7 +98,7 @@ local function save(records)
   end
 end
 
--- Her fresh sessions. Unnamed sightings of somebody with none recorded are the session ''.
+-- Their fresh sessions. Unnamed sightings of somebody with none recorded are the session ''.
 local function sessions_of(record)
   if record.sessions then return unpack_sessions(record.sessions, cut) end
   if record.kind then return {{name = '', ms = record.seen, away = '', info = ''}} end
@@ -116,7 +116,7 @@ local function go_offline(record)
   record.kind, record.seen, record.sessions = nil, nil, nil
 end
 
--- One whose window is over, but who was not swept, leaves before anything else happens to her.
+-- One whose window is over, but who was not swept, leaves before anything else happens to them.
 local function expire(record)
   if record.kind and record.seen <= cut then
     tell('t', record.kind, record.user, record.seen + window)
@@ -143,7 +143,7 @@ local function drop_over(record)
   record.sessions = pack_sessions(kept)
 end
 
--- Leave at the moment `at`; answer whether that made her offline. Of somebody offline it counts too.
+-- Leave at the moment `at`; answer whether that made them offline. Of somebody offline it counts too.
 local function leave(record, at)
   expire(record)
   local field = hides(record) and 'hidden_left' or 'left'

@@ -1,4 +1,4 @@
--- Leave: end sessions of up to 1,000 users, one each or everything of hers.
+-- Leave: end sessions of up to 1,000 users, one each or everything of theirs.
 --
 -- KEYS and ARGV 1-8: see room/_room.lua. ARGV, from 9 on three for each: user, 'all' | 'session', the session;
 --   a user may come several times
@@ -11,8 +11,8 @@
 --#include sighting/_sessions.lua
 --#include sighting/_users.lua
 
--- Ending a session she does not have changes nothing. With another named one fresh, what is left
--- counts; unnamed sightings alone do not hold her.
+-- Ending a session they do not have changes nothing. With another named one fresh, what is left
+-- counts; unnamed sightings alone do not hold them.
 local function end_session(record, name)
   expire(record)
   if not record.kind then return false end

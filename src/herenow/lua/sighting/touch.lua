@@ -3,7 +3,7 @@
 -- KEYS and ARGV: those of every script that writes (see room/_room.lua), then how ('plain', 'aged', 'strict' or
 -- 'lenient') sightings are given, and these:
 --   plain:   the user alone, each once: a member's or nobody's kind, the unnamed session, now
---   aged:    two each, the user and the age in ms; else as plain, but as often as she was seen
+--   aged:    two each, the user and the age in ms; else as plain, but as often as they were seen
 --   else (a kind's letter is a capital where it is the user's only if they are offline, and did not leave hidden):
 --            user \t age in ms or '' \t kind or '' \t session \t away ('1', '0', '') \t info or '' \t replaces or ''
 -- The clock may also be '@' and a moment of the store's clock: how long ago sightings were was reckoned at that
