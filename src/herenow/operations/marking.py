@@ -215,7 +215,7 @@ def _touch(
     wanted, head = scope.writing(naming=naming)
     if date:
         head = head._replace(now=date)
-    args = script.order(*head, how=how, rest=sightings)
+    args = (*head, how, *sightings)  # in its order: this is asked for often
     return Operation(script, wanted, args, _read_dated if date else read_written)
 
 

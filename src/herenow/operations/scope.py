@@ -57,18 +57,19 @@ class Scope:
         """Give the KEYS of a script that writes, and begin its ARGV; ``naming`` stores what is named."""
         now = self.now()
         day = self.day(self, now)
-        args = lua.Write(
-            now=now,
-            window=self.window,
-            window_named="1" if naming and self.window_named else "",
-            retention=self.retention,
-            retention_named="1" if naming and self.retention_named else "",
-            history=self.history,
-            history_named="1" if naming and self.history_named else "",
-            day="" if day is None else day,
+        args = lua.Write(  # by place: names cost half as much again
+            now,
+            self.window,
+            "1" if naming and self.window_named else "",
+            self.retention,
+            "1" if naming and self.retention_named else "",
+            self.history,
+            "1" if naming and self.history_named else "",
+            "" if day is None else day,
         )
-        uniques = () if day is None else keys.uniques_keys(self.prefix, self.room, day)
-        return (*self.keys, *uniques), args
+        if day is None:
+            return self.keys, args
+        return (*self.keys, *keys.uniques_keys(self.prefix, self.room, day)), args
 
     def looking(self, window: object = None) -> lua.Look:
         """Begin the ARGV of a script that reads, within ``window`` seconds or the room's."""
