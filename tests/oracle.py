@@ -357,6 +357,8 @@ class Outsiders:
     def mark(self, now: int, **said: Any) -> list[tuple[str, dict[str, Any]]]:
         """Mark somebody in the room; what is done where nobody hides."""
         name, replaces = said["name"], said.get("replaces")
+        if self.ended_while_hidden(now, name, said.get("age")):
+            return []
         seen = dict(said)
         leaves = []
         if replaces is not None:
@@ -388,6 +390,11 @@ class Outsiders:
         hid = self.hides(now, name)
         self.room.leave(now, name, session)
         return [] if hid else [("leave", {"name": name, "session": session})]
+
+    def ended_while_hidden(self, now: int, name: str, age: int | None) -> bool:
+        """Whether a late sighting is older than a leave of the hidden time, which undoes it unseen."""
+        left = self.room.users.get(name, User()).left_hidden
+        return age is not None and left is not None and now - age <= left > now - self.room.window
 
     def kind(self, now: int, name: str) -> str | None:
         user = self.room.users.get(name, User())
