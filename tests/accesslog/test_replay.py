@@ -61,7 +61,7 @@ def check(server: Server) -> Iterator[Callable[..., str]]:
     def go(data: bytes, window: float, run_length: int = 500_000) -> str:
         lines, prefix = data.split(b"\n"), f"test{next(number)}:"
         log = Log(Sorter(run_length))
-        with log.sorter, open_store(server.unix_url, prefix, None, window, 30) as store:
+        with log.sorter, open_store(server.unix_url, prefix, "site", window, 30) as store:
             for i in range(0, len(lines), 7):
                 some = [one + b"\n" for one in lines[i : i + 7] if one]
                 log.read([b"".join(some)] if some else [], text_parser())
@@ -163,7 +163,7 @@ def test_a_store_that_is_far_away_is_seldom_waited_for(
         return enter(call)
 
     log = Log()
-    with log.sorter, open_store(server.unix_url, None, None, 300, 30) as store:
+    with log.sorter, open_store(server.unix_url, None, "site", 300, 30) as store:
         log.read([spread(lines, seconds)], text_parser())  # nine busy days, or two years
         monkeypatch.setattr(Call, "__enter__", counted)
         replay(log, store.core(10**9), store.engine, Naming(None))

@@ -106,11 +106,11 @@ def test_why(people: herenow.Presence, ask: Call) -> None:
     done = ask("why", "bob")
     assert done.code == 0
     assert done.lines[0].startswith("bob in site: online as a member: last seen ")
-    assert "window 300 s" in done.lines[1]
+    assert "window 5 minutes" in done.lines[2]
     assert any(line.startswith("session 'tab' last seen ") for line in done.lines)
     gone = ask("why", "gone")
     assert gone.code == 1
-    assert "said to leave" in gone.out
+    assert "marked offline" in gone.out
     assert "leave (left)" in gone.out
     assert ask("why", "bob", "--json").json["presence"]["online"] is True
 

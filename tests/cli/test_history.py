@@ -35,7 +35,7 @@ def test_lines_are_a_time_and_a_number(url: str, call: Call) -> None:
 def test_csv_has_each_kind(url: str, call: Call) -> None:
     done = call("history", "--url", url, "--csv")
     rows = list(csv.DictReader(io.StringIO(done.out)))
-    assert list(rows[0]) == ["at", "people", "member", "hidden", "guest", "bot", "gap"]
+    assert list(rows[0]) == ["at", "people", "member", "guest", "bot", "gap"]
     assert max(int(row["people"]) for row in rows) == 2
     assert max(int(row["bot"]) for row in rows) == 1
 
@@ -43,7 +43,7 @@ def test_csv_has_each_kind(url: str, call: Call) -> None:
 def test_json_is_one_document(url: str, call: Call) -> None:
     told = call("history", "--url", url, "--json", "--step", "minute", "--last", "5m").json
     assert (told["room"], told["step"]) == ("site", "minute")
-    assert told["samples"][-1]["counts"] == {"member": 1, "hidden": 0, "guest": 1, "bot": 1}
+    assert told["samples"][-1]["counts"] == {"member": 1, "guest": 1, "bot": 1}
 
 
 def test_without_a_history_it_says_no(server: Server, call: Call) -> None:

@@ -93,7 +93,7 @@ def test_each_is_counted_once_however_often_it_is_looked(server: Server, times: 
 
     def bring() -> Moved:
         with (
-            open_store(server.url, None, None, None, None) as target,
+            open_store(server.url) as target,
             open_source(server.url, None, Layout.sets, Layout.activity) as source,
         ):
             mover = Mover(source, target.engine, target.core(), 86_400)
@@ -347,7 +347,7 @@ def test_a_pass_tells_only_what_is_new(server: Server) -> None:
         recipe.mark_online(f"user-{i}")
     layout = (Layout.sets, Layout.activity)
     with (
-        open_store(server.url, None, None, 300, None) as target,
+        open_store(server.url, window=300) as target,
         open_source(server.url, None, *layout) as source,
     ):
         mover = Mover(source, target.engine, target.core(), 86_400)

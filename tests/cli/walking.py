@@ -115,9 +115,9 @@ def _watch(presence: herenow.Presence) -> None:
 
 
 def _read_logs(presence: herenow.Presence, url: str) -> None:
-    with open_store(url, None, "log", None, None) as store:
+    with open_store(url, room="log") as store:
         _read_log(store)
-    with open_store(url, None, "log", None, None) as store:
+    with open_store(url, room="log") as store:
         assert store.engine.call(read_to(store.core().scopes.site, "log")) == "here"
 
 

@@ -156,7 +156,8 @@ def test_a_port_that_is_taken_is_one_line(run: Run) -> None:
         program = run(*DEMO, PORT=str(port))
         assert program.process.wait(60) == 2
     assert program.output == (
-        f"herenow: port {port} cannot be had: Address already in use; name another, or 0 for any\n"
+        f"herenow: cannot listen on {HOST}:{port}: Address already in use; choose another --port, "
+        "or 0 for a free one\n"
     )
 
 

@@ -19,7 +19,12 @@ def _clean_name(_: click.Context, __: click.Parameter, name: str) -> str:
 
 @click.command()
 @click.option(
-    "--user", default="herenow", show_default=True, callback=_clean_name, help="The store's user."
+    "--user",
+    metavar="USER",
+    default="herenow",
+    show_default=True,
+    callback=_clean_name,
+    help="The store's user.",
 )
 @click.option("--redis-6", is_flag=True, help="For Redis 6.2, which has no shard channels.")
 @click.option("--cluster", is_flag=True, help="For a cluster; set the rule on every node.")

@@ -4,26 +4,18 @@ from typing import Final
 
 import click
 
-from herenow.cli.options import url_option
+from herenow.cli.options import Whole, listen, port_option, url_option
 
 _OWN: Final = "embedded://?temporary=1"
 
 
 @click.command()
-@click.option(
-    "--port",
-    default=8000,
-    envvar="PORT",
-    show_default=True,
-    type=click.IntRange(0, 65535),
-    show_envvar=True,
-    help="The port to listen on; 0 picks a free one.",
-)
+@port_option(envvar="PORT", show_envvar=True)
 @click.option(
     "--visitors",
     default=0,
     metavar="N",
-    type=click.IntRange(0, 5000),
+    type=Whole("the number of visitors", 0, 5000),
     show_default=True,
     help="Simulate about N people who come, read and leave.",
 )
@@ -33,6 +25,7 @@ def demo(*, port: int, visitors: int, url: str | None) -> None:
 
     Open it in two browsers. Unless --url names a store, it uses a temporary embedded one.
     """
-    from herenow.demo.serving import serve
+    from herenow.demo.serving import HOST, serve
 
-    serve(port, visitors, url or _OWN)
+    with listen(HOST, port) as listening:
+        serve(listening, visitors, url or _OWN)

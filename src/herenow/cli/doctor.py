@@ -9,6 +9,7 @@ import click
 from herenow.cli.options import json_option, prefix_option, url_option
 from herenow.cli.output import many, show_json, show_lines, show_table, size
 from herenow.cli.program import NO, YES
+from herenow.errors import StoreError
 from herenow.web.json_form import json_form
 
 if TYPE_CHECKING:
@@ -28,10 +29,16 @@ def doctor(*, url: str | None, prefix: str | None, in_json: bool) -> int:
     from herenow.doctor import examine, findings
     from herenow.outbox.scopes import DEFAULT_TIMEOUT
 
-    with open_store(url, prefix, None, None, None) as store:
+    with open_store(url, prefix) as store:
         named = bool(os.environ.get("HERENOW_TIMEOUT"))  # without it the command line's differs
         timeout = store.settings.timeout if named else DEFAULT_TIMEOUT
-        facts = examine(store.engine, store.core(), str(store.settings.url), timeout)
+        try:
+            facts = examine(store.engine, store.core(), str(store.settings.url), timeout)
+        except StoreError as error:
+            said = str(error).rstrip(".")
+            raise StoreError(
+                f"{said}; start it, or name another with --url or HERENOW_URL"
+            ) from error
     found = findings(facts)
     if in_json:
         show_json({**json_form(facts), "findings": found})

@@ -1,29 +1,39 @@
 """``herenow history``: the most online in each minute, hour or day, as a curve, CSV or JSON."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 import click
 
 from herenow import names
-from herenow.cli.options import checked, duration_option, json_option, with_presence
-from herenow.cli.output import on_terminal, show_json, show_lines
+from herenow.cli.options import (
+    checked,
+    duration_option,
+    hidden_option,
+    json_option,
+    with_presence,
+)
+from herenow.cli.output import on_terminal, say, show_json, show_lines
 from herenow.cli.program import NO, YES
+from herenow.web.json_form import moment
 
 if TYPE_CHECKING:
-    from herenow.models import Sample
+    from herenow.models import Peak, Sample
     from herenow.presence import Presence
 
 _STEPS: Final = tuple(names.STEPS)
+_SHOWN: Final = tuple(kind for kind in names.KINDS if kind != "hidden")
 _DAY: Final = 86_400.0
-_COLUMNS: Final = 80
-_COLUMNS_OF_CSV: Final = ("at", "people", *names.KINDS, "gap")
 
 
 def _moment(value: object) -> datetime:
-    moment = datetime.fromisoformat(str(value))
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    try:
+        at = datetime.fromisoformat(str(value))
+    except ValueError:
+        raise ValueError(f"a time is such as 2026-01-03T16:00 (UTC); got {value!r}") from None
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
 @click.command()
@@ -47,6 +57,7 @@ def _moment(value: object) -> datetime:
     help="The length of a step.",
 )
 @click.option("--csv", "in_csv", is_flag=True, help="Print CSV, a line a step, with a header.")
+@hidden_option
 @with_presence()
 @json_option
 def history(
@@ -57,12 +68,13 @@ def history(
     to: datetime | None,
     step: names.Step | None,
     in_csv: bool,
+    include_hidden: bool,
     in_json: bool,
 ) -> int:
     """Show the most people online in each minute, hour or day.
 
     Draws a curve of people (everybody but bots) on a terminal, else prints a time and a count a line.
-    --csv and --json have each kind and the unknown minutes. Exit code 1 if there is no history.
+    --csv and --json have each kind and the unknown minutes. Exit code 1 if the room has no history.
     """
     if in_csv and in_json:
         raise click.UsageError("--csv or --json, not both")
@@ -71,16 +83,28 @@ def history(
     end = to or datetime.now(UTC) + timedelta(minutes=1)  # the store's clock may be ahead
     start = first or end - timedelta(seconds=last or _DAY)
     step = step or _fitting(end - start)
-    samples = presence.history(start, end, step, include_hidden=True)
+    samples = presence.history(start, end, step, include_hidden=include_hidden)
+    if not include_hidden:
+        samples = list(map(_without_hidden, samples))
     if in_json:
-        show_json({"room": presence.name, "step": step, "samples": samples}, hidden=True)
+        show_json({"room": presence.name, "step": step, "samples": samples}, hidden=include_hidden)
     elif in_csv:
-        _show_csv(samples)
+        _show_csv(samples, names.KINDS if include_hidden else _SHOWN)
     elif samples and on_terminal():
-        _show(presence, samples, step)
+        _show(samples, step, presence.peak(include_hidden=include_hidden))
     else:
-        show_lines(f"{one.at:%Y-%m-%dT%H:%MZ}\t{one.people}" for one in samples)
+        show_lines(f"{moment(one.at)}\t{one.people}" for one in samples)
+    if not samples:
+        say(
+            f"no history of room {presence.name!r} in this time: rooms other than site keep one only if "
+            "opened with history=True"
+        )
     return YES if samples else NO
+
+
+def _without_hidden(one: "Sample") -> "Sample":
+    """Take the hidden out of a sample: exact where nobody was hidden, else at most too many."""
+    return replace(one, people=min(one.people, one.counts.member + one.counts.guest))
 
 
 def _fitting(span: timedelta) -> names.Step:
@@ -89,46 +113,39 @@ def _fitting(span: timedelta) -> names.Step:
     return "hour" if span <= timedelta(days=14, minutes=1) else "day"
 
 
-def _show_csv(samples: Sequence["Sample"]) -> None:
+def _show_csv(samples: Sequence["Sample"], kinds: Sequence[str]) -> None:
     import csv
     import sys
 
     writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(_COLUMNS_OF_CSV)
+    writer.writerow(("at", "people", *kinds, "gap"))
     for one in samples:
-        counts = [getattr(one.counts, kind) for kind in names.KINDS]
-        writer.writerow([f"{one.at:%Y-%m-%dT%H:%M:%SZ}", one.people, *counts, one.gap])
+        counts = [getattr(one.counts, kind) for kind in kinds]
+        writer.writerow([moment(one.at), one.people, *counts, one.gap])
 
 
-def _show(presence: "Presence", samples: Sequence["Sample"], step: names.Step) -> None:
-    peak = presence.peak(include_hidden=True)
+def _show(samples: Sequence["Sample"], step: names.Step, peak: "Peak") -> None:
     print(_curve(samples, step))
     most = max(samples, key=lambda one: one.people)
-    print(f"most here   {most.people:,} at {most.at:%Y-%m-%d %H:%M} UTC")
+    print(f"most here   {most.people:,} at {moment(most.at)}")
     if peak.at is not None:
-        print(f"most ever   {peak.count:,} at {peak.at:%Y-%m-%d %H:%M:%S} UTC")
+        print(f"most ever   {peak.count:,} at {moment(peak.at)}")
     gaps = sum(one.gap for one in samples)
     if gaps:
         print(f"unknown     {gaps:,} minutes: the store was unavailable, or a log was read late")
 
 
 def _curve(samples: Sequence["Sample"], step: names.Step) -> str:
-    """The curve, in braille; what is a gap from end to end is left open."""
-    import plotille
+    """The curve; what is a gap from end to end is left open."""
+    from herenow.cli.plotting import curve, time_label
 
-    figure = plotille.Figure()
-    figure.width, figure.height = _COLUMNS, 14
-    figure.with_colors = False
-    figure.x_label, figure.y_label = "UTC", "people"
-    figure.set_x_limits(0, max(1, len(samples) - 1))
-    figure.set_y_limits(0, max(1, *(one.people for one in samples), 0))
     each = timedelta(minutes=names.STEPS[step])
-    form = "%d %b" if step == "day" else "%d %H:%M"
-    figure.x_ticks_fkt = lambda low, _high: f"{samples[0].at + low * each:{form}}"
-    figure.y_ticks_fkt = lambda low, _high: f"{low:.0f}"
-    for first, part in _known(samples, names.STEPS[step]):
-        figure.plot([float(first + i) for i in range(len(part))], [float(n) for n in part])
-    return str(figure.show())
+    span = each * len(samples)
+    return curve(
+        _known(samples, names.STEPS[step]),
+        len(samples),
+        lambda i: time_label(samples[0].at + i * each, span),
+    )
 
 
 def _known(samples: Sequence["Sample"], minutes: int) -> list[tuple[int, list[int]]]:

@@ -11,6 +11,7 @@ import click
 
 from herenow.operations import upkeep
 from herenow.outbox.outbox import Outbox
+from herenow.outbox.scopes import DEFAULT_ROOM
 from herenow.store.engine import Engine
 from herenow.store.opening import opener
 
@@ -24,7 +25,7 @@ class LogStore:
 
     settings: "Settings"
     engine: Engine
-    room: str | None
+    room: str
     window: float | None
 
     def core(self, history: float | None = None) -> Outbox:
@@ -39,7 +40,7 @@ class LogStore:
             clock=None,
         )
         core.rooms.topology = self.engine.store
-        if self.room is not None:
+        if self.room != DEFAULT_ROOM:
             core.scopes.site = core.scopes.room(self.room, self.window, history)
         return core
 
@@ -65,10 +66,10 @@ class LogStore:
 @contextmanager
 def open_store(
     url: str | None,
-    prefix: str | None,
-    room: str | None,
-    window: float | None,
-    timeout: float | None,
+    prefix: str | None = None,
+    room: str = DEFAULT_ROOM,
+    window: float | None = None,
+    timeout: float | None = None,
 ) -> Iterator[LogStore]:
     """Open a room by its URL."""
     from herenow.cli.options import settings_for

@@ -55,7 +55,7 @@ def migrate(
     source_url: str,
     url: str | None,
     prefix: str | None,
-    room: str | None,
+    room: str,
     kind: Literal["guest", "bot"] | None,
     follow: bool,
     minutes: int | None,

@@ -5,6 +5,7 @@
 """
 
 import os
+import socket
 from collections.abc import Callable
 from dataclasses import replace
 from functools import wraps
@@ -14,6 +15,7 @@ import click
 
 from herenow import names, store
 from herenow.cli.output import say
+from herenow.outbox.scopes import DEFAULT_ROOM
 
 if TYPE_CHECKING:
     from herenow.presence import Presence
@@ -36,6 +38,52 @@ def checked(check: Callable[[Any], Any]) -> Callable[[click.Context, click.Param
             raise click.BadParameter(str(error), param=parameter) from None
 
     return callback
+
+
+class Whole(click.ParamType[int]):
+    """A whole number within limits, in words."""
+
+    name = "number"
+
+    def __init__(self, what: str, least: int, most: int | None = None) -> None:
+        self._what, self._least, self._most = what, least, most
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Read the number."""
+        text = str(value)
+        number = int(text) if text.isascii() and text.isdigit() else -1
+        if number < self._least or (self._most is not None and number > self._most):
+            limits = f"of at least {self._least}"
+            if self._most is not None:
+                limits = f"from {self._least} to {self._most}"
+            self.fail(f"{self._what} is a whole number {limits}; got {text!r}", param, ctx)
+        return number
+
+
+def port_option(**words: Any) -> Callable[[F], F]:
+    """Make the option ``--port``."""
+    return click.option(
+        "--port",
+        default=8000,
+        metavar="PORT",
+        show_default=True,
+        type=Whole("a port", 0, 65_535),
+        help="The port to listen on; 0 picks a free one.",
+        **words,
+    )
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Listen at an address, before it is printed; ValueError with the reason if that fails."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        known = error.errno is not None and error.errno > 0
+        why = os.strerror(error.errno or 0) if known else error.strerror
+        raise ValueError(
+            f"cannot listen on {host}:{port}: {why}; choose another --port, or 0 for a free one"
+        ) from None
 
 
 def store_url(value: str) -> str:
@@ -62,7 +110,8 @@ room_option: Final = click.option(
     "--room",
     metavar="ROOM",
     callback=checked(names.clean_room),
-    show_default="site",
+    default=DEFAULT_ROOM,
+    show_default=True,
     help="The room.",
 )
 json_option: Final = click.option(
@@ -86,7 +135,7 @@ def duration_option(name: str, what: str, **words: Any) -> Callable[[F], F]:
 
 def limit_option(default: str, text: str) -> Callable[[F], F]:
     """Make the option ``--limit``."""
-    rule = click.IntRange(1, names.MAX_LIMIT)
+    rule = Whole("a limit", 1)
     return click.option("--limit", metavar="N", type=rule, show_default=default, help=text)
 
 
@@ -129,7 +178,7 @@ def _embedded() -> str:
 
 
 def open_presence(
-    url: str | None, prefix: str | None = None, *, room: str | None = None, **given: object
+    url: str | None, prefix: str | None = None, *, room: str = DEFAULT_ROOM, **given: object
 ) -> "Presence":
     """Make a command's Presence, which sends every mark at once; close it."""
     from herenow.web.settings import make_presence
@@ -137,7 +186,7 @@ def open_presence(
     wanted: dict[str, Any] = {"buffered": False, "resolution": 0} | given
     settings = settings_for(url, prefix, **wanted)
     presence = make_presence(settings)
-    return presence if room is None else presence.room(room)
+    return presence if room == DEFAULT_ROOM else presence.room(room)
 
 
 def with_presence(
@@ -151,7 +200,9 @@ def with_presence(
     def decorate(command: Callable[Concatenate["Presence", P], T]) -> Callable[P, T]:
         @wraps(command)
         def run(*args: P.args, **kwargs: P.kwargs) -> T:
-            asked: Any = {name: kwargs.pop(name, None) for name in ("url", "prefix", "room")}
+            asked: Any = {
+                name: kwargs.pop(name) for name in ("url", "prefix", "room") if name in kwargs
+            }
             with open_presence(**asked) as presence:
                 return command(presence, *args, **kwargs)
 

@@ -98,6 +98,13 @@ def many(number: int, what: str) -> str:
     return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
+def span(seconds: float) -> str:
+    """Write a duration: "5 minutes", "30 days", "1.5 seconds"."""
+    from humanize import precisedelta
+
+    return precisedelta(seconds, suppress=("months", "years"), format="%g")
+
+
 def size(number: int) -> str:
     """Write a number of bytes: "9.1 MB"."""
     import humanize

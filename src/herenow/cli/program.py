@@ -83,7 +83,7 @@ class Program(click.Group):
 @click.command(
     cls=Program,
     invoke_without_command=True,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Exit codes: 0 yes, 1 no or none, 2 usage error, 3 store error.",
 )
 @click.option("--version", is_flag=True, help="Show the version and exit.")

@@ -164,7 +164,7 @@ def replay(
     raw_hosts: bool,
     url: str | None,
     prefix: str | None,
-    room: str | None,
+    room: str,
     in_json: bool,
     html: str | None,
 ) -> int:

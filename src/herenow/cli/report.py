@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from herenow.accesslog import Summary
 from herenow.accesslog.replaying import moment
+from herenow.cli.plotting import curve, time_label
 from herenow.models import Peak
 from herenow.web.escapes import printable
 from herenow.web.json_form import json_form
@@ -94,32 +95,22 @@ def _peak(peak: Peak, where: str) -> str:
 def show(summary: Summary) -> None:
     """Print the curve and the summary."""
     if summary.begins is not None and len(summary.series) > 1:
-        print(curve(summary))
+        print(_curve(summary))
     rows = [*sentences(summary), *(("", "") for _ in range(bool(summary.uniques_per_day)))]
     rows += [(day.isoformat(), f"{n:,} visitors") for day, n in summary.uniques_per_day.items()]
     for name, value in rows:
         print(f"{name:<12}{value}".rstrip())
 
 
-def curve(summary: Summary) -> str:
-    """The curve, in braille: the largest number online of each step."""
-    import plotille
-
-    drawn = summary.series.buckets(2 * _COLUMNS)
-    figure = plotille.Figure()
-    figure.width, figure.height = _COLUMNS, 14
-    figure.color_mode = "names"
-    figure.with_colors = False
-    figure.set_x_limits(0, len(drawn) - 1)
-    figure.set_y_limits(0, max(*drawn, 1))
-    figure.x_label, figure.y_label = "", "online"
-    step = (len(summary.series) - 1) / (len(drawn) - 1)
-    figure.x_ticks_fkt = lambda low, _high: (
-        f"{moment(summary.series.moment(low * step)):%d %b %H:%M}"[:9]
+def _curve(summary: Summary) -> str:
+    """The curve: the largest number online of each step."""
+    series = summary.series
+    drawn = series.buckets(2 * _COLUMNS)
+    step = (len(series) - 1) / max(1, len(drawn) - 1)
+    span = moment(series.until) - moment(series.begins)
+    return curve(
+        [(0, drawn)], len(drawn), lambda i: time_label(moment(series.moment(i * step)), span)
     )
-    figure.y_ticks_fkt = lambda low, _high: f"{low:.0f}"
-    figure.plot(range(len(drawn)), drawn)
-    return str(figure.show())
 
 
 # ------------------------------------------------------------ the page

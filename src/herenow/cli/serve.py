@@ -1,33 +1,29 @@
 """``herenow serve``: the service, for pages and programs that are not Python."""
 
 import secrets
-import socket
 import sys
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import click
 
-from herenow.cli.options import prefix_option, settings_for, url_option
+from herenow.cli.options import listen, port_option, prefix_option, settings_for, url_option
 from herenow.cli.program import YES
 from herenow.web.escapes import Escaping
-
-if TYPE_CHECKING:
-    import uvicorn
 
 _STOP_WITHIN: Final = 2
 _MOST_OF_A_HEAD: Final = 65_536
 
 
 @click.command()
-@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen at.")
 @click.option(
-    "--port",
-    default=8000,
+    "--host",
+    metavar="ADDRESS",
+    default="127.0.0.1",
     show_default=True,
-    type=click.IntRange(0, 65535),
-    help="The port to listen on; 0 picks a free one.",
+    help="The address to listen at.",
 )
+@port_option()
 @click.option(
     "--proxy",
     metavar="ADDRESSES",
@@ -82,7 +78,7 @@ def serve(
         server_header=False,
         timeout_graceful_shutdown=_STOP_WITHIN,
     )
-    listening = _listen(config)
+    listening = listen(host, port)
     _warn_of_proxies(proxy, limited=settings.rate_limit is not None)
     if for_this_run:
         print(_OPENS_ONCE, file=sys.stderr)
@@ -98,18 +94,6 @@ def serve(
     finally:
         trimmer.stop()
     return YES
-
-
-def _listen(config: "uvicorn.Config") -> socket.socket:
-    """Bind and listen before the address is printed, so that clients may connect at once.
-
-    uvicorn's socket does not know its protocol; asyncio turns Nagle's delay off for those that do.
-    """
-    bound = config.bind_socket()
-    family, kind = bound.family, bound.type
-    listening = socket.socket(family, kind, socket.IPPROTO_TCP, bound.detach())
-    listening.listen(config.backlog)
-    return listening
 
 
 def _host(name: str) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
-from herenow.cli.options import settings_for
+from herenow.cli.options import Whole, settings_for
 from herenow.recipe.layout import MINUTES, Layout
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def layout_options(command: F) -> F:
         click.option(
             "--minutes",
             metavar="N",
-            type=click.IntRange(1, _MOST_MINUTES),
+            type=Whole("the number of minutes", 1, _MOST_MINUTES),
             show_default=str(MINUTES),
             help="The site's ONLINE_LAST_MINUTES.",
         ),

@@ -70,7 +70,7 @@ def tail(
     linger: float,
     url: str | None,
     prefix: str | None,
-    room: str | None,
+    room: str,
 ) -> int:
     """Follow an access log that is being written, and mark its visitors.
 
@@ -81,7 +81,7 @@ def tail(
     stop = Flag()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    with open_store(url or None, prefix, room, window, None) as store:
+    with open_store(url, prefix, room, window) as store:
         marker = _Marker(store, parser, kind_of, f"{socket.gethostname()}:{log.absolute()}", stop)
         key = None if raw_hosts else marker.insist(store.hosts_key)
         places = marker.insist(marker.places)

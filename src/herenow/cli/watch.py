@@ -8,8 +8,9 @@ import click
 
 from herenow.cli.ages import now_of
 from herenow.cli.online import counts_text
-from herenow.cli.options import checked, hidden_option, with_presence
+from herenow.cli.options import Whole, checked, hidden_option, with_presence
 from herenow.cli.output import ago, console, json_line, on_terminal, say
+from herenow.cli.plotting import curve
 from herenow.cli.program import YES
 from herenow.errors import StoreError
 from herenow.operations.events import Place
@@ -43,7 +44,13 @@ def _event_id(value: str) -> str:
     show_default="all",
     help="Show only this user's events; repeatable.",
 )
-@click.option("--events", "most", metavar="N", type=click.IntRange(1), help="End after N events.")
+@click.option(
+    "--events",
+    "most",
+    metavar="N",
+    type=Whole("the number of events", 1),
+    help="End after N events.",
+)
 @click.option("--json", "as_lines", is_flag=True, help="Print JSON, one event a line.")
 @hidden_option
 @with_presence()
@@ -143,7 +150,7 @@ class _Screen:
         half = max(20, width // 2 - 2)
         return Group(
             Text(printable(f"{self._presence.name}: {self._trouble or counts}"), style="bold"),
-            Text(_curve(list(self._curve), width), no_wrap=True),
+            Text(_curve([*self._curve], width), no_wrap=True),
             Columns(
                 [
                     Panel(Text("\n".join(people) or "nobody"), title="newest", width=half),
@@ -164,16 +171,14 @@ def _screen_line(event: "Event") -> str:
     return f"{event.at.astimezone():%H:%M:%S} {event.type:<6} {what}{kind}{why}"
 
 
-def _curve(values: list[int], width: int) -> str:
+def _curve(counts: list[int], width: int) -> str:
     """Draw how many people there were, a second a step."""
-    import plotille
-
-    figure = plotille.Figure()
-    figure.width, figure.height = max(20, min(width, 100) - 14), _CURVE_LINES
-    figure.with_colors = False
-    figure.x_label, figure.y_label = "s ago", "people"
-    figure.register_label_formatter(float, lambda value, chars, **_: f"{value:>{chars}.0f}")
-    figure.set_x_limits(-max(30, len(values)), 0)
-    figure.set_y_limits(0, max(4, *values, 1) * 1.1)
-    figure.plot([float(i) for i in range(1 - len(values), 1)], [float(one) for one in values])
-    return str(figure.show())
+    steps = max(30, len(counts)) + 1
+    return curve(
+        [(steps - len(counts), counts)],
+        steps,
+        lambda step: f"{steps - 1 - step:.0f}",
+        unit="s ago",
+        columns=width,
+        lines=_CURVE_LINES,
+    )

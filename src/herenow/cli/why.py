@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import click
 
 from herenow.cli.options import hidden_option, json_option, user_argument, with_presence
-from herenow.cli.output import show_json, show_lines
+from herenow.cli.output import show_json, show_lines, span
 from herenow.cli.program import NO, YES
 from herenow.web.json_form import moment
 
@@ -32,7 +32,8 @@ def why(presence: "Presence", *, user: str, include_hidden: bool, in_json: bool)
         show_lines(
             [
                 str(found),
-                f"now {moment(found.now)}, window {found.window:g} s, retention {found.retention:g} s",
+                f"now {moment(found.now)}",
+                f"window {span(found.window)}, retention {span(found.retention)}",
                 *map(_session, found.presence.sessions),
                 *map(_event, found.events),
             ]

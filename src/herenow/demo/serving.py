@@ -1,8 +1,7 @@
-"""The demo as a process: its port, its store, its crowd, and a clean end."""
+"""The demo as a process: its store, its crowd, and a clean end."""
 
 import http.client
 import logging
-import os
 import signal
 import socket
 import threading
@@ -14,15 +13,6 @@ from herenow import demo
 from herenow.demo.crowd import Crowd
 
 HOST = "127.0.0.1"
-
-
-def listen(port: int) -> socket.socket:
-    """Listen on a port; 0 picks a free one. Raises ValueError with the reason if it can't."""
-    try:
-        return socket.create_server((HOST, port))
-    except OSError as error:
-        why = os.strerror(error.errno or 0)
-        raise ValueError(f"port {port} cannot be had: {why}; name another, or 0 for any") from None
 
 
 def announce(port: int) -> None:
@@ -40,16 +30,16 @@ def _stop(*_: object) -> None:
     raise KeyboardInterrupt
 
 
-def serve(port: int, visitors: int, url: str) -> None:
+def serve(listening: socket.socket, visitors: int, url: str) -> None:
     """Serve until Ctrl-C or SIGTERM; then a store of its own goes too.
 
-    Raises ValueError for a port that is taken, StoreError for a store that does not start.
+    Raises StoreError for a store that does not start.
     """
     for one in (signal.SIGINT, signal.SIGTERM):
         signal.signal(one, _stop)
     logging.getLogger("werkzeug").setLevel(logging.WARNING)
     ended = threading.Event()
-    with suppress(KeyboardInterrupt), listen(port) as listening:
+    with suppress(KeyboardInterrupt):
         app = demo.make_app(url)
         with demo.here.presence as presence:
             presence.counts()  # a store that cannot start says so now

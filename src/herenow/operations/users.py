@@ -229,18 +229,22 @@ def _reason(
 ) -> str:
     seen = presence.last_seen
     if presence.online and presence.online_until is not None and seen is not None:
+        kind = "hidden member" if presence.kind == "hidden" else presence.kind
         held = ", ".join(repr(one.name) for one in presence.sessions if one.name)
         return (
-            f"online as a {presence.kind}{', away' if presence.away else ''}: last seen "
-            f"{seen:%Y-%m-%d %H:%M:%S.%f} UTC{f' in {held}' if held else ''}, expires "
-            f"{presence.online_until:%H:%M:%S.%f} UTC, {window / 1000:g} s later"
+            f"online as a {kind}{', away' if presence.away else ''}: last seen {_time(seen)}"
+            f"{f' in {held}' if held else ''}, until {_time(presence.online_until)}"
         )
     if place in "mhgb" and int(places[place]) <= now:
         ago = (now - int(places[place])) / 1000
-        return f"not online: last seen {ago:g} s ago, and the window is {window / 1000:g} s"
+        return f"not online: last seen {ago:,.1f} s ago, and the window is {window / 1000:g} s"
     if left is not None:
         ago = (now - int(left)) / 1000
-        return f"not online: said to leave {ago:g} s ago"
+        return f"not online: marked offline {ago:,.1f} s ago"
     if seen is not None:
-        return f"not online: last seen {seen:%Y-%m-%d %H:%M:%S.%f} UTC, longer ago than the window"
-    return "not online: nothing is remembered of this user here"
+        return f"not online: last seen {_time(seen)}, longer ago than the window"
+    return "not online: nothing is recorded of this user here"
+
+
+def _time(at: datetime) -> str:
+    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -47,6 +47,8 @@ def translate(error: Exception) -> Exception:
         return StoreTimeout(f"the store did not answer in time: {said}")
     if _shut_out(error) or _shut_out(error.__cause__ or error.__context__):
         return StoreUnavailable(f"the store does not let us in: {said}")
+    if "DB index" in said:
+        said = f"it has no database of the URL's number ({said})"
     return _unavailable(error) or (
         StoreError(f"the store refused: {said}") if _is(error, "RedisError") else error
     )

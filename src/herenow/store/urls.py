@@ -86,7 +86,9 @@ def parse(url: str) -> Target:
             raise _wrong(kind)
     if db:
         if not (db.isascii() and db.isdigit()):
-            raise _wrong(kind)
+            raise ValueError(
+                f"the database is a number, as in redis://localhost:6379/0: {_wrong(kind)}"
+            )
         options = {"db": int(db)} | options
     if kind == "cluster" and options.pop("db", 0) != 0:
         raise ValueError("a cluster has the database 0 alone")
