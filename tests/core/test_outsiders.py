@@ -393,12 +393,16 @@ def test_events_of_one_batch_have_no_order_and_so_their_numbers_have_none(server
     with server.client() as client:
         story: Any = machine_for(server, client)()
         story.begin()
-        story.mark(said={**PLAIN, "name": "c"}, replaces=None)
-        story.hide(name="b")
-        story.leave(name="b", session=None)
-        story.later(ms=2000)
-        late = {**PLAIN, "age": 1, "kind": None, "replaces": None}
-        story.mark_many(many=[{**late, "name": one} for one in "ba"])
+        story.mark(said={**PLAIN, "session": "t1"}, replaces=None)
+        story.hide(name="c")
+        story.leave(name="c", session=None)
+        story.later(ms=1000)
+        story.mark_many(
+            many=[
+                {**PLAIN, "session": "t1", "info": {"page": "/a"}, "replaces": None},
+                {**PLAIN, "name": "c", "replaces": None},
+            ]
+        )
 
 
 def test_who_hides_and_who_left_look_alike(server: Server) -> None:
