@@ -70,7 +70,8 @@ function fast.take(batch)
       elseif aged then
         record = record .. '\t' .. int(at)
       end
-      told[#told + 1], came[#came + 1] = record, user
+      local n = #came + 1
+      came[n], fast.events[n], fast.places[n] = user, record, i
       if at < now then joined_late(user, becomes, at) end
     else
       simple = false
@@ -88,6 +89,17 @@ function fast.take(batch)
     end
   end
   return rest
+end
+
+-- Send the joins that take() found before the place `i` of the batch: events stand in its order, whichever path they
+-- went by, or they would give away who was hidden.
+function fast.send_before(i)
+  local n = fast.sent + 1
+  while fast.places[n] and fast.places[n] < i do
+    told[#told + 1] = fast.events[n]
+    n = n + 1
+  end
+  fast.sent = n - 1
 end
 
 -- What all who came by a fast path have in common, when they are in their sets.
@@ -121,7 +133,12 @@ function fast.members(users)
   elseif call('ZCOUNT', ONLINE.m, moment, moment) == 0 then
     joiners = users
     if call('ZADD', ONLINE.m, 'NX', unpack(values)) < #users then
-      joiners = call('ZRANGEBYSCORE', ONLINE.m, moment, moment)
+      local new = {}
+      for _, user in ipairs(call('ZRANGEBYSCORE', ONLINE.m, moment, moment)) do new[user] = true end
+      joiners = {}
+      for _, user in ipairs(users) do
+        if new[user] then joiners[#joiners + 1] = user end
+      end
       call('ZADD', ONLINE.m, unpack(values))
     end
   end

@@ -5,6 +5,7 @@
 late_joins, swept_seen = {}, nil
 --#fast
 fast.add, fast.came, fast.sessions = {m = {}, g = {}, b = {}}, {}, {}
+fast.events, fast.places, fast.sent = {}, {}, 0
 --#end
 settle()
 at_once = #sightings
@@ -38,12 +39,18 @@ if not by_members then
   end
   local records = load(users)
   for _, i in ipairs(rest) do
+--#fast
+    fast.send_before(i)
+--#end
     local sighting = sighting_of(batch, i)
     local record, replaced = records[index[sighting.user]], records[index[sighting.replaces]]
     local came = see(record, sighting, replaced)
     open_to_all = open_to_all or not hides(record) or replaced ~= nil and not hides(replaced)
     if came then joined = joined + came else refused[#refused + 1] = i - 1 end
   end
+--#fast
+  fast.send_before(math.huge)
+--#end
   if #refused > 0 and how ~= 'lenient' then
     while #told > told_by_sweep do table.remove(told) end
     told_hidden = hidden_by_sweep
