@@ -298,7 +298,7 @@ def test_a_source_that_hangs_is_waited_for(
     ):
         source.pause()
         try:
-            assert "waiting for it" in process.stderr.readline()
+            assert "waiting for the store" in process.stderr.readline()
         finally:
             source.resume()
         recipe.mark_online("bob")
@@ -313,7 +313,7 @@ def test_an_old_store_that_is_gone_at_the_end_is_told(server: Server, place: Pat
         Recipe(source.control).mark_online("alice")
         with following(place, source.url, server.url) as process:
             source.kill()
-            assert "waiting for it" in process.stderr.readline()
+            assert "waiting for the store" in process.stderr.readline()
             process.process.send_signal(signal.SIGTERM)
             out, err = process.process.communicate(timeout=60)
     assert process.process.returncode == 3

@@ -28,9 +28,7 @@ sys.exit(code)
 
 
 def test_no_command_is_imported_for_help() -> None:
-    done = watched(
-        ["--help"], *SLOW, *(entry.target.partition(":")[0] for entry in COMMANDS.values())
-    )
+    done = watched(["--help"], *SLOW, *(f"herenow.cli.{name}" for name in COMMANDS))
     assert done.returncode == 0, done.stderr
 
 

@@ -20,9 +20,8 @@ from typing import Final, NamedTuple
 
 
 class Entry(NamedTuple):
-    """A command as ``--help`` lists it: its module, summary, section, and the extra that it needs."""
+    """A command as ``--help`` lists it: its summary, section, and the extra that it needs."""
 
-    target: str
     summary: str
     part: str
     extra: str = "cli"
@@ -36,28 +35,22 @@ _STORE: Final = "Store"
 _RECIPE: Final = "Sites that use the recipe"
 
 COMMANDS: Final[dict[str, Entry]] = {
-    "demo": Entry(
-        "herenow.cli.demo:demo", "Run a demo forum that shows who is online.", _DEMO, "all"
-    ),
-    "online": Entry("herenow.cli.online:online", "List who is online now, or count them.", _QUERY),
-    "seen": Entry("herenow.cli.seen:seen", "Show when users were last seen.", _QUERY),
-    "why": Entry("herenow.cli.why:why", "Explain why a user is, or is not, online.", _QUERY),
-    "rooms": Entry("herenow.cli.rooms:rooms", "List the rooms with somebody online.", _QUERY),
-    "history": Entry("herenow.cli.history:history", "Show how many were online over time.", _QUERY),
-    "watch": Entry("herenow.cli.watch:watch", "Watch a room: counts and live events.", _QUERY),
-    "replay": Entry(
-        "herenow.cli.replay:replay", "Replay access logs: who was online, when.", _LOGS
-    ),
-    "tail": Entry("herenow.cli.tail:tail", "Follow an access log and mark its visitors.", _LOGS),
-    "serve": Entry(
-        "herenow.cli.serve:serve", "Serve JSON, live events and metrics.", _SERVICE, "all"
-    ),
-    "token": Entry("herenow.cli.token:token", "Sign a token for the service.", _SERVICE, "all"),
-    "forget": Entry("herenow.cli.forget:forget", "Erase a user from every room.", _STORE),
-    "doctor": Entry("herenow.cli.doctor:doctor", "Diagnose the store.", _STORE),
-    "acl": Entry("herenow.cli.acl:acl", "Print a minimal ACL.", _STORE),
-    "audit": Entry("herenow.cli.audit:audit", "Compare what a site shows with the truth.", _RECIPE),
-    "migrate": Entry("herenow.cli.migrate:migrate", "Import a site's users into herenow.", _RECIPE),
+    "demo": Entry("Run a demo forum that shows who is online.", _DEMO, "all"),
+    "online": Entry("List who is online now, or count them.", _QUERY),
+    "seen": Entry("Show when users were last seen.", _QUERY),
+    "why": Entry("Explain why a user is, or is not, online.", _QUERY),
+    "rooms": Entry("List the rooms with somebody online.", _QUERY),
+    "history": Entry("Show how many were online over time.", _QUERY),
+    "watch": Entry("Watch a room: counts and live events.", _QUERY),
+    "replay": Entry("Replay access logs: who was online, when.", _LOGS),
+    "tail": Entry("Follow an access log and mark its visitors.", _LOGS),
+    "serve": Entry("Serve JSON, live events and metrics.", _SERVICE, "all"),
+    "token": Entry("Sign a token for the service.", _SERVICE, "all"),
+    "forget": Entry("Erase a user from every room.", _STORE),
+    "doctor": Entry("Diagnose the store.", _STORE),
+    "acl": Entry("Print a minimal ACL.", _STORE),
+    "audit": Entry("Compare what a site shows with the truth.", _RECIPE),
+    "migrate": Entry("Import a site's users into herenow.", _RECIPE),
 }
 """In the order of ``--help``, which groups them by their part."""
 

@@ -1,6 +1,5 @@
 """``herenow migrate``: import the users of a site that uses the recipe, while it is running."""
 
-import signal
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -19,6 +18,7 @@ from herenow.cli.options import (
 from herenow.cli.output import many, say, show_json, show_lines, show_progress
 from herenow.cli.program import INTERRUPTED, NO, STORE, YES
 from herenow.cli.source import layout_options, open_source
+from herenow.cli.stopping import insist, stop_on_signals
 from herenow.errors import StoreError
 from herenow.store.finalizing import Flag
 from herenow.web.json_form import json_form
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from herenow.recipe import Moved, Mover
 
 _EVERY: Final = 0.5
-_RETRY: Final = 1.0
 
 
 @click.command()
@@ -73,9 +72,7 @@ def migrate(
     from herenow.outbox.scopes import DEFAULT_RETENTION
     from herenow.recipe import Mover
 
-    stop = Flag()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    stop = stop_on_signals()
     began = time.monotonic()
     with (
         open_store(url, prefix, room, minutes and minutes * 60.0, None) as target,
@@ -114,29 +111,13 @@ def _follow(mover: "Mover", stop: Flag) -> int:
     """Import what is new until ``stop``, and once more at the end; the exit code."""
     say(f"{_report(mover.moved)}; following: switch the site when you like, then end this")
     while not stop.wait(_EVERY):
-        _insist(mover, stop)
+        insist(lambda: _run(mover.recent(), stop), stop)
     try:
         _run(mover.recent(), Flag())
     except StoreError as error:
         say(f"{error}; what the old site wrote last is not imported")
         return STORE
     return YES
-
-
-def _insist(mover: "Mover", stop: Flag) -> None:
-    """Import what is new; wait while a store is unavailable."""
-    reported = False
-    while True:
-        try:
-            _run(mover.recent(), stop)
-        except StoreError as error:
-            if not reported:
-                say(f"{error}; waiting for it")
-            reported = True
-            if stop.wait(_RETRY):
-                return
-        else:
-            return
 
 
 def _report(moved: "Moved") -> str:

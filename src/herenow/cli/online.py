@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from herenow import names
-from herenow.cli.ages import now_of
 from herenow.cli.options import (
     duration_option,
     hidden_option,
@@ -15,7 +14,7 @@ from herenow.cli.options import (
     limit_option,
     with_presence,
 )
-from herenow.cli.output import ago, many, on_terminal, show_json, show_lines, show_table
+from herenow.cli.output import ago, many, now_of, on_terminal, show_json, show_lines, show_table
 from herenow.cli.program import NO, YES
 
 if TYPE_CHECKING:

@@ -11,11 +11,15 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from herenow.operations.events import Place
+from herenow.operations.scope import moment
 from herenow.web.escapes import json_text, printable
 from herenow.web.json_form import json_form
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from herenow.models import Snapshot
 
 
 def on_terminal() -> bool:
@@ -91,6 +95,11 @@ def ago(moment: datetime | None, now: datetime | None = None) -> str:
     from herenow.web import people
 
     return people.ago(moment, now)
+
+
+def now_of(snapshot: "Snapshot") -> datetime:
+    """When a snapshot was taken, by the store's clock: ages are by that, not by this machine's."""
+    return moment(Place.parse(snapshot.event_id).moment)
 
 
 def many(number: int, what: str) -> str:

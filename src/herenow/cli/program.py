@@ -37,16 +37,12 @@ class Program(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         """Import a command."""
-        entry = COMMANDS.get(cmd_name)
-        if entry is None:
+        if cmd_name not in COMMANDS:
             return None
-        module, _, attribute = entry.target.partition(":")
         try:
-            command = getattr(import_module(module), attribute)
+            command: click.Command = getattr(import_module(f"herenow.cli.{cmd_name}"), cmd_name)
         except ModuleNotFoundError as error:
             raise _lacking(cmd_name, error) from None
-        if not isinstance(command, click.Command):
-            raise TypeError(f"{entry.target} is no click command")
         return command
 
     def resolve_command(

@@ -6,123 +6,28 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from fnmatch import fnmatchcase
-from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Final
+from typing import Final
 
 import click
 
-from herenow.accesslog import Line, Log, Naming, Summary, json_parser, read_lines, text_parser
+from herenow.accesslog import Log, Naming, Summary, read_lines
 from herenow.accesslog import replay as replay_log
 from herenow.accesslog.files import STDIN
+from herenow.cli.logs import Reading, warning, with_reading
 from herenow.cli.options import duration_option, json_option, prefix_option, room_option
-from herenow.cli.output import say
+from herenow.cli.output import say, show_progress
 from herenow.cli.program import NO, YES
-from herenow.web.bots import bot_name
 from herenow.web.json_form import json_form
-
-if TYPE_CHECKING:
-    from herenow.accesslog.formats import Parser
 
 _THROWAWAY: Final = "embedded:///?temporary=1"
 _BATCH_TIMEOUT: Final = 60.0
 """Seconds: a round trip carries some hundred milliseconds of work here, and nobody waits for a page."""
 _SILENCES: Final = 3
-_REPORT_EVERY: Final = 10.0
+_EVERY: Final = 0.1
+_EVERY_LINE: Final = 10.0
 _HISTORY: Final = 31 * 86_400.0
-
-
-def fields_of(text: str) -> dict[str, str]:
-    """Parse ``host=remote_addr,time=ts``. Raises ValueError."""
-    pairs = [one.partition("=") for one in text.split(",")]
-    if not all(name and sign and field for name, sign, field in pairs):
-        raise ValueError(f"JSON fields are named as host=FIELD,time=FIELD, not {text!r}")
-    return {name.strip(): field.strip() for name, _, field in pairs}
-
-
-def make_parser(form: str | None, json_fields: str | None) -> "Parser":
-    """Make the parser that the options name."""
-    if json_fields is not None:
-        if form is not None:
-            raise ValueError("--format is for text and --json-fields for JSON: give one of them")
-        return json_parser(fields_of(json_fields))
-    return text_parser(form)
-
-
-def kinds(bots: str, exclude: tuple[str, ...], kind: str) -> Callable[[Line], bytes] | None:
-    """Make the function that returns a visitor's kind, empty to skip the line; None: all are members."""
-    if bots == "with" and not exclude and kind == "member":
-        return None
-    letter, of_bots = (
-        kind[0].encode(),
-        {"with": kind[0].encode(), "without": b"", "apart": b"b"}[bots],
-    )
-
-    @lru_cache(maxsize=4096)
-    def excluded(path: str) -> bool:
-        return any(
-            fnmatchcase(path, one)
-            or (not any(sign in one for sign in "*?[") and path.startswith(one.rstrip("/") + "/"))
-            for one in exclude
-        )
-
-    def kind_of(line: Line) -> bytes:
-        if exclude and line.path is not None and excluded(line.path.decode("latin-1")):
-            return b""
-        if bots != "with" and line.agent is not None and is_bot(line.agent):
-            return of_bots
-        return letter
-
-    return kind_of
-
-
-def is_bot(agent: bytes) -> bool:
-    """Whether a user agent is a bot's; an empty one is."""
-    text = agent.decode("latin-1").strip()
-    return bot_name("" if text == "-" else text) is not None
-
-
-def log_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the options for reading a log."""
-    for option in (
-        click.option("--raw-hosts", is_flag=True, help="Store hosts unchanged instead of hashed."),
-        click.option(
-            "--kind",
-            default="member",
-            show_default=True,
-            type=click.Choice(("member", "guest")),
-            help="The visitors' kind.",
-        ),
-        click.option(
-            "--bots",
-            default="with",
-            show_default=True,
-            type=click.Choice(("with", "without", "apart")),
-            help="Count bots (by user agent) as people, skip them, or keep them apart as bots.",
-        ),
-        click.option(
-            "--exclude",
-            multiple=True,
-            metavar="PATH",
-            help="Skip requests for this path and below it, or a pattern such as '*.png'.",
-        ),
-        click.option(
-            "--json-fields",
-            metavar="FIELDS",
-            help="Read a JSON object a line: host=FIELD,time=FIELD[,path=FIELD][,agent=FIELD].",
-        ),
-        click.option(
-            "--format",
-            "form",
-            metavar="FORMAT",
-            show_default="combined",
-            help="Apache's LogFormat, nginx's log_format, or vhost_combined.",
-        ),
-    ):
-        command = option(command)
-    return command
 
 
 @click.command()
@@ -141,7 +46,7 @@ def log_options(command: Callable[..., Any]) -> Callable[..., Any]:
     show_default=True,
     help="Omit longer times without visitors from the series.",
 )
-@log_options
+@with_reading
 @click.option(
     "--url", metavar="URL", show_default="a temporary store", help="A store to keep the result in."
 )
@@ -156,12 +61,7 @@ def replay(
     *,
     window: float,
     silence: float,
-    form: str | None,
-    json_fields: str | None,
-    bots: str,
-    exclude: tuple[str, ...],
-    kind: str,
-    raw_hosts: bool,
+    reading: Reading,
     url: str | None,
     prefix: str | None,
     room: str,
@@ -175,8 +75,6 @@ def replay(
     """
     from herenow.cli.logstore import open_store
 
-    parser = make_parser(form, json_fields)
-    kind_of = kinds(bots, exclude, kind)
     for one in logs:
         if one != STDIN:
             open(one, "rb").close()  # noqa: PTH123 - a missing one fails before an hour's work
@@ -189,9 +87,11 @@ def replay(
         ):
             if url is not None:
                 store.refuse_unless_new()
-            key = None if raw_hosts else store.hosts_key() if url else secrets.token_bytes(32)
+            key = (
+                None if reading.raw_hosts else store.hosts_key() if url else secrets.token_bytes(32)
+            )
             with _progress("read", _size(logs), lambda _: log.lines) as advance:
-                log.read(read_lines(logs, advance), parser, kind_of)
+                log.read(read_lines(logs, advance), reading.parser, reading.kind_of)
             counted = log.lines - log.malformed - log.skipped
             records = len(log.sorter)  # fewer than lines: equal ones are sent once
             with _progress("replayed", records, lambda one: counted * one // records) as advance:
@@ -216,7 +116,7 @@ def replay(
 
 def _warn(log: Log, summary: Summary, report: ModuleType) -> None:
     """Warn of what the summary hides: lines that were not read, silences that are left out."""
-    if trouble := not_read(log.lines, log.malformed):
+    if trouble := warning(log.lines, log.malformed):
         say(trouble)
     silences = summary.series.silences
     for one, to in silences[:_SILENCES]:
@@ -224,13 +124,6 @@ def _warn(log: Log, summary: Summary, report: ModuleType) -> None:
         say(f"nobody from {since} to {until}: longer than --silence, so the series omits it")
     if len(silences) > _SILENCES:
         say(f"the series omits {len(silences) - _SILENCES:,} more silences")
-
-
-def not_read(lines: int, malformed: int) -> str:
-    """The warning that most lines are malformed; empty if they are not."""
-    if malformed * 2 <= lines:
-        return ""
-    return f"{malformed:,} of {lines:,} lines have no host and time in this format: see --format"
 
 
 @contextmanager
@@ -258,53 +151,28 @@ def _size(logs: tuple[str, ...]) -> int | None:
 def _progress(
     what: str, total: int | None, lines_of: Callable[[int], int]
 ) -> Iterator[Callable[[int], object]]:
-    """Show progress, rate and remaining time: a bar on a terminal, else a line every ten seconds.
+    """Show progress, rate and remaining time: on a terminal in place, else a line every ten seconds.
 
     ``lines_of`` converts a part of ``total`` into lines.
     """
-    started = reported = time.monotonic()
+    terminal = sys.stderr.isatty()
+    show, every = (show_progress, _EVERY) if terminal else (say, _EVERY_LINE)
+    started = shown = time.monotonic()
     done = 0
-    if sys.stderr.isatty():
-        from rich.console import Console
-        from rich.progress import (
-            BarColumn,
-            Progress,
-            TaskProgressColumn,
-            TextColumn,
-            TimeRemainingColumn,
-        )
 
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TaskProgressColumn(),
-            TextColumn("{task.fields[rate]}"),
-            TimeRemainingColumn(),
-        )
-        with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-            task = bar.add_task(what, total=total, rate="")
-
-            def advance(more: int) -> None:
-                nonlocal done
-                done += more
-                seconds = time.monotonic() - started
-                rate = f"{lines_of(done) / seconds:,.0f} lines/s" if seconds else ""
-                bar.update(task, advance=more, rate=rate)
-
-            yield advance
-        return
-
-    def report(more: int) -> None:
-        nonlocal done, reported
+    def advance(more: int) -> None:
+        nonlocal done, shown
         done += more
         now = time.monotonic()
-        if now - reported >= _REPORT_EVERY:
-            reported, lines = now, lines_of(done)
-            left = (
-                f", {(total - done) * (now - started) / done:,.0f} s to go"
-                if total and done
-                else ""
-            )
-            say(f"{what} {lines:,} lines, {lines / (now - started):,.0f} a second{left}")
+        if now - shown < every and not (terminal and done == total):
+            return
+        shown, lines, seconds = now, lines_of(done), max(now - started, 0.001)
+        text = f"{what} {lines:,} lines, {lines / seconds:,.0f} lines/s"
+        if total and done:
+            text += f", {done / total:.0%}, {(total - done) * seconds / done:,.0f} s to go"
+        show(text)
 
-    yield report
+    try:
+        yield advance
+    finally:
+        show_progress()

@@ -20,27 +20,18 @@ from herenow.web.json_form import json_form
 _WIDTH, _HEIGHT = 960, 260
 _COLUMNS: Final = 72
 _SILENCES: Final = 5
+_FIGURES: Final = (
+    *("window", "lines", "malformed", "skipped", "first", "last", "peak", "exact_peak", "mean"),
+    *("uniques", "uniques_estimated", "uniques_per_day", "bots", "online_at_end"),
+)
 
 
 def document(summary: Summary) -> dict[str, Any]:
     """Everything but the series, as JSON values."""
-    window = summary.window
+    silences = [[moment(one), moment(to)] for one, to in summary.series.silences]
     return {
-        "window": int(window) if window == int(window) else window,
-        "lines": summary.lines,
-        "malformed": summary.malformed,
-        "skipped": summary.skipped,
-        "first": json_form(summary.first),
-        "last": json_form(summary.last),
-        "peak": json_form(summary.peak),
-        "exact_peak": json_form(summary.exact_peak),
-        "mean": summary.mean,
-        "uniques": summary.uniques,
-        "uniques_estimated": summary.uniques_estimated,
-        "uniques_per_day": {day.isoformat(): n for day, n in summary.uniques_per_day.items()},
-        "bots": summary.bots,
-        "online_at_end": summary.online_at_end,
-        "silences": [json_form([moment(one), moment(to)]) for one, to in summary.series.silences],
+        **{name: json_form(getattr(summary, name)) for name in _FIGURES},
+        "silences": json_form(silences),
     }
 
 

@@ -5,9 +5,8 @@ from typing import TYPE_CHECKING
 import click
 
 from herenow import names
-from herenow.cli.ages import now_of
 from herenow.cli.options import checked, hidden_option, json_option, with_presence
-from herenow.cli.output import ago, on_terminal, show_json, show_table
+from herenow.cli.output import ago, now_of, on_terminal, show_json, show_table
 from herenow.cli.program import NO, YES
 from herenow.web.json_form import moment
 

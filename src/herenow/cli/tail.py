@@ -1,42 +1,36 @@
 """``herenow tail``: follow the access log of any web server, and mark its visitors."""
 
 import os
-import signal
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from math import inf
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import Any, Final
 
 import click
 
-from herenow.accesslog import Line, Naming, mark_of
+from herenow.accesslog import Naming, mark_of
 from herenow.accesslog.following import Follower, recorded_at
+from herenow.cli.logs import Reading, warning, with_reading
 from herenow.cli.logstore import LogStore, open_store
 from herenow.cli.options import duration_option, prefix_option, room_option, url_option
 from herenow.cli.output import say
 from herenow.cli.program import YES
-from herenow.cli.replay import kinds, log_options, make_parser, not_read
-from herenow.errors import StoreError
+from herenow.cli.stopping import insist, stop_on_signals
 from herenow.operations import Operation, answer
 from herenow.operations.history import missed
 from herenow.operations.logs import follow, read_to
 from herenow.operations.marking import Mark
 from herenow.store.finalizing import Flag
 
-if TYPE_CHECKING:
-    from herenow.accesslog.formats import Parser
-
-T = TypeVar("T")
 _POLL: Final = 0.25
 _ENOUGH_LINES: Final = 20
 """Lines before it may warn that most are malformed."""
 _SAVE_EVERY: Final = 30.0
 _LATE: Final = 5.0
 """Seconds after which lines count as late: the minutes before them are gaps in the history."""
-_RETRIES: Final = (0.5, 1.0, 2.0, 5.0)
 
 
 @click.command()
@@ -44,7 +38,7 @@ _RETRIES: Final = (0.5, 1.0, 2.0, 5.0)
 @duration_option(
     "--window", "a window", show_default="the stored one", help="The room's window, stored in it."
 )
-@log_options
+@with_reading
 @click.option("--from-end", is_flag=True, help="On the first run, skip what the log already holds.")
 @duration_option(
     "--linger",
@@ -60,12 +54,7 @@ def tail(
     log: Path,
     *,
     window: float | None,
-    form: str | None,
-    json_fields: str | None,
-    bots: str,
-    exclude: tuple[str, ...],
-    kind: str,
-    raw_hosts: bool,
+    reading: Reading,
     from_end: bool,
     linger: float,
     url: str | None,
@@ -77,14 +66,11 @@ def tail(
     Survives rotation, truncation and restarts: the position in the log is stored together with the marks.
     Each line counts at its own time. Waits while the store is unavailable. SIGTERM ends it.
     """
-    parser, kind_of = make_parser(form, json_fields), kinds(bots, exclude, kind)
-    stop = Flag()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    stop = stop_on_signals()
     with open_store(url, prefix, room, window) as store:
-        marker = _Marker(store, parser, kind_of, f"{socket.gethostname()}:{log.absolute()}", stop)
-        key = None if raw_hosts else marker.insist(store.hosts_key)
-        places = marker.insist(marker.places)
+        marker = _Marker(store, reading, f"{socket.gethostname()}:{log.absolute()}", stop)
+        key = None if reading.raw_hosts else insist(store.hosts_key, stop)
+        places = insist(marker.places, stop)
         if stop.is_set():
             return YES
         marker.naming = Naming(key)
@@ -111,12 +97,11 @@ class _Marker:
     def __init__(
         self,
         store: LogStore,
-        parser: "Parser",
-        kind_of: Callable[[Line], bytes] | None,
+        reading: Reading,
         log: str,
         stop: Flag,
     ) -> None:
-        self._store, self._parser, self._kind_of = store, parser, kind_of
+        self._store, self._reading = store, reading
         self._core = store.core()
         self._log, self._stop = log, stop
         self.lines = self.malformed = 0
@@ -157,21 +142,21 @@ class _Marker:
 
     def _read(self, lines: list[bytes]) -> dict[bytes, int]:
         """The newest moment of each visitor, by kind and host."""
-        newest: dict[bytes, int] = {}
+        newest, kind_of = dict[bytes, int](), self._reading.kind_of
         self._oldest = inf
         self.lines += len(lines)
         for line in lines:
-            found = self._parser.read(line)
+            found = self._reading.parser.read(line)
             if found is None:
                 self.malformed += 1
                 continue
             whole, moment = found
-            letter = b"m" if self._kind_of is None else self._kind_of(whole)
+            letter = b"m" if kind_of is None else kind_of(whole)
             if letter:
                 visitor = letter + whole.host
                 newest[visitor] = max(moment.ms, newest.get(visitor, 0))
                 self._oldest = min(self._oldest, moment.ms)
-        trouble = not_read(self.lines, self.malformed)
+        trouble = warning(self.lines, self.malformed)
         if trouble and self.lines >= _ENOUGH_LINES and not self._warned:
             say(trouble)
             self._warned = True
@@ -180,7 +165,7 @@ class _Marker:
     def _mark(self, moments: dict[bytes, int], places: str) -> None:
         """Mark these, and store the position in the log, as one."""
         many = [(mark_of(one, self.naming), ms) for one, ms in moments.items()]
-        self.insist(partial(self._send, many, places))
+        insist(partial(self._send, many, places), self._stop)
 
     def _send(self, part: list[tuple[Mark, int]], places: str) -> None:
         scope = self._core.scopes.site
@@ -203,18 +188,6 @@ class _Marker:
         if now - since < _LATE:
             return ()
         return missed(self._core.scopes.site, round(since * 1000), round(now * 1000))
-
-    def insist(self, call: Callable[[], T]) -> T | None:
-        """Call it until the store accepts it, or until ``stop``."""
-        for tried in range(1 << 62):
-            try:
-                return call()
-            except StoreError as error:
-                if not tried:
-                    say(f"{error}; waiting for the store")
-                if self._stop.wait(_RETRIES[min(tried, len(_RETRIES) - 1)]):
-                    return None
-        return None
 
 
 def _notify(state: str) -> None:

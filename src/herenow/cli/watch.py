@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from herenow.cli.ages import now_of
 from herenow.cli.online import counts_text
 from herenow.cli.options import Whole, checked, hidden_option, with_presence
-from herenow.cli.output import ago, console, json_line, on_terminal, say
+from herenow.cli.output import ago, console, json_line, now_of, on_terminal, say
 from herenow.cli.plotting import curve
 from herenow.cli.program import YES
 from herenow.errors import StoreError
