@@ -94,7 +94,7 @@ def test_each_is_counted_once_however_often_it_is_looked(server: Server, times: 
     def bring() -> Moved:
         with (
             open_store(server.url) as target,
-            open_source(server.url, None, Layout.sets, Layout.activity) as source,
+            open_source(server.url, Layout()) as source,
         ):
             mover = Mover(source, target.engine, target.core(), 86_400)
             list(mover.everybody())
@@ -345,10 +345,10 @@ def test_a_pass_tells_only_what_is_new(server: Server) -> None:
     recipe = Recipe(server.control)
     for i in range(50):
         recipe.mark_online(f"user-{i}")
-    layout = (Layout.sets, Layout.activity)
+    layout = Layout()
     with (
         open_store(server.url, window=300) as target,
-        open_source(server.url, None, *layout) as source,
+        open_source(server.url, layout) as source,
     ):
         mover = Mover(source, target.engine, target.core(), 86_400)
 

@@ -8,8 +8,9 @@ many at a time, as bytes: whoever looks at all of them at once need not take the
 import gzip
 import io
 import sys
+import zlib
 from collections.abc import Callable, Iterator, Sequence
-from typing import IO, Any, Final, cast
+from typing import IO, Final, cast
 
 STDIN: Final = "-"
 _CHUNK: Final = 1 << 20
@@ -23,22 +24,22 @@ def read_lines(
 ) -> Iterator[bytes]:
     r"""Read the lines of some files, one after the other, some thousands at a time, each with its ``\n``.
 
-    ``progress`` is called with the number of bytes that each part took on disk. Raises OSError for an
-    unreadable file; a broken gzip file yields its good part first.
+    ``progress`` is called with the number of bytes that each part took on disk, 0 of a pipe. Raises OSError
+    for an unreadable file; a broken gzip file yields its good part first.
     """
     for path in paths:
         if path == STDIN:
-            yield from _lines_of(sys.stdin.buffer, sys.stdin.buffer, progress)
+            yield from _lines_of(sys.stdin.buffer, "standard input", progress)
         else:
             with open(path, "rb") as file:  # noqa: PTH123 - a str, as it was given
-                yield from _lines_of(file, file, progress)
+                yield from _lines_of(file, path, progress)
 
 
-def _lines_of(raw: Any, file: IO[bytes], progress: Callable[[int], object]) -> Iterator[bytes]:
-    counted = _Counted(raw)
-    begun = counted.read(2)
-    counted.back = begun
-    stream = gzip.GzipFile(fileobj=cast("Any", counted)) if begun == _GZIP else counted
+def _lines_of(file: IO[bytes], name: str, progress: Callable[[int], object]) -> Iterator[bytes]:
+    raw = io.BufferedReader(
+        cast("io.RawIOBase", file)
+    )  # of its own, for standard input may have none
+    stream = gzip.GzipFile(fileobj=raw) if raw.peek(2)[:2] == _GZIP else raw
     rest, before = b"", 0
     try:
         while chunk := stream.read(_CHUNK):
@@ -46,30 +47,12 @@ def _lines_of(raw: Any, file: IO[bytes], progress: Callable[[int], object]) -> I
             rest = rest[:LONGEST]
             if end:
                 yield lines + end
-            progress(counted.count - before)
-            before = counted.count
-    except (EOFError, gzip.zlib.error) as error:  # type: ignore[attr-defined]
-        raise OSError(f"{getattr(file, 'name', 'standard input')}: {error}") from None
+            at = raw.tell() if raw.seekable() else before
+            progress(at - before)
+            before = at
+    except (EOFError, zlib.error) as error:
+        raise OSError(f"{name}: {error}") from None
+    finally:
+        raw.detach()
     if rest:
         yield rest + b"\n"
-
-
-class _Counted(io.RawIOBase):
-    """A file that counts what is read of it, and takes back its first bytes: stdin can't be rewound."""
-
-    def __init__(self, file: Any) -> None:
-        self._read = file.read
-        self.back = b""
-        self.count = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def read(self, size: int = -1) -> bytes:
-        """Read up to so many bytes."""
-        if self.back:
-            found, self.back = self.back, b""
-            return found
-        found = self._read(size)
-        self.count += len(found)
-        return cast("bytes", found)

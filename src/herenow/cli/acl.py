@@ -61,18 +61,13 @@ def acl(
 
 def _ask(url: str, timeout: float) -> tuple[bool, bool]:
     """Read whether the store is Redis 6, and whether it is a cluster."""
+    from herenow.cli.logstore import open_engine
     from herenow.doctor.facts import read_node
     from herenow.store import is_cluster, masters_of
-    from herenow.store.engine import Engine
-    from herenow.store.opening import opener
 
-    engine = Engine(opener(url, timeout, asynchronous=False))
-    try:
-        with engine.store.telling():
-            name, node = masters_of(engine.client)[0]
-            return read_node(name, node.info()).redis_6, is_cluster(engine.client)
-    finally:
-        engine.close()
+    with open_engine(url, timeout) as engine, engine.store.telling():
+        name, node = masters_of(engine.client)[0]
+        return read_node(name, node.info()).redis_6, is_cluster(engine.client)
 
 
 def _quoted(word: str) -> str:

@@ -16,7 +16,7 @@ from herenow.cli.output import (
     size,
 )
 from herenow.cli.program import NO, YES
-from herenow.cli.source import layout_options, open_source
+from herenow.cli.source import open_source, with_layout
 from herenow.web.json_form import json_form
 
 if TYPE_CHECKING:
@@ -25,11 +25,9 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("url", callback=checked(store_url))
-@layout_options
+@with_layout
 @json_option
-def audit(
-    *, url: str, minutes: int | None, minute_keys: str, activity_keys: str, in_json: bool
-) -> int:
+def audit(*, url: str, layout: "Layout", in_json: bool) -> int:
     """Compare what a site that uses the recipe shows with the truth, from its store.
 
     Prints how long its "five minutes" are now, how many users it shows and how many are online, and how
@@ -38,9 +36,8 @@ def audit(
     """
     from herenow.recipe import audit as read
 
-    with open_source(url, minutes, minute_keys, activity_keys) as source:
+    with open_source(url, layout) as source:
         found = read(source, lambda users: show_progress(f"{users:,} users read"))
-        layout = source.layout
     show_progress()
     if in_json:
         show_json({**json_form(found), "bytes": found.bytes})

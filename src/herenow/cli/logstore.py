@@ -64,6 +64,16 @@ class LogStore:
 
 
 @contextmanager
+def open_engine(url: str | None, timeout: float) -> Iterator[Engine]:
+    """Open a store for raw commands and operations."""
+    engine = Engine(opener(url, timeout, asynchronous=False))
+    try:
+        yield engine
+    finally:
+        engine.close()
+
+
+@contextmanager
 def open_store(
     url: str | None,
     prefix: str | None = None,
@@ -75,8 +85,5 @@ def open_store(
     from herenow.cli.options import settings_for
 
     settings = settings_for(url, prefix)
-    engine = Engine(opener(settings.url, timeout or settings.timeout, asynchronous=False))
-    try:
+    with open_engine(settings.url, timeout or settings.timeout) as engine:
         yield LogStore(settings, engine, room, window)
-    finally:
-        engine.close()

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import click
+from click.core import ParameterSource
 
 from herenow.cli.logstore import open_store
 from herenow.cli.options import (
@@ -17,7 +18,7 @@ from herenow.cli.options import (
 )
 from herenow.cli.output import many, say, show_json, show_lines, show_progress
 from herenow.cli.program import INTERRUPTED, NO, STORE, YES
-from herenow.cli.source import layout_options, open_source
+from herenow.cli.source import open_source, with_layout
 from herenow.cli.stopping import insist, stop_on_signals
 from herenow.errors import StoreError
 from herenow.store.finalizing import Flag
@@ -26,7 +27,7 @@ from herenow.web.json_form import json_form
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from herenow.recipe import Moved, Mover
+    from herenow.recipe import Layout, Moved, Mover
 
 _EVERY: Final = 0.5
 
@@ -47,7 +48,7 @@ _EVERY: Final = 0.5
     "--kind", type=click.Choice(["guest", "bot"]), show_default="member", help="The users' kind."
 )
 @click.option("--follow", is_flag=True, help="Keep importing what is new, until Ctrl-C or SIGTERM.")
-@layout_options
+@with_layout
 @json_option
 def migrate(
     *,
@@ -57,9 +58,7 @@ def migrate(
     room: str,
     kind: Literal["guest", "bot"] | None,
     follow: bool,
-    minutes: int | None,
-    minute_keys: str,
-    activity_keys: str,
+    layout: "Layout",
     in_json: bool,
 ) -> int:
     """Import the users of a site that uses the recipe into herenow, from its store.
@@ -74,13 +73,14 @@ def migrate(
 
     stop = stop_on_signals()
     began = time.monotonic()
+    named = click.get_current_context().get_parameter_source("minutes")
+    window = float(layout.window) if named is ParameterSource.COMMANDLINE else None
     with (
-        open_store(url, prefix, room, minutes and minutes * 60.0, None) as target,
-        open_source(source_url, minutes, minute_keys, activity_keys) as source,
+        open_store(url, prefix, room, window) as target,
+        open_source(source_url, layout) as source,
     ):
         set_up = target.settings
-        window = target.window or set_up.window
-        core = replace(target, window=window).core(set_up.history)
+        core = replace(target, window=window or set_up.window).core(set_up.history)
         mover = Mover(source, target.engine, core, set_up.retention or DEFAULT_RETENTION, kind)
         code = YES if _run(mover.everybody(), stop) else INTERRUPTED
         if follow and code == YES:

@@ -1,8 +1,8 @@
 """``herenow online``: list who is online now, or count them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import islice
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -42,56 +42,36 @@ _ON_TERMINAL: Final = 50
 @with_presence()
 @json_option
 def online(
-    presence: "Presence",
-    *,
-    count: bool,
-    kind: names.Kind,
-    window: float | None,
-    limit: int | None,
-    include_hidden: bool,
-    in_json: bool,
+    presence: "Presence", *, count: bool, limit: int | None, in_json: bool, **asked: Any
 ) -> int:
     """List who is online, newest first: a user a line.
 
     On a terminal with their last sighting and info. Exit code 1 if nobody is online.
     """
     if count or in_json:
-        number = presence.count_online_users(window, kind, include_hidden=include_hidden)
-        if not in_json:
+        number = presence.count_online_users(**asked)
+        if in_json:
+            document = {"room": presence.name, "kind": asked["kind"], "count": number}
+            if not count:
+                document["users"] = list(_users(presence, limit, asked))
+            show_json(document)
+        else:
             show_lines([number])
-            return YES if number else NO
-        document = {"room": presence.name, "kind": kind, "count": number}
-        if not count:
-            users = _users(presence, kind, window, limit, include_hidden=include_hidden)
-            document["users"] = list(users)
-        show_json(document)
         return YES if number else NO
     if on_terminal():
-        shown = limit or _ON_TERMINAL
-        return _show(presence, kind, window, shown, include_hidden=include_hidden)
-    listed = presence.get_online_users(window, kind, limit, include_hidden=include_hidden)
+        return _show(presence, limit or _ON_TERMINAL, asked)
+    listed = presence.get_online_users(limit=limit, **asked)
     show_lines(listed)
     return YES if listed else NO
 
 
 def _users(
-    presence: "Presence",
-    kind: names.Kind,
-    window: float | None,
-    limit: int | None,
-    *,
-    include_hidden: bool,
+    presence: "Presence", limit: int | None, asked: Mapping[str, Any]
 ) -> Iterator["UserPresence"]:
     def pages() -> Iterator["UserPresence"]:
         cursor: str | None = None
         while True:
-            page = presence.page_online_users(
-                min(limit or _AT_ONCE, _AT_ONCE),
-                cursor,
-                window,
-                kind,
-                include_hidden=include_hidden,
-            )
+            page = presence.page_online_users(min(limit or _AT_ONCE, _AT_ONCE), cursor, **asked)
             yield from page.users
             if (cursor := page.cursor) is None:
                 return
@@ -99,15 +79,9 @@ def _users(
     return islice(pages(), limit)
 
 
-def _show(
-    presence: "Presence",
-    kind: names.Kind,
-    window: float | None,
-    limit: int,
-    *,
-    include_hidden: bool,
-) -> int:
-    users = list(_users(presence, kind, window, limit, include_hidden=include_hidden))
+def _show(presence: "Presence", limit: int, asked: Mapping[str, Any]) -> int:
+    users = list(_users(presence, limit, asked))
+    include_hidden = asked["include_hidden"]
     snapshot = presence.snapshot(1, include_hidden=include_hidden)
     now = now_of(snapshot)
     if users:
@@ -115,7 +89,7 @@ def _show(
             ("user", "last seen", "", "info"),
             [(one.user, ago(one.last_seen, now), _remark(one), _info(one)) for one in users],
         )
-    number = presence.count_online_users(window, kind, include_hidden=include_hidden)
+    number = presence.count_online_users(**asked)
     more = f"{number - len(users):,} more (--limit); " if number > len(users) else ""
     show_lines([more + counts_text(snapshot.counts, include_hidden=include_hidden)])
     return YES if users else NO

@@ -9,7 +9,7 @@ import socket
 from collections.abc import Callable
 from dataclasses import replace
 from functools import wraps
-from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
@@ -18,11 +18,8 @@ from herenow.cli.output import say
 from herenow.outbox.scopes import DEFAULT_ROOM
 
 if TYPE_CHECKING:
-    from herenow.presence import Presence
     from herenow.web.settings import Settings
 
-P = ParamSpec("P")
-T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
 _TIMEOUT: Final = "5"
 """Seconds: a person at a terminal waits longer than a page may; HERENOW_TIMEOUT overrides it."""
@@ -159,12 +156,9 @@ def settings_for(
 
     given |= {"url": url, "prefix": prefix}
     waits = {"HERENOW_TIMEOUT": _TIMEOUT} if terminal else {}
-    settings = read_settings(given, {}, waits | _set(os.environ))
+    named = {name: value for name, value in os.environ.items() if value}
+    settings = read_settings(given, {}, waits | named)
     return settings if settings.url or not needed else replace(settings, url=_embedded())
-
-
-def _set(environ: Any) -> dict[str, str]:
-    return {name: value for name, value in environ.items() if value}
 
 
 def _embedded() -> str:
@@ -177,34 +171,24 @@ def _embedded() -> str:
     return url
 
 
-def open_presence(
-    url: str | None, prefix: str | None = None, *, room: str = DEFAULT_ROOM, **given: object
-) -> "Presence":
-    """Make a command's Presence, which sends every mark at once; close it."""
-    from herenow.web.settings import make_presence
-
-    wanted: dict[str, Any] = {"buffered": False, "resolution": 0} | given
-    settings = settings_for(url, prefix, **wanted)
-    presence = make_presence(settings)
-    return presence if room == DEFAULT_ROOM else presence.room(room)
-
-
-def with_presence(
-    *, room: bool = True
-) -> Callable[[Callable[Concatenate["Presence", P], T]], Callable[P, T]]:
+def with_presence(*, room: bool = True) -> Callable[[Callable[..., int]], Callable[..., int]]:
     """Give a command ``--url``, ``--prefix`` and ``--room``, and its first argument: a Presence there.
 
-    It is closed when the command returns. ``room=False`` for what concerns the whole store.
+    It sends every mark at once, and is closed when the command returns. ``room=False`` for what concerns
+    the whole store.
     """
 
-    def decorate(command: Callable[Concatenate["Presence", P], T]) -> Callable[P, T]:
+    def decorate(command: Callable[..., int]) -> Callable[..., int]:
         @wraps(command)
-        def run(*args: P.args, **kwargs: P.kwargs) -> T:
-            asked: Any = {
-                name: kwargs.pop(name) for name in ("url", "prefix", "room") if name in kwargs
-            }
-            with open_presence(**asked) as presence:
-                return command(presence, *args, **kwargs)
+        def run(
+            url: str | None, prefix: str | None, *args: Any, room: str = DEFAULT_ROOM, **kwargs: Any
+        ) -> int:
+            from herenow.web.settings import make_presence
+
+            settings = settings_for(url, prefix, buffered=False, resolution=0)
+            with make_presence(settings) as presence:
+                there = presence if room == DEFAULT_ROOM else presence.room(room)
+                return command(there, *args, **kwargs)
 
         decorated: Any = url_option(prefix_option(run))
         return room_option(decorated) if room else decorated  # type: ignore[no-any-return]

@@ -1,5 +1,6 @@
 """Compare what a site that uses the recipe shows with who is online, and measure its memory."""
 
+from bisect import bisect
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import islice
@@ -121,11 +122,8 @@ def bytes_a_user(product: str, lengths: list[int]) -> float:
 
 
 def _interpolated(measured: tuple[int, ...], length: int) -> float:
-    if length <= _LENGTHS[0]:
-        return measured[0]
-    for i in range(1, len(_LENGTHS)):
-        if length <= _LENGTHS[i] or i == len(_LENGTHS) - 1:
-            low, high = _LENGTHS[i - 1], _LENGTHS[i]
-            part = (length - low) / (high - low)
-            return measured[i - 1] + part * (measured[i] - measured[i - 1])
-    raise AssertionError
+    """Read between what was measured, and on beyond the longest; below the shortest it is the same."""
+    i = min(max(1, bisect(_LENGTHS, length)), len(_LENGTHS) - 1)
+    low, high = _LENGTHS[i - 1], _LENGTHS[i]
+    part = (max(length, low) - low) / (high - low)
+    return measured[i - 1] + part * (measured[i] - measured[i - 1])

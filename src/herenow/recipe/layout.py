@@ -4,7 +4,6 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-MINUTES: Final = 5
 _GLOB: Final = re.compile(rb"([*?\[\]\\^])")
 _SLACK: Final = 2
 
@@ -16,7 +15,7 @@ class Layout:
     ``minutes`` is the site's ONLINE_LAST_MINUTES: of so many sets it shows the union.
     """
 
-    minutes: int = MINUTES
+    minutes: int = 5
     sets: str = "online-users/"
     activity: str = "user-activity/"
 
