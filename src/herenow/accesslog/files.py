@@ -24,8 +24,8 @@ def read_lines(
 ) -> Iterator[bytes]:
     r"""Read the lines of some files, one after the other, some thousands at a time, each with its ``\n``.
 
-    ``progress`` is called with the number of bytes that each part took on disk, 0 of a pipe. Raises OSError
-    for an unreadable file; a broken gzip file yields its good part first.
+    ``progress`` is called with the number of bytes that each part took on disk, 0 of a pipe. Raises
+    OSError for an unreadable file; a broken gzip file yields its good part first.
     """
     for path in paths:
         if path == STDIN:

@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 from herenow.accesslog.directives import Directives, translate
@@ -90,24 +91,25 @@ def path_of(request: bytes) -> bytes | None:
 # ------------------------------------------------------------ text
 
 
-def _split(line: bytes) -> tuple[bytes, bytes] | None:
+def _match(line: bytes) -> re.Match[bytes] | None:
     match = _USUAL.match(line)
     if match is not None and read_clf(match[2]) is not None:
-        return match[1], match[2]
-    match = _UNUSUAL.match(line)
+        return match
+    return _UNUSUAL.match(line)
+
+
+def _split(line: bytes) -> tuple[bytes, bytes] | None:
+    match = _match(line)
     return None if match is None else (match[1], match[2])
 
 
 def _whole(line: bytes) -> Line | None:
-    match = _USUAL.match(line)
-    if match is None or read_clf(match[2]) is None:
-        match = _UNUSUAL.match(line)
+    match = _match(line)
     if match is None:
         return None
     rest = _REST.match(line, match.end())
-    if rest is None:
-        return Line(match[1], match[2], None, None)
-    return Line(match[1], match[2], path_of(rest[1]), rest[3])
+    path, agent = (None, None) if rest is None else (path_of(rest[1]), rest[3])
+    return Line(match[1], match[2], path, agent)
 
 
 def text_parser(form: str | None = None) -> Parser:
@@ -120,9 +122,7 @@ def text_parser(form: str | None = None) -> Parser:
         return Parser(_split, _whole, read_clf, _USUAL_LINES.findall)
     directives = translate(form or "")
     return Parser(
-        lambda line: _directed(directives, line),
-        lambda line: _directed_whole(directives, line),
-        directives.read_time,
+        partial(_directed, directives), partial(_directed_whole, directives), directives.read_time
     )
 
 
@@ -132,15 +132,13 @@ def _directed(directives: Directives, line: bytes) -> tuple[bytes, bytes] | None
 
 
 def _directed_whole(directives: Directives, line: bytes) -> Line | None:
-    match = directives.head.match(line)
-    if match is None or not match["host"]:
+    head = _directed(directives, line)
+    if head is None:
         return None
     rest = directives.whole.match(line)
     known = {} if rest is None else rest.groupdict()
-    request, agent = known.get("request"), known.get("agent")
-    return Line(
-        match["host"], directives.stamp(match), path_of(request) if request else None, agent
-    )
+    request = known.get("request")
+    return Line(*head, path_of(request) if request else None, known.get("agent"))
 
 
 # ------------------------------------------------------------ JSON
@@ -153,7 +151,7 @@ def json_parser(fields: Mapping[str, str]) -> Parser:
     list the first. A time is ISO 8601, a number since 1970, or as in Common. ValueError for others.
     """
     unknown = set(fields) - {"host", "time", "path", "agent"}
-    if unknown or not all(fields.get(name) for name in ("host", "time")):
+    if unknown or not all(fields.values()) or not {"host", "time"} <= set(fields):
         raise ValueError(
             "JSON fields are host=FIELD,time=FIELD, and if wanted path=FIELD and agent=FIELD"
             + (f"; not {min(unknown)!r}" if unknown else "")

@@ -21,7 +21,7 @@ _WIDTH, _HEIGHT = 960, 260
 _COLUMNS: Final = 72
 _SILENCES: Final = 5
 _FIGURES: Final = (
-    *("window", "lines", "malformed", "skipped", "first", "last", "peak", "exact_peak", "mean"),
+    *("lines", "malformed", "skipped", "first", "last", "peak", "exact_peak", "mean"),
     *("uniques", "uniques_estimated", "uniques_per_day", "bots", "online_at_end"),
 )
 
@@ -30,6 +30,7 @@ def document(summary: Summary) -> dict[str, Any]:
     """Everything but the series, as JSON values."""
     silences = [[moment(one), moment(to)] for one, to in summary.series.silences]
     return {
+        "window": int(summary.window) if summary.window.is_integer() else summary.window,
         **{name: json_form(getattr(summary, name)) for name in _FIGURES},
         "silences": json_form(silences),
     }
