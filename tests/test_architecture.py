@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import herenow
-from tests.core.calls import READS
+from tests.operations import READS
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "docs/architecture.md").read_text()

@@ -1,4 +1,4 @@
-"""A unix socket in front of a server's that counts the round trips made through it."""
+"""A unix socket in front of a server's that counts round trips, and bytes to the server."""
 
 import contextlib
 import select
@@ -26,7 +26,7 @@ class Relay:
         self._servers: dict[socket.socket, socket.socket] = {}
         self._clients: dict[socket.socket, socket.socket] = {}
         self._asked: set[socket.socket] = set()
-        self.round_trips = 0
+        self.round_trips = self.sent = 0
 
     @property
     def url(self) -> str:
@@ -57,7 +57,8 @@ class Relay:
         return True
 
     def _pass_on(self, one: socket.socket) -> None:
-        if one in self._servers:
+        asks = one in self._servers
+        if asks:
             other = self._servers[one]
             if other not in self._asked:
                 self.round_trips += 1
@@ -75,6 +76,7 @@ class Relay:
         with contextlib.suppress(OSError):
             data = one.recv(1 << 20)
         if data:
+            self.sent += len(data) if asks else 0
             other.sendall(data)
             return
         for end in (one, other):

@@ -5,8 +5,8 @@ from typing import Any
 import herenow
 from tests.conftest import Clock
 from tests.core.accesses import FILES, Recording, declared, recording
-from tests.core.calls import READS, WRITES, stock
 from tests.core.test_oracle import RETENTION, machine_for, run
+from tests.operations import READS, WRITES, stock
 from tests.servers import Server
 
 

@@ -16,7 +16,8 @@ from hypothesis import given, settings
 import herenow
 from herenow import Sighting
 from herenow.operations.keys import room_keys, rooms_key
-from tests.core.sides import SIDES, Side, enter, opened
+from tests.core.sides import SIDES, Side, opened
+from tests.operations import taking
 from tests.servers import Cluster, Server
 
 Call = Callable[[Side, Any], Any]
@@ -40,18 +41,12 @@ def bad_names(what: str, most: int) -> list[tuple[Any, str]]:
 
 NO_NAME: list[tuple[Any, str]] = [("", "is not empty"), (None, "not NoneType")]
 USERS: dict[str, Call] = {
-    "mark_online": lambda p, x: p.mark_online(x),
+    **taking("user"),
     "mark_online, told more": lambda p, x: p.mark_online(x, "guest", "tab", False, {"a": 1}),
     "mark_online_many": lambda p, x: p.mark_online_many(["new", x, "newer"]),
     "mark_online_many of Sightings": lambda p, x: p.mark_online_many(["new", Sighting(x)]),
-    "mark_offline": lambda p, x: p.mark_offline(x),
     "mark_offline of a session": lambda p, x: p.mark_offline(x, "tab"),
-    "session": lambda p, x: enter(lambda: p.session(x)),
-    "is_online": lambda p, x: p.is_online(x),
-    "get_user_last_activity": lambda p, x: p.get_user_last_activity(x),
     "lookup": lambda p, x: p.lookup(["alice", x] if isinstance(x, str) else (x,)),
-    "explain": lambda p, x: p.explain(x),
-    "forget": lambda p, x: p.forget(x),
 }
 REPLACED: dict[str, Call] = {
     "mark_online": lambda p, x: p.mark_online("new", replaces=x),
@@ -64,10 +59,8 @@ ROOMS: dict[str, Call] = {
     "room_peaks": lambda p, x: p.port.room_peaks(["site", x] if isinstance(x, str) else (x,)),
 }
 SESSIONS: dict[str, Call] = {
-    "mark_online": lambda p, x: p.mark_online("alice", session=x),
+    **taking("session"),
     "a Sighting": lambda p, x: p.mark_online_many(["new", Sighting("alice", session=x)]),
-    "mark_offline": lambda p, x: p.mark_offline("alice", x),
-    "session": lambda p, x: enter(lambda: p.session("alice", session=x)),
 }
 
 

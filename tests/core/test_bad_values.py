@@ -20,6 +20,7 @@ from herenow import Sighting
 from tests.conftest import Clock
 from tests.core.sides import SIDES, Side, enter, opened
 from tests.core.test_bad_input import USERS
+from tests.operations import methods, taking
 from tests.servers import Server
 
 Call = Callable[[Side, Any], Any]
@@ -130,16 +131,11 @@ NO_SECONDS = [
     timedelta(-1),
 ]
 NO_SECONDS += [True, False, "60", b"60", [], {}, 1j]
+ACTIVE = {name: call for name, call in taking("window").items() if "active" in name}
 WINDOWED: dict[str, Call] = {
-    "get_online_users": lambda p, x: p.get_online_users(x),
-    "page_online_users": lambda p, x: p.page_online_users(window=x),
-    "count_online_users": lambda p, x: p.count_online_users(x),
+    **{name: call for name, call in taking("window").items() if name not in {*ACTIVE, "room"}},
     "hidden": lambda p, x: p.count_online_users(x, "hidden"),
     "all": lambda p, x: p.get_online_users(x, include_hidden=True),
-}
-ACTIVE: dict[str, Call] = {
-    "count_active_users": lambda p, x: p.count_active_users(x),
-    "get_active_users": lambda p, x: p.get_active_users(x),
 }
 
 
@@ -173,13 +169,7 @@ def test_a_room_s_window_is_held_to_every_rule(side: Side, refused: Any) -> None
             side.room("x", window)
 
 
-LIMITED: dict[str, Call] = {
-    "get_online_users": lambda p, x: p.get_online_users(limit=x),
-    "page_online_users": lambda p, x: p.page_online_users(x),
-    "get_active_users": lambda p, x: p.get_active_users(60, x),
-    "snapshot": lambda p, x: p.snapshot(x),
-    "rooms": lambda p, x: p.rooms(x),
-}
+LIMITED = taking("limit")
 
 
 @pytest.mark.parametrize("call", LIMITED.values(), ids=LIMITED)
@@ -191,14 +181,12 @@ def test_a_limit_is_a_whole_number_of_at_least_1(side: Side, refused: Any, call:
         call(side, limit)
 
 
-@pytest.mark.parametrize("method", ["get_online_users", "page_online_users", "count_online_users"])
+@pytest.mark.parametrize("method", sorted(taking("kind").keys() & methods("read")))
 def test_a_kind_asked_for_is_one_of_four(side: Side, refused: Any, method: str) -> None:
-    for kind in [*NO_KINDS, None]:
+    none = ["people", "member:at"] if method == "peak" else [None]  # of a peak, None is everybody's
+    for kind in [*NO_KINDS, *none]:
         with refused("a kind is one of"):
-            getattr(side, method)(kind=kind)
-    for kind in [*NO_KINDS, "people", "member:at"]:
-        with refused("a kind is one of"):
-            side.peak(kind)
+            taking("kind")[method](side, kind)
 
 
 def test_a_cursor_is_one_that_a_page_gave(side: Side, refused: Any) -> None:
@@ -268,9 +256,9 @@ def test_a_cursor_of_another_room_is_harmless(side: Side) -> None:
 # ------------------------------------------------------------ many, sessions, clients, clocks
 
 MANY: dict[str, Call] = {
-    "mark_online_many": lambda p, x: p.mark_online_many(x),
-    "lookup": lambda p, x: p.lookup(x),
-    "room_counts": lambda p, x: p.room_counts(x),
+    **taking("sightings"),
+    **taking("users"),
+    **taking("rooms"),
     "room_peaks": lambda p, x: p.port.room_peaks(x),
 }
 

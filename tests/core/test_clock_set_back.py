@@ -14,6 +14,7 @@ import pytest
 import herenow
 from herenow.operations.keys import room_keys
 from tests.conftest import Clock
+from tests.operations import methods
 from tests.servers import Server
 
 KINDS: tuple[Any, ...] = ("member", "hidden", "guest", "bot")
@@ -21,28 +22,42 @@ HOUR = 3600
 READS: dict[str, Callable[[herenow.Presence], Any]] = {
     "is_online": lambda room: room.is_online("alice", include_hidden=True),
     "lookup": lambda room: room.lookup(["alice"], include_hidden=True)["alice"].online,
-    "last activity": lambda room: room.get_user_last_activity("alice", include_hidden=True),
-    "last of who left": lambda room: room.get_user_last_activity("gone", include_hidden=True),
-    "list": lambda room: [room.get_online_users(kind=kind, include_hidden=True) for kind in KINDS],
-    "narrow list": lambda room: room.get_online_users(window=1, include_hidden=True),
-    "page": lambda room: [
+    "get_user_last_activity": lambda room: room.get_user_last_activity(
+        "alice", include_hidden=True
+    ),
+    "get_user_last_activity, gone": lambda room: room.get_user_last_activity(
+        "gone", include_hidden=True
+    ),
+    "get_online_users": lambda room: [
+        room.get_online_users(kind=kind, include_hidden=True) for kind in KINDS
+    ],
+    "get_online_users, narrow": lambda room: room.get_online_users(window=1, include_hidden=True),
+    "page_online_users": lambda room: [
         room.page_online_users(kind=kind, include_hidden=True).users for kind in KINDS
     ],
-    "count": lambda room: [
+    "count_online_users": lambda room: [
         room.count_online_users(kind=kind, include_hidden=True) for kind in KINDS
     ],
     "counts": lambda room: [room.counts().people, room.counts().bot],
-    "room counts": lambda room: list(room.room_counts([room.name])[room.name].__reduce__()[1:]),
+    "room_counts": lambda room: list(room.room_counts([room.name])[room.name].__reduce__()[1:]),
     "rooms": lambda room: room.rooms(include_hidden=True),
-    "active": lambda room: room.count_active_users(2000, include_hidden=True),
-    "active users": lambda room: room.get_active_users(2000, include_hidden=True),
+    "count_active_users": lambda room: room.count_active_users(2000, include_hidden=True),
+    "get_active_users": lambda room: room.get_active_users(2000, include_hidden=True),
     "snapshot": lambda room: (
         room.snapshot(include_hidden=True).users,
         room.snapshot().counts.people,
         room.snapshot().counts.bot,
     ),
-    "why": lambda room: room.explain("alice", include_hidden=True).presence.online,
+    "explain": lambda room: room.explain("alice", include_hidden=True).presence.online,
 }
+
+
+REMEMBERED = {"peak", "history", "unique_users"}
+"""What is not of now."""
+
+
+def test_each_read_is_here() -> None:
+    assert {title.split(",")[0] for title in READS} == {*methods("read")} - REMEMBERED
 
 
 def something(answer: Any) -> bool:
@@ -59,12 +74,12 @@ def test_nobody_reads_a_moment_that_is_yet_to_come(
     room = clocked.room("room", history=True)
     room.mark_online("gone", kind=kind)
     room.mark_offline("gone")
-    room.mark_online("alice", kind=kind, session="tab", info={"page": "/"})
+    room.mark_online("alice", kind=kind, session="tab", info={"page_online_users": "/"})
     page = room.page_online_users(1, kind=kind, include_hidden=True)
-    assert something(READS["list"](room))
+    assert something(READS["get_online_users"](room))
     for back in (1, HOUR):
         clock.now -= back
-        found = {name: ask(room) for name, ask in READS.items() if name != "room counts"}
+        found = {name: ask(room) for name, ask in READS.items() if name != "room_counts"}
         assert {name: one for name, one in found.items() if something(one)} == {}
         assert room.room_counts(["room"])["room"] == herenow.Counts(0, 0, 0, 0)
         assert page.cursor is None or not room.page_online_users(1, page.cursor, kind=kind).users
@@ -107,7 +122,7 @@ def test_whoever_writes_mends_what_is_ahead(
     assert room.lookup(["alice"], include_hidden=True)["alice"].online
     clock.now = now + 300
     assert not room.is_online("alice", include_hidden=True)
-    assert something(READS["list"](room)) is False
+    assert something(READS["get_online_users"](room)) is False
     # their leave was mended too: what was seen after it counts
     assert room.mark_online_many([herenow.Sighting("gone", age=1)]) == 1
 

@@ -11,6 +11,7 @@ import pytest
 
 import herenow
 from herenow.outbox.port import AsyncPort, Port
+from tests.operations import APART, OPERATIONS, methods
 
 # asyncio has its own ways to close; nothing else may differ
 ONLY_ASYNC = {"aclose"}
@@ -23,24 +24,14 @@ def signature(method: Any) -> list[tuple[str, Any, Any]]:
     ]
 
 
-# the public methods: "Python API" of the design, and `name` and `flush`; anything else is `outbox.port`
-API = {
-    *("mark_online", "mark_online_many", "mark_offline", "session"),
-    *("is_online", "get_user_last_activity", "lookup", "explain"),
-    *("get_online_users", "page_online_users", "count_online_users", "counts"),
-    *("get_active_users", "count_active_users", "peak", "history", "unique_users"),
-    *("snapshot", "watch", "room", "rooms", "room_counts", "name"),
-    *("sweep", "forget", "health", "flush", "client", "close"),
-}
-
-
 def public(owner: object) -> set[str]:
     return {name for name in dir(owner) if not name.startswith("_")}
 
 
-def test_they_have_the_methods_of_the_design_and_no_others() -> None:
-    assert public(herenow.Presence) == API
-    assert public(herenow.AsyncPresence) == API | ONLY_ASYNC
+def test_both_have_the_methods_of_the_table_and_no_others() -> None:
+    rows = {one.name for one in OPERATIONS} | APART.keys()
+    assert public(herenow.Presence) == rows
+    assert public(herenow.AsyncPresence) == rows | ONLY_ASYNC
 
 
 def test_both_ports_have_the_same_methods() -> None:
@@ -50,11 +41,6 @@ def test_both_ports_have_the_same_methods() -> None:
         ours, theirs = (inspect.getattr_static(one, name) for one in (Port, AsyncPort))
         if not isinstance(ours, property):
             assert signature(ours) == signature(theirs), name
-
-
-def test_both_have_the_same_methods() -> None:
-    theirs = {name for name in vars(herenow.AsyncPresence) if not name.startswith("_")}
-    assert theirs - ONLY_ASYNC == set(PUBLIC)
 
 
 @pytest.mark.parametrize("name", PUBLIC)
@@ -78,28 +64,7 @@ def test_every_public_name_has_a_docstring(facade: Any, name: str) -> None:
     assert inspect.getattr_static(facade, name).__doc__
 
 
-READING = {
-    "watch",
-    "is_online",
-    "get_user_last_activity",
-    "get_online_users",
-    "page_online_users",
-    "count_online_users",
-    "counts",
-    "count_active_users",
-    "get_active_users",
-    "lookup",
-    "peak",
-    "history",
-    "unique_users",
-    "snapshot",
-    "explain",
-    "rooms",
-    "room_counts",
-}
-
-
-@pytest.mark.parametrize("name", sorted(READING))
+@pytest.mark.parametrize("name", [*methods("read"), "watch"])
 def test_every_reading_method_takes_include_hidden(name: str) -> None:
     parameter = inspect.signature(getattr(herenow.Presence, name)).parameters["include_hidden"]
     assert parameter.default is False

@@ -28,6 +28,9 @@ from tests.conftest import PHASES, Clock, assert_ttls
 from tests.oracle import Oracle
 from tests.servers import Cluster, Server
 
+STEPS = 30
+STEPS_IN_ALL = int(os.environ.get("HERENOW_TEST_STEPS", "0"))
+"""How many steps the first test takes at least, instead of its own number: 100000, say."""
 LONG = bool(os.environ.get("HERENOW_TEST_LONG"))
 KINDS = ("member", "hidden", "guest", "bot")
 USERS = ("a", "b", "c", "ü", "{d}")
@@ -312,12 +315,12 @@ class Machine(RuleBasedStateMachine):
     check_ttls: Callable[[], None]
 
 
-def run(machine: type[Machine], examples: int) -> None:
+def run(machine: type[Machine], examples: int, steps: int = 0) -> None:
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=examples * (20 if LONG else 1),
-            stateful_step_count=30,
+            max_examples=-(-steps // STEPS) or examples * (20 if LONG else 1),
+            stateful_step_count=STEPS,
             deadline=None,
             phases=PHASES,
             suppress_health_check=list(HealthCheck),
@@ -380,7 +383,7 @@ def test_the_store_agrees_with_the_oracle(servers: Callable[[str], Server], name
         )
 
     machine = machine_for(opener, [server.control], server.control)
-    run(machine, 50 if name == "valkey-9.1" else 8)
+    run(machine, 50 if name == "valkey-9.1" else 8, steps=STEPS_IN_ALL)
     client.close()
 
 

@@ -20,8 +20,8 @@ from herenow.outbox.outbox import Outbox
 from herenow.store.commands import as_commands
 from tests.conftest import SERVER, Clock
 from tests.core.accesses import FILES
-from tests.core.calls import READS, Call, stock
 from tests.core.sides import SIDES, assert_whole, opened
+from tests.operations import READS, Call, stock
 from tests.servers import Cluster, Server, binary, start_cluster
 from tests.waiting import poll
 

@@ -12,7 +12,7 @@ from flask import Flask, render_template_string
 from herenow import Page, Presence
 from herenow.flask import HereNow
 from herenow.web.fail_open import FailOpen
-from tests.core.calls import READS
+from tests.operations import READS
 from tests.servers import Server, binary, start_server
 from tests.waiting import poll
 

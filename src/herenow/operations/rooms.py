@@ -111,11 +111,11 @@ def forget(prefix: str, scope_of: Callable[[str], Scope], user: str) -> Plan[int
     """Erase one user everywhere; in how many rooms there was anything of theirs."""
     found = 0
     known = yield from every_room(prefix)
-    for i in range(0, len(known), AT_ONCE):
-        outcomes = yield [upkeep.forget(scope_of(room), user) for room in known[i : i + AT_ONCE]]
-        found += sum(answer(outcome) for outcome in outcomes)
-    [outcome] = yield [forget_noted(prefix, user)]
-    answer(outcome)
+    for i in range(0, len(known) or 1, AT_ONCE):
+        rooms = [upkeep.forget(scope_of(room), user) for room in known[i : i + AT_ONCE]]
+        last = [forget_noted(prefix, user)] if i + AT_ONCE >= len(known) else []
+        answers = [answer(outcome) for outcome in (yield [*rooms, *last])]
+        found += sum(answers[: len(rooms)])
     return found
 
 
@@ -154,6 +154,8 @@ def busiest(
             if size(room):
                 found.append(room)
         found.sort(key=lambda room: (-size(room), room.name))
+        if len(part) < AT_ONCE:
+            return found[:limit]
         first += AT_ONCE
 
 
