@@ -145,9 +145,9 @@ def test_what_a_user_may_not_is_named(server: Server, call: Call) -> None:
     server.control.execute_command("ACL", "SETUSER", "bob", *words)
     done = call("doctor", "--url", server.url.replace("//", "//bob:x@"), "--json")
     found = {one["name"]: one["what"] for one in done.json["findings"]}
-    assert list(found) == ["scripts", "rights", "doorbell"]
+    assert list(found) == ["scripts", "rights", "notifications"]
     assert found["rights"] == "user bob may not PFADD, ZCOUNT"
-    assert "ssubscribe" in found["doorbell"]
+    assert "ssubscribe" in found["notifications"]
     assert "x@" not in done.out
 
 
@@ -262,8 +262,8 @@ def test_a_cluster_that_lacks_a_server(call: Call) -> None:
         cluster.nodes[2].kill()
         done = call("doctor", "--url", cluster.url, "--json", HERENOW_TIMEOUT="0.5")
     assert done.code == 1
-    assert "away" in names(done)
-    assert [node["away"] is None for node in done.json["nodes"]].count(False) == 1
+    assert "unavailable" in names(done)
+    assert [node["unavailable"] is None for node in done.json["nodes"]].count(False) == 1
 
 
 def test_a_store_that_is_away_exits_3(call: Call) -> None:

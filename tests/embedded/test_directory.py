@@ -261,7 +261,7 @@ def test_a_directory_with_an_illegible_signature_is_refused(
     user.leave()
     until(lambda: not processes(directory))
     (directory / "written-by").write_text("a stranger")
-    assert "does not tell which server" in start().fail(opening(directory))[1]
+    assert "does not name the server" in start().fail(opening(directory))[1]
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ _SEEN: Final = 256
 
 
 def recorded_at(places: str) -> float:
-    """When `Follower.places` said so, in Unix seconds."""
+    """When `Follower.places` was asked for, in Unix seconds."""
     return float(json.loads(places)["at"]) / 1e9
 
 

@@ -35,9 +35,8 @@ def doctor(*, url: str | None, prefix: str | None, in_json: bool) -> int:
         try:
             facts = examine(store.engine, store.core(), str(store.settings.url), timeout)
         except StoreError as error:
-            said = str(error).rstrip(".")
             raise StoreError(
-                f"{said}; start it, or name another with --url or HERENOW_URL"
+                f"{str(error).rstrip('.')}; start it, or name another with --url or HERENOW_URL"
             ) from error
     found = findings(facts)
     if in_json:
@@ -54,11 +53,11 @@ def _rows(facts: "Facts") -> Iterator[tuple[str, str]]:
     several = len(facts.nodes) > 1
     yield "store", _topology(facts)
     for node in facts.nodes:
-        if node.away is not None:
+        if node.unavailable is not None:
             yield node.name, "does not answer"
         else:
             yield (node.name if several else "latency"), "; ".join(_of_node(node, whole=several))
-    if not several and facts.nodes[0].away is None:
+    if not several and facts.nodes[0].unavailable is None:
         [node] = facts.nodes
         yield "memory", _memory(node)
         yield "clock", _clock(node)
@@ -74,7 +73,7 @@ def _rows(facts: "Facts") -> Iterator[tuple[str, str]]:
 
 
 def _topology(facts: "Facts") -> str:
-    first = next(node for node in facts.nodes if node.away is None)
+    first = next(node for node in facts.nodes if node.unavailable is None)
     version = f"{first.product or 'unknown'} {first.version or ''}".strip()
     if facts.topology == "cluster":
         number = sum(node.replicas or 0 for node in facts.nodes)
@@ -137,7 +136,7 @@ def _replicas(node: "Node") -> str:
 
 
 def _rights(facts: "Facts") -> str:
-    if facts.scripts or facts.lacking or facts.doorbell:
+    if facts.scripts or facts.lacking or facts.notifications:
         return "not all: see below"
     allowed = ", every command allowed" if facts.lacking is not None else ""
     return f"scripts run, notifications arrive{allowed}"

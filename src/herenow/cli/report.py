@@ -74,8 +74,8 @@ def sentences(summary: Summary) -> Iterator[tuple[str, str]]:
         )
     yield "at the end", f"{summary.online_at_end:,}"
     estimated = summary.uniques_estimated
-    beside = "" if estimated is None else f" (HyperLogLog estimate: {estimated:,})"
-    yield "visitors", f"{summary.uniques:,}{beside}"
+    estimate = "" if estimated is None else f" (HyperLogLog estimate: {estimated:,})"
+    yield "visitors", f"{summary.uniques:,}{estimate}"
     if summary.bots:
         yield "bots", f"{summary.bots:,}, not counted as visitors"
 

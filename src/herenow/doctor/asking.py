@@ -48,10 +48,10 @@ def examine(engine: Engine, core: Outbox, url: str, timeout: float) -> Facts:
     with engine.store.telling():
         masters = masters_of(client)
     nodes = tuple(_node(engine, name, one) for name, one in masters)
-    answering = [one for one in nodes if one.away is None]
+    answering = [one for one in nodes if one.unavailable is None]
     if not answering:
-        away = next((one.away for one in nodes), None)
-        raise StoreError(away or "no server of the cluster is known")
+        why = next((one.unavailable for one in nodes), None)
+        raise StoreError(why or "no server of the cluster is known")
     scope = core.scopes.site
     facts: dict[str, Any] = {}
     topology = _topology(target.kind, answering[0])
@@ -59,17 +59,17 @@ def examine(engine: Engine, core: Outbox, url: str, timeout: float) -> Facts:
         redis_6 = answering[0].redis_6
         facts = {
             "online": tuple(_online(engine, core)),
-            "user": _user(client),
-            "scripts": _why_not(engine, lambda: engine.call(operations.counts(scope))),
+            "user": _user(engine),
+            "scripts": _try(engine, lambda: engine.call(operations.counts(scope)))[1],
             "lacking": _lacking(engine, scope, redis_6=redis_6),
-            "doorbell": _why_not(engine, lambda: _hear(client, scope)),
+            "notifications": _try(engine, lambda: _hear(client, scope))[1],
         }
     return Facts(
         topology=topology,
         nodes=nodes,
         timeout=float(target.options.get("socket_timeout", timeout)),
-        sentinels=_sentinels(client, target.path) if target.kind == "sentinel" else None,
-        slots_served=_slots(client) if cluster else None,
+        sentinels=_sentinels(engine, target.path) if target.kind == "sentinel" else None,
+        slots_served=_slots(engine) if cluster else None,
         **facts,
     )
 
@@ -83,19 +83,18 @@ def _topology(kind: str, node: Node) -> Topology:
 
 
 def _node(engine: Engine, name: str, client: Any) -> Node:
-    try:
+    def timed() -> list[float]:
         client.ping()  # it connects
-        took = sorted(_timed(client.ping)[1] for _ in range(PINGS))
-    except Exception as error:
-        translated = engine.store.translate(error)
-        if not isinstance(translated, StoreError):
-            raise
-        return Node(name, away=str(translated))
-    ahead, uncertain = _clock(client)
-    config = _or_none(lambda: client.config_get("save"))
+        return sorted(_timed(client.ping)[1] for _ in range(PINGS))
+
+    took, why = _try(engine, timed)
+    if took is None:
+        return Node(name, unavailable=why)
+    ahead, uncertain = _clock(engine, client)
+    config = _value(engine, lambda: client.config_get("save"))
     return read_node(
         name,
-        _or_none(client.info) or {},
+        _value(engine, client.info) or {},
         latency=median(took),
         worst=took[-1],
         ahead=ahead,
@@ -110,12 +109,12 @@ def _timed(call: Callable[[], T]) -> tuple[T, float]:
     return answer, time.perf_counter() - began
 
 
-def _clock(client: Any) -> tuple[float | None, float | None]:
+def _clock(engine: Engine, client: Any) -> tuple[float | None, float | None]:
     """By how much a server's clock is ahead, by the quickest of a few replies; and the uncertainty."""
     found: list[tuple[float, float]] = []
     for _ in range(_CLOCKS):
         before = time.time()
-        reply = _or_none(lambda: _timed(client.time))
+        reply = _value(engine, lambda: _timed(client.time))
         if reply is None:
             return None, None
         (seconds, micro), took = reply
@@ -127,12 +126,12 @@ def _clock(client: Any) -> tuple[float | None, float | None]:
 def _online(engine: Engine, core: Outbox) -> Iterator[Online]:
     """Measure the sorted sets of the site and of the busiest rooms."""
     client, prefix = engine.client, core.scopes.site.prefix
-    listed = _or_none(lambda: client.zrevrange(keys.rooms_key(prefix), 0, _ROOMS - 1)) or []
+    listed = _value(engine, lambda: client.zrevrange(keys.rooms_key(prefix), 0, _ROOMS - 1)) or []
     for room in dict.fromkeys([core.scopes.site.room, *map(_text, listed)]):
         for kind, place in keys.ONLINE.items():
             key = core.scopes.room(room).keys[place]
-            users = _or_none(partial(client.zcount, key, "-inf", 4e15))  # not the window
-            size = _or_none(partial(client.memory_usage, key)) if users else None
+            users = _value(engine, partial(client.zcount, key, "-inf", 4e15))  # not the window
+            size = _value(engine, partial(client.memory_usage, key)) if users else None
             if users and size:
                 yield Online(room, kind, users, size)
 
@@ -141,12 +140,8 @@ def _lacking(engine: Engine, scope: Scope, *, redis_6: bool) -> tuple[str, ...] 
     """Find the commands that this user may not call: a script can, since Redis 7."""
     tried = (*rights.SCRIPTS, *rights.HEARING)  # by what else is asked here
     asked = [one for one in rights.commands(redis_6=redis_6) if one not in tried]
-    try:
-        names = engine.client.execute_command("EVAL", _CHECK, 1, scope.keys[keys.EVENTS], *asked)
-    except Exception as error:
-        if not isinstance(engine.store.translate(error), StoreError):
-            raise
-        return None
+    check = partial(engine.client.execute_command, "EVAL", _CHECK, 1, scope.keys[keys.EVENTS])
+    names = _value(engine, lambda: check(*asked))
     return None if names is None else tuple(map(_text, names))
 
 
@@ -166,45 +161,39 @@ def _hear(client: Any, scope: Scope, verb: str = "SSUBSCRIBE") -> None:
         line.disconnect()
 
 
-def _sentinels(client: Any, service: str) -> tuple[int, int]:
+def _sentinels(engine: Engine, service: str) -> tuple[int, int]:
     """Count the sentinels that know the master, of those that the URL names."""
-    every = client.connection_pool.sentinel_manager.sentinels
-    known = [_or_none(partial(one.sentinel_get_master_addr_by_name, service)) for one in every]
-    return sum(one is not None for one in known), len(every)
+    every = engine.client.connection_pool.sentinel_manager.sentinels
+    asked = [partial(one.sentinel_get_master_addr_by_name, service) for one in every]
+    return sum(_value(engine, one) is not None for one in asked), len(every)
 
 
-def _slots(client: Any) -> int | None:
-    served = _or_none(client.cluster_slots)
+def _slots(engine: Engine) -> int | None:
+    served = _value(engine, engine.client.cluster_slots)
     if not isinstance(served, dict):
         return None
     return sum(int(last) - int(first) + 1 for first, last in served)
 
 
-def _why_not(engine: Engine, call: Callable[[], object]) -> str | None:
-    """Try a call; the reason why it fails, None if it works."""
+def _user(engine: Engine) -> str | None:
+    name = _value(engine, lambda: engine.client.execute_command("ACL", "WHOAMI"))
+    return None if name is None else _text(name)
+
+
+def _try(engine: Engine, call: Callable[[], T]) -> tuple[T | None, str | None]:
+    """Call; the answer, and None, or the reason why the store refused or did not answer."""
     try:
-        call()
+        return call(), None
     except Exception as error:
         translated = engine.store.translate(error)
         if not isinstance(translated, StoreError):
             raise
-        return str(translated)
-    return None
+        return None, str(translated)
 
 
-def _or_none(call: Callable[[], Any]) -> Any:
+def _value(engine: Engine, call: Callable[[], Any]) -> Any:
     """Call; None if this user may not, or the server does not know the command."""
-    try:
-        return call()
-    except Exception as error:
-        if type(error).__module__.startswith(("redis.", "valkey.")):
-            return None
-        raise
-
-
-def _user(client: Any) -> str | None:
-    name = _or_none(lambda: client.execute_command("ACL", "WHOAMI"))
-    return None if name is None else _text(name)
+    return _try(engine, call)[0]
 
 
 def _text(raw: Any) -> str:

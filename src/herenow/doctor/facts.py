@@ -27,7 +27,7 @@ class Node:
     """One server. None is unknown; times in seconds, sizes in bytes.
 
     ``ahead`` is by how much its clock is ahead of this machine's, plus or minus ``uncertain``; ``copies``
-    are those of its ``replicas`` of which INFO has details; ``away`` is why it does not answer.
+    are those of its ``replicas`` of which INFO has details; ``unavailable`` is why it does not answer.
     """
 
     name: str
@@ -51,7 +51,7 @@ class Node:
     saves: bool | None = None
     appends: bool | None = None
     write_errors: tuple[str, ...] = ()
-    away: str | None = None
+    unavailable: str | None = None
 
     @property
     def release(self) -> tuple[int, ...]:
@@ -85,7 +85,7 @@ class Facts:
     """The facts about a store.
 
     ``timeout`` is the longest wait of the site's client, in seconds. ``lacking`` names the commands that
-    this user may not call, None if unknown; ``scripts`` and ``doorbell`` are why scripts and events
+    this user may not call, None if unknown; ``scripts`` and ``notifications`` are why scripts and those
     fail, None if they work. ``sentinels`` are how many answered, of how many.
     """
 
@@ -96,7 +96,7 @@ class Facts:
     user: str | None = None
     lacking: tuple[str, ...] | None = None
     scripts: str | None = None
-    doorbell: str | None = None
+    notifications: str | None = None
     sentinels: tuple[int, int] | None = None
     slots_served: int | None = None
 

@@ -72,8 +72,10 @@ def _of_topology(facts: Facts) -> Iterator[Finding]:
 
 
 def _of_node(node: Node, named: str) -> Iterator[Finding]:
-    if node.away is not None:
-        yield Finding("away", f"{named}{node.away}", "start it, or see why it does not answer")
+    if node.unavailable is not None:
+        yield Finding(
+            "unavailable", f"{named}{node.unavailable}", "start it, or see why it does not answer"
+        )
         return
     if not node.new_enough:
         yield Finding(
@@ -145,10 +147,10 @@ def _of_rights(facts: Facts) -> Iterator[Finding]:
         yield Finding("scripts", f"scripts do not run for {who}: {facts.scripts}", rule)
     if facts.lacking:
         yield Finding("rights", f"{who} may not {', '.join(facts.lacking)}", rule)
-    if facts.doorbell:
+    if facts.notifications:
         yield Finding(
-            "doorbell",
-            f"{who} gets no notifications, so watches have to poll: {facts.doorbell}",
+            "notifications",
+            f"{who} gets no notifications, so watches have to poll: {facts.notifications}",
             rule,
         )
 

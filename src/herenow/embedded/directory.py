@@ -212,7 +212,7 @@ def check_written_by(directory: Path, server: Program) -> None:
         wrote = None
     else:
         if wrote is None:
-            raise StoreUnavailable(f"{record} does not tell which server wrote the directory")
+            raise StoreUnavailable(f"{record} does not name the server that wrote the directory")
         if not _reads(server, Program("", wrote[1], (int(wrote[2]), int(wrote[3])))):
             raise StoreUnavailable(
                 f"the embedded store in {directory} was written by {wrote[0].strip()}, which "

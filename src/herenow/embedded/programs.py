@@ -81,10 +81,10 @@ def _server_candidates() -> Iterator[str]:
 
 def _identify(path: str) -> Program | None:
     try:
-        said = subprocess.run(
+        version = subprocess.run(
             [path, "--version"], capture_output=True, text=True, timeout=10, check=False
         ).stdout
     except (OSError, subprocess.SubprocessError):
         return None
-    match = re.match(r"(\w+) server v=(\d+)\.(\d+)", said)
+    match = re.match(r"(\w+) server v=(\d+)\.(\d+)", version)
     return match and Program(path, match[1].lower(), (int(match[2]), int(match[3])))

@@ -2,7 +2,7 @@
 
 It runs under whatever Python is at hand, so it imports the standard library alone and uses no
 syntax newer than 3.8; ``server`` shares its functions. It inherits the boot lock and holds it,
-untouched, until it ends. The package's docstring tells the theory.
+untouched, until it ends. The package's docstring has the theory.
 
     python -I -S supervisor.py DIRECTORY persistent|temporary BINARY
 """
