@@ -14,6 +14,8 @@ import unasync
 
 SOURCE: Final = Path(__file__).parents[1] / "src" / "herenow"
 GENERATED: Final = {
+    "outbox/aio_flushing.py": "outbox/flushing.py",
+    "outbox/aio_sessions.py": "outbox/sessions.py",
     "store/aio_engine.py": "store/engine.py",
     "watching/aio_doorbells.py": "watching/doorbells.py",
     "watching/aio_watchers.py": "watching/watchers.py",
@@ -23,8 +25,10 @@ NAMES: Final = {
     "AsyncDoorbells": "Doorbells",
     "AsyncEngine": "Engine",
     "AsyncEvents": "Events",
-    "AsyncWatchers": "Watchers",
+    "AsyncFlushing": "Flushing",
+    "AsyncOpenSession": "OpenSession",
     "AsyncPort": "Port",
+    "AsyncWatchers": "Watchers",
     "AsyncPresence": "Presence",
     "AsyncSite": "Site",
     "AsyncVisit": "Visit",

@@ -23,9 +23,10 @@ from herenow.models import (
 from herenow.operations import Operation, Plan, history, online
 from herenow.operations import rooms as rooms_
 from herenow.operations import users as users_
+from herenow.outbox.aio_flushing import AsyncFlushing
+from herenow.outbox.aio_sessions import AsyncOpenSession
 from herenow.outbox.outbox import Outbox, Owner
 from herenow.outbox.scopes import DEFAULT_TIMEOUT
-from herenow.outbox.tasks import AsyncFlushing, AsyncOpenSession
 from herenow.presence import DEFAULT_URL, Presence, Rooms, Seconds
 from herenow.store.aio_engine import AsyncEngine, Observe
 from herenow.store.opening import opener, same_store
@@ -279,7 +280,7 @@ class AsyncPresence:
         """Send what is buffered and close the connection, for all rooms; it opens again when used."""
         await self._watchers.aclose()
         try:
-            await self._flushing.close()
+            await self._flushing.aclose()
         finally:
             await self._engine.aclose()
 

@@ -30,9 +30,10 @@ from herenow.models import (
 from herenow.operations import Operation, Plan, history, online
 from herenow.operations import rooms as rooms_
 from herenow.operations import users as users_
+from herenow.outbox.flushing import Flushing
 from herenow.outbox.outbox import Outbox, Owner
 from herenow.outbox.scopes import DEFAULT_TIMEOUT
-from herenow.outbox.threads import Flushing, OpenSession
+from herenow.outbox.sessions import OpenSession
 from herenow.store.engine import Engine
 from herenow.store.opening import opener, same_store
 from herenow.watching.watchers import Events, Watchers
@@ -289,8 +290,7 @@ class Presence:
         It begins now, or ``after`` the id of an Event or the ``event_id`` of a Snapshot, without gap or
         overlap. Where what came since is not there any more (trimmed, another store, a failover, a user
         forgotten, a reader too slow) a ``reset`` event brings a snapshot to start over from, its first
-        50 members with it. ``users`` are the only ones to hear of; the snapshot of their reset has all of
-        them who are online, and nobody else.
+        50 members with it. Of ``users`` alone; the snapshot of their reset has those who are online.
 
         A leave by timeout comes within a second. A store that is unavailable makes it wait, never raise;
         bad arguments raise ValueError at once. ``with``, ``close()``, or the end of the loop free what it

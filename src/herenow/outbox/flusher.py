@@ -10,7 +10,8 @@ import os
 import sys
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Final
 
@@ -134,11 +135,18 @@ def _run(
 
 
 def _call(flush: Callable[[], None]) -> None:
-    try:
+    with logged():
         flush()
+
+
+@contextmanager
+def logged() -> Iterator[None]:
+    """Log how a flush failed: what does that by itself must not die of it."""
+    try:
+        yield
     except StoreError as error:
         _log.debug("a flush waits for the store: %s", error)
-    except Exception:  # noqa: BLE001 - the thread goes on
+    except Exception:  # noqa: BLE001 - nobody else would take it
         _log.exception("a flush failed")
 
 

@@ -15,8 +15,8 @@ from typing import Final
 from herenow import names
 from herenow.aio import AsyncPresence
 from herenow.errors import StoreError, TooManySessions
+from herenow.outbox.aio_sessions import AsyncOpenSession
 from herenow.outbox.port import AsyncPort
-from herenow.outbox.tasks import AsyncOpenSession
 
 _log: Final = logging.getLogger("herenow")
 _AT_ONCE: Final = 32
