@@ -32,3 +32,9 @@ def test_every_read_went_the_way_of_one(read: str) -> None:
     assert callable(getattr(herenow.Presence, read))
     assert callable(getattr(herenow.AsyncPresence, read))
     assert f"`{read}(" in (ROOT / "README.md").read_text()
+
+
+def test_no_file_of_tests_or_bench_is_longer_than_400_lines() -> None:
+    files = [one for folder in ("tests", "bench") for one in (ROOT / folder).rglob("*.py")]
+    assert len(files) > 100
+    assert [one for one in files if len(one.read_text().splitlines()) > 400] == []

@@ -5,7 +5,7 @@ from typing import Any
 import herenow
 from tests.conftest import Clock
 from tests.core.accesses import FILES, Recording, declared, recording
-from tests.core.test_oracle import RETENTION, machine_for, run
+from tests.core.machine import RETENTION, machine_for, run
 from tests.operations import READS, WRITES, stock
 from tests.servers import Server
 

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 import herenow
 from herenow import Sighting
 from tests.conftest import Clock
-from tests.core.test_oracle import USERS, sightings
+from tests.core.machine import USERS, sightings
 from tests.servers import Server
 
 

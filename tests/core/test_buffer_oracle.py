@@ -22,7 +22,7 @@ import herenow
 from herenow.operations.marking import clean
 from herenow.outbox.buffer import ages
 from tests.conftest import Clock, assert_ttls
-from tests.core.test_oracle import Machine as Whole
+from tests.core.machine import Machine as Whole
 from tests.oracle import Oracle
 from tests.servers import Server
 

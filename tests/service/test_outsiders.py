@@ -20,8 +20,9 @@ import herenow
 from herenow.operations.events import Place
 from herenow.service import Service, create_app
 from tests.conftest import Clock
-from tests.core.test_oracle import LONG, RETENTION, START
-from tests.oracle import Oracle, Outsiders
+from tests.core.machine import LONG, RETENTION, START
+from tests.oracle import Oracle
+from tests.outsiders import Outsiders
 from tests.servers import Server
 from tests.service.conftest import PATIENT, SECRET, bearer, token
 
