@@ -9,7 +9,8 @@ share one doorbell connection a node, and one read a room. ``await watch.batch()
 wait, as lists shared between the watches that see the same, and is the cheap way to fan out.
 """
 
-from herenow.watching.hub import ANYWAY, DEAF, Feed, Hub
+from herenow.watching.feed import Feed
+from herenow.watching.hub import ANYWAY, DEAF, Hub
 from herenow.watching.switchboard import Switchboard
 from herenow.watching.watch import MOST_WAITING, SNAPSHOT_USERS, Watch
 

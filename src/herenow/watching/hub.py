@@ -14,14 +14,12 @@ Where the store did not answer for a while (see `contact`), that is recorded in 
 first look that is answered again.
 """
 
-import heapq
 import logging
 import random
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from itertools import islice
 from typing import Any, Final
 
 from herenow.errors import StoreError, StoreTimeout, StoreUnavailable
@@ -33,6 +31,8 @@ from herenow.operations.scope import Scope
 from herenow.outbox.room_cache import RoomCache
 from herenow.store import forking
 from herenow.watching.contact import Contact
+from herenow.watching.feed import Feed
+from herenow.watching.schedule import Schedule
 from herenow.watching.watch import Shown, View, Watch, Wish, nothing
 
 _log: Final = logging.getLogger("herenow")
@@ -60,33 +60,6 @@ def _nobody(_channel: bytes) -> None:
     pass
 
 
-class Feed:
-    """A room that is watched, and by whom."""
-
-    def __init__(self, scope: Scope, contact: Contact) -> None:
-        self.scope = scope
-        self.contact = contact
-        self.outages: list[tuple[int, int]] = []
-        """From and to when the store was away, in its milliseconds: what is yet to be recorded."""
-        self.watches: list[Watch] = []
-        self.wake = 0.0
-        self.sweep = True
-        self.sweeps = 1
-        self.failed = 0
-        self.proven = float("-inf")
-        """When it was looked at last because its line was heard, by `time.monotonic`."""
-
-    @property
-    def views(self) -> set[View]:
-        """What its watches are to be told of it."""
-        return {one.view for one in self.watches if not one.lost}
-
-    def knows(self, bell: tuple[int, int]) -> bool:
-        """Whether all its watches know all that a bell tells of."""
-        known = {(hidden, place and place.number) for hidden, place in self.views}
-        return bool(known) and known <= {(False, bell[0]), (True, bell[1])}
-
-
 class Hub:
     """All watches of one Presence, by room; thread-safe."""
 
@@ -98,8 +71,7 @@ class Hub:
         self._own_clock = own_clock
         self.start_anew()
         self._feeds: dict[bytes, Feed] = {}
-        self._heap: list[tuple[float, bytes]] = []
-        self._dirty: dict[bytes, None] = {}
+        self._schedule = Schedule()
         self._failing: dict[bytes, None] = {}
         self.dropped: deque[Watch] = deque()
         """Watches whose reader is gone: a finalizer puts them here, which must not take the lock."""
@@ -140,7 +112,7 @@ class Hub:
                 feed.watches.remove(watch)
                 if not feed.watches:
                     del self._feeds[channel]
-                    self._dirty.pop(channel, None)
+                    self._schedule.forget(channel)
                     self._failing.pop(channel, None)
         self.wake()
 
@@ -192,12 +164,12 @@ class Hub:
     def retry(self, rooms: Iterable[bytes]) -> None:
         """Look at some rooms now, though it is not their turn yet."""
         with self._lock:
-            self._dirty.update(dict.fromkeys(one for one in rooms if one in self._feeds))
+            self._schedule.soon(one for one in rooms if one in self._feeds)
         self.wake()
 
     def _look_soon(self, channel: bytes, feed: Feed) -> None:
         if not feed.failed:  # else its turn comes
-            self._dirty[channel] = None
+            self._schedule.soon([channel])
 
     def be_deaf(self) -> bool:
         """Look at every room each second: no bell can be heard. False where that was known."""
@@ -212,44 +184,24 @@ class Hub:
     def due(self) -> list[Feed]:
         """Rooms to look at now, those that wait longest first; to be given to `look`."""
         with self._lock:
-            now = time.monotonic()
-            while self._heap and self._heap[0][0] <= now:
-                wake, channel = heapq.heappop(self._heap)
-                feed = self._feeds.get(channel)
-                if feed is not None and feed.wake == wake:
-                    feed.sweep = True
-                    self._dirty[channel] = None
-            taken = list(islice(self._dirty, _ROOMS_AT_ONCE))
-            feeds = []
-            for channel in taken:
-                del self._dirty[channel]
-                feed = self._feeds.get(channel)
-                if feed is not None:
-                    feeds.append(feed)
-            return feeds
+            for channel in self._schedule.woken(time.monotonic()):
+                self._feeds[channel].sweep = True
+            return [self._feeds[one] for one in self._schedule.take(_ROOMS_AT_ONCE)]
 
     def seconds(self) -> float:
         """How long until something is due."""
         with self._lock:
-            if self._dirty:
-                return 0.0
-            if not self._heap:
-                return ANYWAY
-            return max(0.0, self._heap[0][0] - time.monotonic())
+            return self._schedule.seconds(time.monotonic(), ANYWAY)
 
-    def _wake_after(self, feed: Feed, seconds: float) -> None:
+    def _look_after(self, feed: Feed, seconds: float) -> None:
         channel = feed.scope.keys[keys.EVENTS]
         if self._feeds.get(channel) is feed:
-            feed.wake = time.monotonic() + seconds
-            heapq.heappush(self._heap, (feed.wake, channel))
-            if len(self._heap) > 2 * len(self._feeds) + 1000:
-                self._heap = [(one.wake, key) for key, one in self._feeds.items() if one.wake]
-                heapq.heapify(self._heap)
+            self._schedule.later(channel, time.monotonic() + seconds)
 
     def missed(self, channels: Iterable[bytes], heard: float = 0.0) -> None:
         """Note that some doorbells' lines are lost; ``heard``: when they last were heard.
 
-        A look is to tell whether the store is away, or only a line.
+        A look finds out whether the store is unavailable, or only a line.
         """
         with self._lock:
             for channel in channels:
@@ -269,7 +221,7 @@ class Hub:
                 if self._feeds.get(channel) is feed:
                     self._failing[channel] = None
                     self.doubt(channel)
-                self._wake_after(feed, seconds * _dice.uniform(0.5, 1))
+                self._look_after(feed, seconds * _dice.uniform(0.5, 1))
 
     # the look
 
@@ -335,7 +287,7 @@ class Hub:
             watch.start()
         if any(not told.whole for told in found.values()):
             self._look_soon(feed.scope.keys[keys.EVENTS], feed)
-        self._schedule(feed, max(found.values(), key=lambda told: told.now))
+        self._plan_next(feed, max(found.values(), key=lambda told: told.now))
         return over
 
     @staticmethod
@@ -356,19 +308,19 @@ class Hub:
             elif isinstance(outcome, Exception):  # it may only read, say
                 _log.debug("an outage of room %r is not recorded: %s", feed.scope.room, outcome)
 
-    def _schedule(self, feed: Feed, told: Told) -> None:
+    def _plan_next(self, feed: Feed, told: Told) -> None:
         """Look again when the next is due."""
         until = told.due - told.now
         if told.due < 0:
             feed.sweep, feed.sweeps = False, 1
-            self._wake_after(feed, self.anyway * _dice.uniform(0.8, 1.2))
+            self._look_after(feed, self.anyway * _dice.uniform(0.8, 1.2))
         elif 0 < until <= told.window:
             feed.sweep, feed.sweeps = False, 1
             anyway = _CLOCK_OF_OTHERS if self._own_clock else self.anyway
             turn = _dice.uniform(0.001, _TURN)
-            self._wake_after(feed, min(until / 1000 + turn, anyway))
+            self._look_after(feed, min(until / 1000 + turn, anyway))
         elif not feed.sweep:  # due, or the clock was set back: somebody may be at it
-            self._wake_after(feed, _dice.uniform(0.05, _TURN))
+            self._look_after(feed, _dice.uniform(0.05, _TURN))
 
     def _sweep(self, feeds: Sequence[Feed]) -> Plan[None]:
         counts = [feed.sweeps for feed in feeds]
