@@ -24,9 +24,12 @@ demo: export PORT := $(PORT)
 demo: .venv/demo.stamp  ## A forum that shows who is online, on an embedded store (PORT=8000, ARGS="--visitors 50")
 	@$(BIN)/python -m herenow demo $(ARGS)
 
+# Most tests wait for a store, a window or a browser: two workers a core. Those of a file stay together.
+PARALLEL = -n $$($(BIN)/python -c "import os; print(2 * (os.cpu_count() or 1))") --dist worksteal
+
 .PHONY: test
 test: .venv/servers.stamp chromium  ## The tests, in parallel (ARGS="-k words" to choose)
-	$(BIN)/python -m pytest -n auto $(ARGS)
+	$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
 
 # Pages are tested in a real browser: the one there is, else Debian's.
 .PHONY: chromium
@@ -38,7 +41,7 @@ chromium:
 
 .PHONY: test-long
 test-long: .venv/servers.stamp chromium  ## The whole matrix: every server, many examples
-	HERENOW_TEST_LONG=1 $(BIN)/python -m pytest -n auto -m "long or not long" $(ARGS)
+	HERENOW_TEST_LONG=1 $(BIN)/python -m pytest $(PARALLEL) -m "long or not long" $(ARGS)
 
 .PHONY: lint
 lint: .venv/dev.stamp  ## Style, format, types, import directions

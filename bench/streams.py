@@ -116,7 +116,7 @@ class Crowd:
 
 
 def _joins(stage: Stage, room: str, seconds: float) -> dict[str, Any]:
-    """Have 1,000 users a second join, each at her moment; when each was marked, and what PINGs took."""
+    """Have 1,000 users a second join, at their own moments; when each was marked, and what PINGs took."""
     users = stage.fresh(round(seconds * A_SECOND))
     words = json.dumps([stage.url, room, users])
     joining = [

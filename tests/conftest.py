@@ -33,6 +33,8 @@ herenow.lua.PRELUDE = SHIM.replace("\n", " ")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SERVER = os.environ.get("HERENOW_TEST_SERVER", "valkey-9.1")
+LONG = bool(os.environ.get("HERENOW_TEST_LONG"))
+"""The whole matrix: many more examples of what is random."""
 PHASES = (
     Phase.explicit,
     Phase.generate,

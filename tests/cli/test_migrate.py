@@ -228,7 +228,7 @@ class OldSite(threading.Thread):
         self.join()
 
 
-@pytest.mark.parametrize("target", ["the same", "redis-8.2"])
+@pytest.mark.parametrize("target", ["redis-8.2", pytest.param("the same", marks=pytest.mark.long)])
 def test_no_count_dips_while_the_old_site_writes_and_the_new_one_takes_over(
     target: str, server: Server, servers: Callable[[str], Server], place: Path
 ) -> None:

@@ -1,7 +1,6 @@
 """Hypothesis' machine that drives a store and the oracle side by side, and what is tried with it."""
 
 import asyncio
-import os
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -20,11 +19,10 @@ from hypothesis.stateful import (
 import herenow
 import herenow.lua
 from herenow.operations.events import read_entry
-from tests.conftest import PHASES, Clock, assert_ttls
+from tests.conftest import LONG, PHASES, Clock, assert_ttls
 from tests.oracle import Oracle
 
 STEPS = 30
-LONG = bool(os.environ.get("HERENOW_TEST_LONG"))
 KINDS = ("member", "hidden", "guest", "bot")
 USERS = ("a", "b", "c", "ü", "{d}")
 START = 1_000_000_000

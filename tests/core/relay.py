@@ -68,7 +68,7 @@ class Relay:
             waiting = select.poll()  # select() knows no file descriptor over 1,023
             waiting.register(other, select.POLLIN)
             if waiting.poll(_PATIENCE * 1000):
-                return  # she is not done asking: her words first
+                return  # the client is not done asking: that first
             self._asked.discard(one)
         else:
             return  # closed a moment ago

@@ -72,7 +72,7 @@ def test_a_user_is_held_to_every_rule(side: Side, refused: Any, call: Call) -> N
 
 
 @pytest.mark.parametrize("call", REPLACED.values(), ids=REPLACED)
-def test_so_is_a_user_who_is_replaced(side: Side, refused: Any, call: Call) -> None:
+def test_a_user_who_is_replaced_is_held_to_every_rule(side: Side, refused: Any, call: Call) -> None:
     for bad, rule in [*bad_names("a user", 256), NO_NAME[0]]:
         with refused(rule):
             call(side, bad)

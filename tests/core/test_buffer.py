@@ -135,7 +135,9 @@ def test_a_leave_after_a_mark_is_exact(buffered: herenow.Presence) -> None:
     assert not buffered.is_online("alice")
 
 
-def test_a_mark_after_ones_own_leave_brings_her_back_at_once(buffered: herenow.Presence) -> None:
+def test_a_mark_after_ones_own_leave_brings_the_user_back_at_once(
+    buffered: herenow.Presence,
+) -> None:
     for _ in range(50):
         buffered.mark_online("alice")
         assert buffered.mark_offline("alice") is True

@@ -4,7 +4,6 @@ A mark of a buffered one takes effect when its buffer is sent, with the age that
 flush, a read or a leave of the same presence.
 """
 
-import os
 from typing import Any, ClassVar
 
 import hypothesis.strategies as st
@@ -21,12 +20,11 @@ from hypothesis.stateful import (
 import herenow
 from herenow.operations.marking import clean
 from herenow.outbox.buffer import ages
-from tests.conftest import Clock, assert_ttls
+from tests.conftest import LONG, Clock, assert_ttls
 from tests.core.machine import Machine as Whole
 from tests.oracle import Oracle
 from tests.servers import Server
 
-LONG = bool(os.environ.get("HERENOW_TEST_LONG"))
 KINDS = ("member", "hidden", "guest", "bot")
 USERS = ("a", "b", "c")
 RETENTION = 2_000_000

@@ -1,4 +1,4 @@
-"""Threads and tasks of one buffered Presence, side by side: nobody waits for what is none of hers."""
+"""Threads and tasks of one buffered Presence, side by side: nobody waits for what is another's."""
 
 import asyncio
 import contextlib
@@ -60,7 +60,7 @@ def test_threads_that_mark_and_read_do_not_wait_for_each_other(distant: Distant)
         in_time(8 * FAR, pages)
 
 
-async def test_tasks_do_not_either(distant: Distant) -> None:
+async def test_tasks_that_mark_and_read_wait_for_no_other(distant: Distant) -> None:
     async with herenow.AsyncPresence(distant.url, buffered=True, timeout=5) as presence:
         await presence.mark_online("first")
         await presence.count_online_users()

@@ -176,7 +176,7 @@ async def test_async_reads_of_a_hung_store_end_together(frail: Server) -> None:
 async def test_a_reader_who_is_cancelled_takes_nobodys_marks_along(frail: Server) -> None:
     async with herenow.AsyncPresence(frail.unix_url, buffered=True, timeout=5) as presence:
         await presence.mark_online("alice")
-        frail.pause()  # before the first connection: nothing of hers can be under way
+        frail.pause()  # before the first connection: nothing of this one can be under way
         try:
             reading = asyncio.create_task(presence.count_online_users())
             await asyncio.sleep(0.2)
@@ -185,7 +185,7 @@ async def test_a_reader_who_is_cancelled_takes_nobodys_marks_along(frail: Server
                 await reading
         finally:
             frail.resume()
-        await apoll(lambda: presence.is_online("alice"), "her mark")
+        await apoll(lambda: presence.is_online("alice"), "the mark")
 
 
 async def test_a_loop_that_ends_while_it_flushes_takes_no_marks_along(frail: Server) -> None:
@@ -199,7 +199,7 @@ async def test_a_loop_that_ends_while_it_flushes_takes_no_marks_along(frail: Ser
             await asyncio.sleep(0.05)
         finally:
             frail.resume()
-        await apoll(lambda: presence.is_online("alice"), "her mark")
+        await apoll(lambda: presence.is_online("alice"), "the mark")
 
 
 def test_a_clock_that_fails_loses_no_marks(frail: Server) -> None:

@@ -14,7 +14,12 @@ from tests.core.sides import SIDES, Side, opened
 from tests.servers import Cluster, Server, binary, start_cluster
 from tests.waiting import in_time, once_back, poll
 
-HARMS = ("killed", "hung")
+CASES = [  # each facade and each harm; all pairs in `make test-long`
+    ("sync", "killed"),
+    ("async", "hung"),
+    pytest.param("sync", "hung", marks=pytest.mark.long),
+    pytest.param("async", "killed", marks=pytest.mark.long),
+]
 
 
 @pytest.fixture(params=SIDES)
@@ -83,7 +88,7 @@ def breathe(side: Side, seconds: float) -> None:
         side.wait(asyncio.sleep(seconds))
 
 
-@pytest.mark.parametrize("how", HARMS)
+@pytest.mark.parametrize("name, how", CASES)
 def test_a_bad_master_takes_no_room_of_a_healthy_one_with_it(
     name: str, how: str, partial: Cluster, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -122,7 +127,7 @@ def test_a_bad_master_takes_no_room_of_a_healthy_one_with_it(
         assert "answers again" in lines(caplog)[1]
 
 
-@pytest.mark.parametrize("how", HARMS)
+@pytest.mark.parametrize("name, how", CASES)
 def test_one_round_trip_of_many_rooms_answers_for_those_that_are_well(
     name: str, how: str, partial: Cluster
 ) -> None:
@@ -164,7 +169,7 @@ def test_one_round_trip_of_many_rooms_answers_for_those_that_are_well(
         assert side.health().dropped == 0
 
 
-@pytest.mark.parametrize("how", HARMS)
+@pytest.mark.parametrize("name, how", CASES)
 def test_the_first_calls_after_a_failover_do_not_fail(
     name: str, how: str, doubled: Cluster, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -199,7 +204,7 @@ def test_the_first_calls_after_a_failover_do_not_fail(
             master.resume()
 
 
-@pytest.mark.parametrize("how", HARMS)
+@pytest.mark.parametrize("name, how", CASES)
 @pytest.mark.parametrize("buffered", [False, True], ids=["at once", "buffered"])
 def test_a_bad_master_with_the_list_of_rooms_leaves_the_others_writable(
     name: str, how: str, buffered: bool, partial: Cluster

@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 import herenow
 import herenow.lua
 from tests import definition
-from tests.conftest import PHASES, Clock
-from tests.core.machine import LONG
+from tests.conftest import LONG, PHASES, Clock
 from tests.definition import KINDS, Act
 from tests.operations import LONG_AGO, SOON
 from tests.servers import Server

@@ -12,13 +12,13 @@ from tests.servers import Cluster, Server, binary, start_server
 USERS = ["alice", "bob", "carol", "dan", "erin"]
 ENDED = [
     ("alice", "1"),
-    ("alice", "2"),  # her last one
+    ("alice", "2"),  # the last one
     ("bob", "1"),  # another is left, and is away
-    ("carol", "none"),  # she has no such session
+    ("carol", "none"),  # carol has no such session
     ("dan", "1"),  # hidden
     ("dan", "1"),  # again
     ("nobody", "1"),
-    ("erin", ""),  # a leave: she has no named one
+    ("erin", ""),  # a leave: erin has no named one
 ]
 
 

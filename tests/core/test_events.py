@@ -28,7 +28,7 @@ def test_joins_and_leaves_are_told_in_order(clocked: herenow.Presence, server: S
     clocked.mark_online("bob")
     clocked.mark_online("alice")  # nothing new
     clocked.mark_offline("alice")
-    clocked.mark_offline("alice")  # she is gone already
+    clocked.mark_offline("alice")  # alice is gone already
     assert brief(server) == [
         ("join", "alice", None),
         ("join", "bob", None),
@@ -125,11 +125,11 @@ def test_events_of_more_than_a_day_ago_go_with_the_hourly_upkeep(
     clock.now += 2 * 86_400
     server.control.hset("herenow:{site}:meta", "renewed", 0)
     clocked.mark_online("bob")
-    assert [one.event.user for one in told(server)] == ["alice", "bob"]  # her timeout, his join
+    assert [one.event.user for one in told(server)] == ["alice", "bob"]  # a timeout, a join
     assert told(server)[0].event.reason == "timeout"
 
 
-def test_forgetting_deletes_every_entry_that_names_her_and_leaves_a_hole(
+def test_forgetting_deletes_every_entry_that_names_a_user_and_leaves_a_hole(
     clocked: herenow.Presence, server: Server
 ) -> None:
     clocked.mark_online_many(["alice", "bob"])

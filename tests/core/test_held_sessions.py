@@ -45,7 +45,9 @@ def test_it_is_kept_fresh_beyond_the_window_and_ended_on_exit(short: herenow.Pre
     assert events == [("leave", "left"), ("join", None)]
 
 
-async def test_so_it_is_in_asyncio(server: Server, short: herenow.Presence) -> None:
+async def test_in_asyncio_it_is_kept_fresh_beyond_the_window_and_ended_on_exit(
+    server: Server, short: herenow.Presence
+) -> None:
     async with herenow.AsyncPresence(server.unix_url, window=1, timeout=5) as presence:
         async with presence.session("alice", info={"page": "/"}) as held:
             deadline = time.monotonic() + 2.5
@@ -69,14 +71,14 @@ def test_update_says_what_it_shows_now(short: herenow.Presence) -> None:
         assert (alice.away, alice.info) == (False, {"page": "/b"})
 
 
-def test_it_ends_on_an_exception_too(short: herenow.Presence) -> None:
+def test_it_ends_on_an_exception(short: herenow.Presence) -> None:
     with pytest.raises(KeyError), short.session("alice"):
         raise KeyError
     assert not short.is_online("alice")
     assert not beats()
 
 
-async def test_and_when_its_task_is_cancelled(server: Server) -> None:
+async def test_it_ends_when_its_task_is_cancelled(server: Server) -> None:
     async with herenow.AsyncPresence(server.unix_url, timeout=5) as presence:
         inside = asyncio.Event()
 
@@ -94,7 +96,7 @@ async def test_and_when_its_task_is_cancelled(server: Server) -> None:
         assert not await presence.is_online("alice")
 
 
-def test_two_of_one_user_hold_her_until_the_last_ends(short: herenow.Presence) -> None:
+def test_two_of_one_user_hold_them_until_the_last_ends(short: herenow.Presence) -> None:
     with short.session("alice") as one, short.session("alice") as other:
         assert one.name != other.name
         assert len(short.lookup(["alice"])["alice"].sessions) == 2
@@ -164,7 +166,7 @@ def test_a_beat_that_is_refused_is_told_once_and_tried_again(
         opened(name, server.unix_url, window=1, resolution=0, clock=moment, timeout=5) as side,
         side.session("alice", session="mine"),
     ):
-        clock.now += 2  # she has expired, the beats were late
+        clock.now += 2  # alice has expired, the beats were late
         other.mark_online_many(herenow.Sighting("alice", session=f"tab-{i}") for i in range(32))
         if trouble == "clock":
             other.mark_offline("alice", "tab-1")
@@ -193,11 +195,11 @@ def test_a_store_that_is_away_meanwhile_is_tried_again(frail: Server) -> None:
             time.sleep(1.5)
             frail.resume()
 
-            poll(lambda: presence.is_online("alice"), "her to be back")
+            poll(lambda: presence.is_online("alice"), "alice to be back")
         assert not once_back(lambda: presence.is_online("alice"))
 
 
-def test_after_a_store_has_lost_all_she_is_back_as_she_was(frail: Server) -> None:
+def test_after_a_store_has_lost_all_they_are_back_as_they_were(frail: Server) -> None:
     with (
         herenow.Presence(frail.unix_url, window=1) as presence,
         presence.session("guest-1", kind="guest", info={"page": "/"}) as held,
@@ -205,7 +207,7 @@ def test_after_a_store_has_lost_all_she_is_back_as_she_was(frail: Server) -> Non
         held.update(away=True)
         frail.kill()
         frail.restart()
-        poll(lambda: presence.counts().people, "her to be back")
+        poll(lambda: presence.counts().people, "alice to be back")
         time.sleep(0.1)
         guest = once_back(lambda: presence.lookup(["guest-1"]))["guest-1"]
         assert (guest.kind, guest.away, guest.info) == ("guest", True, {"page": "/"})

@@ -1,6 +1,6 @@
 """Hiding: to whoever does not ask for the hidden it is indistinguishable from leaving.
 
-Each test tells one story in two rooms by one clock: in ``gone`` alice is not there, in ``hides`` she is
+Each test tells one story in two rooms by one clock: in ``gone`` alice is not there, in ``hides`` alice is
 hidden. Whatever an outsider may ask, the rooms answer the same.
 """
 
@@ -131,7 +131,7 @@ def test_a_session_that_is_over_is_told_before_a_leave_and_before_hiding(
 
 
 @pytest.mark.parametrize("first", FIRST, ids=str)
-def test_whatever_she_does_while_hidden_nobody_sees(
+def test_whatever_a_user_does_while_hidden_nobody_sees(
     rooms: Rooms, clock: Clock, first: dict[str, Any]
 ) -> None:
     rooms.both("alice", **first)
@@ -146,9 +146,9 @@ def test_whatever_she_does_while_hidden_nobody_sees(
     rooms.hides.mark_offline("alice")
     rooms.assert_alike()
     clock.now += 300
-    rooms.hides.mark_online("alice")  # as she left: hidden
+    rooms.hides.mark_online("alice")  # as they left: hidden
     assert rooms.hides.lookup(["alice"], include_hidden=True)["alice"].kind == "hidden"
-    clock.now += 300  # and now she times out
+    clock.now += 300  # and now alice times out
     rooms.assert_alike()
     rooms.both("bob")
     rooms.assert_alike()
@@ -157,7 +157,7 @@ def test_whatever_she_does_while_hidden_nobody_sees(
 @pytest.mark.parametrize("kind", [None, "guest", "bot"])
 @pytest.mark.parametrize("tab", ["", "tab"])
 @pytest.mark.parametrize("info", [None, {"page": "/"}])
-def test_showing_herself_again_is_a_join(
+def test_showing_oneself_again_is_a_join(
     rooms: Rooms, clock: Clock, kind: Any, tab: str, info: dict[str, Any] | None
 ) -> None:
     rooms.both("alice", kind=kind, session=tab)
@@ -208,7 +208,7 @@ def test_who_times_out_and_comes_back_hidden_has_timed_out(rooms: Rooms, clock: 
     rooms.assert_alike()
 
 
-def test_her_last_seen_is_that_before_she_hid_and_her_real_one_is_known(
+def test_last_seen_is_that_before_hiding_and_the_real_one_is_known(
     rooms: Rooms, clock: Clock
 ) -> None:
     room = rooms.hides

@@ -1,7 +1,7 @@
 """History against the plain truth: how many were online at every moment, by a list of what happened.
 
-The oracle knows no minutes that are opened and closed, no sets and no sweeps: she is online at a moment
-when her last sighting by then is less than the window ago, and no leave came after it.
+The oracle knows no minutes that are opened and closed, no sets and no sweeps: a user is online at a
+moment when their last sighting by then is less than the window ago, and no leave came after it.
 """
 
 from datetime import UTC, datetime, timedelta

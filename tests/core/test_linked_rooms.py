@@ -70,7 +70,7 @@ def test_any_room_may_be_linked_to(side: Side) -> None:
     assert [shop.counts(), side.counts()] == [Counts(hidden=1), Counts()]
 
 
-def test_who_takes_a_place_takes_it_there_too(side: Side) -> None:
+def test_who_takes_a_place_takes_it_in_the_linked_room(side: Side) -> None:
     side.mark_online("guest-1", "guest")
     side.link("guest-1", "thread")
     side.flush()

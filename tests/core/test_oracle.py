@@ -50,7 +50,7 @@ def test_the_store_agrees_with_the_oracle(servers: Callable[[str], Server], name
         )
 
     machine = machine_for(opener, [server.control], server.control)
-    run(machine, 50 if name == "valkey-9.1" else 8, steps=STEPS_IN_ALL)
+    run(machine, 40 if name == "valkey-9.1" else 6, steps=STEPS_IN_ALL)
     client.close()
 
 
@@ -67,7 +67,7 @@ def test_the_async_store_agrees_with_the_oracle(server: Server) -> None:
         return Blocking(made, loop)
 
     machine = machine_for(opener, [server.control], server.control)
-    run(machine, 20)
+    run(machine, 10)
     loop.run_until_complete(client.aclose())
     loop.close()
 
@@ -82,5 +82,5 @@ def test_a_cluster_agrees_with_the_oracle(cluster: Cluster) -> None:
         )
 
     machine = machine_for(opener, nodes, client)
-    run(machine, 10)
+    run(machine, 6)
     client.close()

@@ -11,8 +11,7 @@ from typing import Any
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from tests.conftest import PHASES
-from tests.core.machine import LONG
+from tests.conftest import LONG, PHASES
 from tests.core.two_rooms import machine_for
 from tests.servers import Server
 

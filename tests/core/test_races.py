@@ -81,7 +81,7 @@ class Watcher:
         self.check_timeouts(now, {"member": last_member, "hidden": last_hidden})
 
     def follow(self, stored: StoredEvent) -> None:
-        """Joins and leaves of a user alternate, and each says the kind that she is of."""
+        """Joins and leaves of a user alternate, and each says the kind that they are of."""
         event, user = stored.event, stored.event.user
         assert user is not None
         assert event.kind is not None
@@ -96,13 +96,13 @@ class Watcher:
         self.last[user] = stored
 
     def check_sessions(self, seen: dict[str, int], packed: dict[str, str]) -> None:
-        """Sessions are of people online, and the newest is when she was last seen."""
+        """Sessions are of people online, and the newest is when they were last seen."""
         for name, lines in packed.items():
             moments = [int(line.split("\t")[1]) for line in lines.split("\n")]
             assert max(moments) == seen[name], f"sessions of {name}: {lines!r}"
 
     def check_timeouts(self, now: int, last: dict[str, dict[str, int]]) -> None:
-        """She left at her last seen and the window, or a sighting older than it came later."""
+        """They left at their last seen and the window, or a sighting older than it came later."""
         for user, stored in self.last.items():
             event = stored.event
             scores = last.get(event.kind or "", {})
@@ -125,7 +125,7 @@ class Watcher:
 
         Somebody whose timeout is told later, but was due, counts no more.
         """
-        ends: dict[int, int] = {}  # where an entry says that she times out, by where she came
+        ends: dict[int, int] = {}  # where an entry says that they time out, by where they came
         came: dict[str, int] = {}
         for stored in self.told:
             event = stored.event

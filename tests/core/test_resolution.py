@@ -94,13 +94,13 @@ def test_a_repeat_costs_no_round_trip(counting: Counting) -> None:
     assert counting.cost(counting.presence.room("doc").mark_online, "alice") == 0
 
 
-def test_it_counts_a_user_by_the_text_of_her_id(counting: Counting) -> None:
+def test_it_counts_a_user_by_the_text_of_their_id(counting: Counting) -> None:
     assert counting.cost(counting.presence.mark_online, 7) == 1
     assert counting.cost(counting.presence.mark_online, "7") == 0
     assert counting.cost(counting.presence.mark_online, 7) == 0
 
 
-def test_many_drop_their_repeats_too(counting: Counting) -> None:
+def test_many_drop_their_repeats(counting: Counting) -> None:
     many = counting.presence.mark_online_many
     assert counting.cost(many, ["alice", "bob"]) == 1
     assert counting.cost(many, ["bob", "alice"]) == 0
@@ -128,7 +128,7 @@ def test_what_says_something_new_is_sent(counting: Counting, news: dict[str, Any
 
 
 @pytest.mark.parametrize("news", NEWS[:-1], ids=str)
-def test_saying_that_again_is_not(counting: Counting, news: dict[str, Any]) -> None:
+def test_what_was_sent_before_is_not_sent_again(counting: Counting, news: dict[str, Any]) -> None:
     mark = counting.presence.mark_online
     mark("alice", **news)
     assert counting.cost(mark, "alice", **news) == 0
@@ -181,7 +181,7 @@ def test_an_aged_sighting_is_never_dropped(counting: Counting, clock: Clock) -> 
     counting.presence.mark_online("alice")
     for age in (0.001, 1, 299):
         assert counting.cost(many, [herenow.Sighting("alice", age=age)]) == 1
-    # nor does one say that she was seen now
+    # nor does one say that the user was seen now
     many([herenow.Sighting("bob", age=2)])
     assert counting.cost(counting.presence.mark_online, "bob") == 1
     assert counting.presence.lookup(["bob"])["bob"].last_seen
@@ -218,7 +218,7 @@ def test_a_leave_elsewhere_costs_at_most_the_resolution(
     assert is_online("alice")
 
 
-def test_a_leave_that_may_have_been_done_resets_it_too() -> None:
+def test_a_leave_that_may_have_been_done_resets_it() -> None:
     with (
         start_server(binary(SERVER)) as server,
         herenow.Presence(server.unix_url) as presence,
@@ -333,7 +333,7 @@ def test_of_many_users_only_the_latest_are_remembered() -> None:
     assert not throttle.repeats(SITE, "0", "", None, None, None)
 
 
-def test_nor_are_all_the_sessions_of_one_who_never_stops_opening_them() -> None:
+def test_of_one_user_who_never_stops_opening_sessions_only_the_latest_are_remembered() -> None:
     throttle = Throttle(5.0, {"site": 300_000}, lambda: 1.0)
     for number in range(300_000):
         throttle.record("site", Mark("crawler", session=f"tab-{number}"), 1.0)

@@ -40,7 +40,7 @@ def test_sightings_without_one_belong_to_the_session_without_a_name(
     assert names(look(clocked, "alice")) == {"", "tab"}
 
 
-def test_when_her_last_named_session_ends_she_leaves(clocked: herenow.Presence) -> None:
+def test_when_the_last_named_session_ends_the_user_leaves(clocked: herenow.Presence) -> None:
     clocked.mark_online("alice", session="tab-1")
     clocked.mark_online("alice", session="tab-2")
     assert clocked.mark_offline("alice", session="tab-1") is False
@@ -49,7 +49,7 @@ def test_when_her_last_named_session_ends_she_leaves(clocked: herenow.Presence) 
     assert not clocked.is_online("alice")
 
 
-def test_unnamed_sightings_do_not_hold_her_and_her_next_request_brings_her_back(
+def test_unnamed_sightings_do_not_hold_a_user_and_the_next_request_brings_them_back(
     clocked: herenow.Presence,
 ) -> None:
     clocked.mark_online("alice", session="tab")
@@ -73,9 +73,7 @@ def test_when_one_of_several_ends_the_last_sightings_of_the_others_count(
     assert not clocked.is_online("alice")
 
 
-def test_with_a_named_one_fresh_the_unnamed_count_too(
-    clocked: herenow.Presence, clock: Clock
-) -> None:
+def test_with_a_named_one_fresh_the_unnamed_count(clocked: herenow.Presence, clock: Clock) -> None:
     clocked.mark_online("alice", session="tab-1")
     clock.now += 100
     clocked.mark_online("alice")
@@ -83,11 +81,11 @@ def test_with_a_named_one_fresh_the_unnamed_count_too(
     clocked.mark_online("alice", session="tab-2")
     clocked.mark_offline("alice", session="tab-2")
     assert clocked.get_user_last_activity("alice") == seen
-    clock.now += 200  # tab-1 is over, her unnamed sighting is not
+    clock.now += 200  # tab-1 is over, the unnamed sighting is not
     assert clocked.is_online("alice")
 
 
-def test_ending_a_session_she_does_not_have_changes_nothing(clocked: herenow.Presence) -> None:
+def test_ending_a_session_that_is_not_there_changes_nothing(clocked: herenow.Presence) -> None:
     assert clocked.mark_offline("alice", session="tab") is False
     clocked.mark_online("alice")
     clocked.mark_online("bob", session="tab-1")

@@ -98,7 +98,7 @@ def test_touches_alone_bound_the_memory(clocked: herenow.Presence, clock: Clock)
     assert clocked.client.zcount("herenow:{site}:online:guest", 0, 4e15) <= 31
 
 
-def test_members_alone_are_swept_by_joins_too(clocked: herenow.Presence, clock: Clock) -> None:
+def test_members_alone_are_swept_by_joins(clocked: herenow.Presence, clock: Clock) -> None:
     for i in range(200):
         clocked.mark_online(f"member-{i}")
         clock.now += 10
@@ -120,7 +120,7 @@ def test_a_join_that_leaves_the_due_to_others_counts_none_of_them(
         assert (online, presence.count_online_users()) == (4, 2)  # two are due, and not swept
         assert presence.peak().count == 3
         clock.now += 1
-        assert presence.mark_online("bob")  # who was due herself
+        assert presence.mark_online("bob")  # who was due too
         entries: Any = server.control.xrange("herenow:{site}:events")
         events = [
             "".join(event.split("\t")[:2])

@@ -69,7 +69,7 @@ def test_it_costs_no_more_for_the_rooms_of_others(
             assert site.room("room 2").counts() == Counts(member=1)
 
 
-def test_so_on_a_cluster(cluster: Cluster, name: str) -> None:
+def test_on_a_cluster_it_costs_no_more_for_the_rooms_of_others(cluster: Cluster, name: str) -> None:
     fill(cluster.url)
     with ExitStack() as stack:
         site = noting(stack, name, cluster.url, buffered=True, resolution=0)
@@ -100,7 +100,7 @@ WAYS: dict[str, Callable[[Side, Side], object]] = {
 
 @pytest.mark.parametrize("resolution", [0, None])
 @pytest.mark.parametrize("buffered", [True, False])
-def test_it_finds_every_room_however_she_was_marked_there(
+def test_it_finds_every_room_however_the_user_was_marked_there(
     server: Server, name: str, buffered: bool, resolution: int | None
 ) -> None:
     with ExitStack() as stack:

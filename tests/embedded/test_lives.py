@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 from herenow.embedded.supervisor import ask
+from tests.conftest import LONG
 from tests.embedded.conftest import (
     User,
     alive,
@@ -203,7 +204,7 @@ def test_a_server_that_is_loading_is_waited_for(
 
 
 def test_leaving_and_coming_race_to_no_harm(start: Start, directory: Path) -> None:
-    rounds = 50
+    rounds = 200 if LONG else 20
     line = opening(directory) + (
         "\nimport random, redis, time\n"
         f"for _ in range({rounds}):\n"

@@ -47,7 +47,7 @@ def test_the_recipes_test_set_up_marks_addresses(site: Site) -> None:
     assert here.get_online_users() == ["127.0.0.1"]
 
 
-def test_a_guest_whose_repeats_are_dropped_is_marked_again_when_she_was_said_to_leave(
+def test_a_guest_whose_repeats_are_dropped_is_marked_again_after_a_leave(
     site: Site,
 ) -> None:
     app, here = site()
@@ -104,7 +104,7 @@ def test_static_files_mark_nobody(site: Site, tmp_path: Path) -> None:
     assert here.get_online_users() == ["alice"]
 
 
-def test_a_page_that_is_not_there_is_a_sign_of_life_too(site: Site) -> None:
+def test_a_page_that_is_not_there_is_a_sign_of_life(site: Site) -> None:
     app, here = site(identify=by_name)
     assert app.test_client().get("/nowhere", headers={"X-User": "alice"}).status_code == 404
     assert here.is_online("alice")
@@ -193,7 +193,9 @@ def test_the_page_lists_no_hidden_users(site: Site) -> None:
     app, here = site(identify=by_name, online_url=True)
     here.mark_online("alice", kind="hidden")
     assert visit(app, "bob", "/online") == "Online: bob"
-    assert visit(app, "alice", "/online") == "Online: bob"  # and her request does not show her
+    assert (
+        visit(app, "alice", "/online") == "Online: bob"
+    )  # and alice's request does not show alice
     assert here.get_online_users() == ["bob"]
 
 

@@ -65,7 +65,9 @@ def test_a_limit_is_bounded_and_a_line_has_no_pages(busy: tuple[Flask, list[list
     assert client.get(f"/online?cursor={first['cursor']}").text == client.get("/online").text
 
 
-def test_the_command_says_so_too(busy: tuple[Flask, list[list[str]]]) -> None:
+def test_the_command_names_a_page_and_how_many_more_there_are(
+    busy: tuple[Flask, list[list[str]]],
+) -> None:
     app, asked = busy
     said = app.test_cli_runner().invoke(args=["online", "--limit", "7"]).output
     assert said.endswith("\nand 2,593 more\n")

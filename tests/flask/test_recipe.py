@@ -124,7 +124,7 @@ def test_the_recipe_tells_of_one(run: Run, place: Path) -> None:
     looker = Visitor(port)
     assert '"online":true' in looker.get("/seen/127.0.0.7")
     poll(lambda: '"online":false' in looker.get("/seen/127.0.0.7"), "the end of the window")
-    assert " GMT" in looker.get("/seen/127.0.0.7")  # she was seen, and is not online
+    assert " GMT" in looker.get("/seen/127.0.0.7")  # the user was seen, and is not online
     assert '"last seen":null' in looker.get("/seen/127.0.0.8")
     program.stop(signal.SIGINT)
 

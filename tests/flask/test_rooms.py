@@ -64,7 +64,7 @@ def test_who_hides_is_hidden_in_every_thread_and_in_the_next(pair: Pair) -> None
     read(other, alice, "b")
     settle(pair)
     assert [readers(here, one) for one in "ab"] == [["alice"], ["alice"]]
-    read(other, alice, "c")  # waits there while she hides here
+    read(other, alice, "c")  # waits there while they hide here
     here.mark_online("alice", kind="hidden")
     settle(pair)
     assert [readers(there, one) for one in "abc"] == [[], [], []]
@@ -79,7 +79,7 @@ def test_who_hides_is_hidden_in_every_thread_and_in_the_next(pair: Pair) -> None
     assert readers(here, "f") == ["alice"]
 
 
-def test_a_logout_takes_her_out_of_every_thread(pair: Pair) -> None:
+def test_a_logout_takes_the_user_out_of_every_thread(pair: Pair) -> None:
     (app, here), (other, there) = pair
     alice, bob = browser(app), browser(app, address="10.0.0.2")
     alice.get("/in/alice")
@@ -88,7 +88,7 @@ def test_a_logout_takes_her_out_of_every_thread(pair: Pair) -> None:
     read(other, alice, "b")
     read(other, bob, "a", "b")
     there.presence.flush()
-    read(other, alice, "c")  # waits there while she logs out here
+    read(other, alice, "c")  # waits there while they log out here
     time.sleep(0.01)
     alice.get("/out")
     settle(pair)
@@ -96,7 +96,7 @@ def test_a_logout_takes_her_out_of_every_thread(pair: Pair) -> None:
     assert here.counts() == Counts(member=1, guest=1)
 
 
-def test_a_logout_leaves_her_tabs_in_their_threads(pair: Pair) -> None:
+def test_a_logout_leaves_the_users_tabs_in_their_threads(pair: Pair) -> None:
     (app, here), (other, _) = pair
     alice = browser(app)
     alice.get("/in/alice")

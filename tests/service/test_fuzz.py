@@ -255,12 +255,14 @@ async def test_no_value_breaks_a_route(service: Service, one: Endpoint) -> None:
 
 
 @pytest.mark.parametrize("one", ENDPOINTS, ids=lambda one: f"{one.method} {one.path}")
-async def test_nor_does_a_header_without_a_credential(service: Service, one: Endpoint) -> None:
+async def test_no_header_without_a_credential_breaks_a_route(
+    service: Service, one: Endpoint
+) -> None:
     for asked in _heads(one):
         await _holds(service, asked, None)
 
 
-async def test_nor_does_a_header_while_the_store_is_unavailable() -> None:
+async def test_no_header_breaks_a_route_while_the_store_is_unavailable() -> None:
     app = create_app(
         herenow.AsyncPresence("redis://127.0.0.1:1"), api_key=API_KEY, rate_limit="false"
     )
@@ -272,7 +274,7 @@ async def test_nor_does_a_header_while_the_store_is_unavailable() -> None:
     await app.aclose()
 
 
-async def test_nor_does_noise(service: Service) -> None:
+async def test_no_noise_breaks_the_service(service: Service) -> None:
     """Pieces of requests thrown together: the same ones in every run."""
     dice = random.Random(15)
     pieces = (

@@ -19,8 +19,8 @@ import pytest
 import herenow
 from herenow.operations.events import Place
 from herenow.service import Service, create_app
-from tests.conftest import Clock
-from tests.core.machine import LONG, RETENTION, START
+from tests.conftest import LONG, Clock
+from tests.core.machine import RETENTION, START
 from tests.oracle import Oracle
 from tests.outsiders import Outsiders
 from tests.servers import Server

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from schemathesis.generation import GenerationMode
 
 from herenow import names
+from tests.conftest import LONG
 from tests.service.conftest import API_KEY, Serve, bearer
 
 
@@ -29,7 +30,9 @@ def test_schemathesis_finds_nothing(schema: Any) -> None:
 
 
 def _check(operation: Any) -> None:
-    @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(
+        max_examples=300 if LONG else 20, deadline=None, suppress_health_check=list(HealthCheck)
+    )
     @given(data=st.data())
     def check(data: Any) -> None:
         case = data.draw(operation.as_strategy())

@@ -79,7 +79,7 @@ def has_seen(following: Following, count: int) -> bool:
     return len(following.told) > count
 
 
-@pytest.mark.parametrize("behind", [False, True])
+@pytest.mark.parametrize("behind", [True, pytest.param(False, marks=pytest.mark.long)])
 def test_a_reader_that_takes_nothing_for_long_is_cut(
     stream: Stream, presence: herenow.Presence, *, behind: bool
 ) -> None:

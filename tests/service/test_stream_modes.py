@@ -13,6 +13,7 @@ import pytest
 
 import herenow
 from herenow.names import KINDS
+from tests.conftest import LONG
 from tests.servers import Server
 from tests.service.conftest import Stream, Streaming
 from tests.service.following import Following, Knowledge
@@ -169,7 +170,7 @@ def here(found: dict[str, herenow.UserPresence]) -> set[str]:
     return {name for name, one in found.items() if one.online}
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", range(10 if LONG else 1))
 def test_crossing_at_random_with_readers_that_are_cut(
     stream: Stream, presence: herenow.Presence, seed: int
 ) -> None:
@@ -198,7 +199,7 @@ def test_crossing_at_random_with_readers_that_are_cut(
             one.following.until(partial(one.is_right, presence, each=total < 10))
 
 
-def test_timeouts_are_netted_too(stream: Stream, presence: herenow.Presence) -> None:
+def test_timeouts_are_netted(stream: Stream, presence: herenow.Presence) -> None:
     room = presence.room("doc", window=1)
     room.mark_online_many([f"u{i}" for i in range(20)])
     serving = stream(**SETTINGS)

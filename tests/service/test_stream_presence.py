@@ -10,7 +10,9 @@ from tests.service.conftest import Stream
 from tests.waiting import in_time, poll
 
 
-def test_she_is_there_as_long_as_the_stream(stream: Stream, presence: herenow.Presence) -> None:
+def test_the_user_is_there_as_long_as_the_stream(
+    stream: Stream, presence: herenow.Presence
+) -> None:
     serving = stream()
     following = serving.follow(who="alice", session="tab", room=["site", "doc"])
     following.until(lambda: len(following.told) == 2)
@@ -45,7 +47,9 @@ def test_the_late_end_of_a_connection_leaves_the_new_one_alone(
     assert ("leave", "alice") not in told.brief()[:-1]
 
 
-def test_she_is_kept_fresh_in_a_short_window(stream: Stream, presence: herenow.Presence) -> None:
+def test_the_user_is_kept_fresh_in_a_short_window(
+    stream: Stream, presence: herenow.Presence
+) -> None:
     room = presence.room("doc", window=1)
     room.mark_online("first")
     serving = stream()

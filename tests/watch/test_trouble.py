@@ -28,7 +28,7 @@ pytestmark = pytest.mark.parametrize("name", SIDES)
 
 
 def until(reader: Reader, user: str, seconds: float = 60) -> list[herenow.Event]:
-    """What is told up to the event of a user, or a reset that has her."""
+    """What is told up to the event of a user, or a reset that has them."""
     told: list[herenow.Event] = []
     end = time.monotonic() + seconds
     while time.monotonic() < end:

@@ -82,7 +82,7 @@ def test_leaves_that_a_snapshot_knew_are_not_told_again(
     clock.now += 2  # alice is over, and nobody swept
     snapshot = clocked.snapshot()
     assert [one.user for one in snapshot.users] == ["bob"]
-    clocked.mark_online("alice")  # her leave, then her join
+    clocked.mark_online("alice")  # a leave, then a join
     with watching(name, server.unix_url, clock=clock) as watcher:
         events = watcher.watch(after=snapshot.event_id)
         [event] = events.take(1)
@@ -106,7 +106,7 @@ def test_a_timeout_is_told_within_a_second_of_its_moment(watcher: Watching, serv
             assert 0 <= late < 1
 
 
-def test_a_clock_that_is_set_back_is_swept_too(
+def test_after_a_clock_is_set_back_timeouts_are_swept(
     server: Server, clocked: herenow.Presence, clock: Clock
 ) -> None:
     clocked.mark_online("alice")
@@ -250,7 +250,7 @@ def test_a_store_emptied_makes_it_start_over(
     server.control.flushall()
     presence.mark_online("carol")
     told = events.take(1)
-    assert told[0].type == "reset"  # before her, or with her
+    assert told[0].type == "reset"  # before alice, or with alice
     online: set[str] = set()
     apply(online, told + events.batch(1), presence)
     assert online == {"carol"}
