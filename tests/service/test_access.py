@@ -160,6 +160,20 @@ async def test_the_hidden_are_shown_to_admins_alone(api: httpx.AsyncClient, quer
     assert (await api.get("/v1/rooms/site")).json()["counts"]["hidden"] == 1
 
 
+@pytest.mark.parametrize("path", ["/v1/rooms/site/events", "/v1/events"])
+async def test_head_of_a_stream_with_the_hidden_needs_admin(
+    api: httpx.AsyncClient, path: str
+) -> None:
+    scopes: tuple[Scope, ...] = ("read", "mark")
+    for scope in scopes:
+        headers = bearer(token("alice", scope=scope))
+        assert (await api.head(f"{path}?hidden=true", headers=headers)).status_code == 403
+        assert (await api.head(path, headers=headers)).status_code == 200
+    admin = await api.head(f"{path}?hidden=true")
+    assert admin.status_code == 200
+    assert admin.headers["content-type"].startswith("text/event-stream")
+
+
 async def test_a_token_in_the_query_opens_no_route_but_a_stream(api: httpx.AsyncClient) -> None:
     api.headers.pop("Authorization")
     assert (await api.get("/v1/rooms", params={"token": token()})).status_code == 401
