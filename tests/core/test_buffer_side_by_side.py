@@ -128,7 +128,7 @@ def test_a_healthy_store_however_busy_times_nobody_out(distant: Distant) -> None
 
 
 def test_close_times_out_on_no_healthy_store(distant: Distant) -> None:
-    presence = herenow.Presence(distant.url, buffered=True, resolution=0)
+    presence = herenow.Presence(distant.url, buffered=True, resolution=0, timeout=1)
     presence.mark_online("first")
     presence.count_online_users()
     over = threading.Event()
@@ -274,3 +274,19 @@ def test_many_marks_under_way_are_waited_for() -> None:
     other = Buffer()
     put(other, *(Mark(f"u{i}") for i in range(MOST_A_FLIGHT + 1)))
     assert len(begun(other).taken) == MOST_A_FLIGHT
+
+
+def test_whatever_a_client_raises_when_it_is_closed_under_a_call_is_our_error(
+    server: Server,
+) -> None:
+    presence = herenow.Presence(server.url)
+    presence.counts()
+    store, began = presence._engine.store, time.monotonic()
+    presence.close()
+    raised = TypeError("argument must be an int, or have a fileno() method.")  # redis-py's
+    found = store.call_failed(raised, began, store.breaker)
+    assert isinstance(found, herenow.StoreUnavailable)
+    assert store.breaker.closed
+    assert store.breaker.ok  # the store has done nothing
+    time.sleep(0.01)
+    assert store.call_failed(raised, time.monotonic(), store.breaker) is raised

@@ -104,6 +104,7 @@ class Store:
         self._refusals: dict[str, float] = {}
         self._connected: Connected | None = None
         self._closing: Any = None
+        self._taken = float("-inf")
         self.loop: Any = None  # where an async client is used, and closed
         self._failed: tuple[float, Exception] | None = None
         self.start_anew()
@@ -148,6 +149,7 @@ class Store:
     def take(self) -> Connected | None:
         """Let go of the connection, to close it."""
         connected, self._connected = self._connected, None
+        self._taken = monotonic()
         if self._closing is not None:
             self._closing.detach()
         return connected
@@ -249,6 +251,10 @@ class Store:
             answered(breaker)
         else:
             breaker.interrupted(began)
+            if (
+                began <= self._taken
+            ):  # a client whose socket is closed under it raises whatever that leads to
+                return StoreUnavailable(f"the connection was closed by close(): {error!r}")
         return translated
 
     def _refused(self, refusal: Exception, now: float) -> None:
