@@ -251,9 +251,7 @@ class Store:
             answered(breaker)
         else:
             breaker.interrupted(began)
-            if (
-                began <= self._taken
-            ):  # a client whose socket is closed under it raises whatever that leads to
+            if began <= self._taken:  # who uses a socket that is closed raises anything
                 return StoreUnavailable(f"the connection was closed by close(): {error!r}")
         return translated
 
