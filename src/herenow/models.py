@@ -55,7 +55,7 @@ class Session:
 class UserPresence:
     """What is known of one user in one room.
 
-    ``last_seen`` is None when nothing is remembered; ``online_until`` is the moment she times out,
+    ``last_seen`` is None when nothing is remembered; ``online_until`` is the moment they time out,
     None when offline. ``info`` is that of the session seen last among those that show any.
     """
 
@@ -140,7 +140,7 @@ class Event:
 
     ``type`` is join, leave (``reason`` left or timeout), update or reset; ``id`` is opaque, and
     resumes a watch. ``away``, ``session`` and ``info`` are None where the event says nothing of them;
-    ``was`` is the kind that she was of, where an update moved her to another.
+    ``was`` is the kind that they were of, where an update moved them to another.
     """
 
     id: str
@@ -159,7 +159,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """Why a user is, or is not, online: all that the store knows of her, as one moment."""
+    """Why a user is, or is not, online: all that the store knows of them, as one moment."""
 
     user: str
     room: str

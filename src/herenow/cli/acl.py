@@ -65,7 +65,7 @@ def _ask(url: str, timeout: float) -> tuple[bool, bool]:
     from herenow.doctor.facts import read_node
     from herenow.store import is_cluster, masters_of
 
-    with open_engine(url, timeout) as engine, engine.store.telling():
+    with open_engine(url, timeout) as engine, engine.store.translating():
         name, node = masters_of(engine.client)[0]
         return read_node(name, node.info()).redis_6, is_cluster(engine.client)
 

@@ -47,7 +47,7 @@ class LogStore:
     def refuse_unless_new(self) -> None:
         """Refuse a room that has anything in it: what is replayed would mix with it."""
         scope = self.core().scopes.site
-        with self.engine.store.telling():
+        with self.engine.store.translating():
             known = self.engine.client.exists(*scope.keys)
         if known:
             raise click.UsageError(

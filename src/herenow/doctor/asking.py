@@ -45,7 +45,7 @@ def examine(engine: Engine, core: Outbox, url: str, timeout: float) -> Facts:
     target = parse(url)
     client = engine.client
     cluster = target.kind == "cluster"
-    with engine.store.telling():
+    with engine.store.translating():
         masters = masters_of(client)
     nodes = tuple(_node(engine, name, one) for name, one in masters)
     answering = [one for one in nodes if one.unavailable is None]

@@ -26,7 +26,9 @@ _TYPES: Final[dict[str, tuple[_Type, _Reason | None]]] = {
     "u": ("update", None),
 }
 _WHAT: Final = {
-    f"{letter}{kind}": (*told, KIND_OF[kind]) for letter, told in _TYPES.items() for kind in "mhgb"
+    f"{letter}{kind}": (*meaning, KIND_OF[kind])
+    for letter, meaning in _TYPES.items()
+    for kind in "mhgb"
 }
 _SAYING: Final = 5
 """How many fields follow the user where an event says anything of their session: as few as one else."""
@@ -116,7 +118,7 @@ def read_bell(rung: Any) -> tuple[int, int]:
     return int(shown), int(number)
 
 
-class Told(NamedTuple):
+class Reading(NamedTuple):
     """A read of a room's events, for outsiders or not: times in milliseconds, -1 where there is none."""
 
     now: int
@@ -138,11 +140,13 @@ class Told(NamedTuple):
         return self.end.number
 
 
-def read(scope: Scope, after: Place | None, most: int, *, include_hidden: bool) -> Operation[Told]:
+def read(
+    scope: Scope, after: Place | None, most: int, *, include_hidden: bool
+) -> Operation[Reading]:
     """Read the events after a place, at most so many entries of them."""
     script = lua.load("reading/events")
 
-    def told(reply: Any) -> Told:
+    def reading(reply: Any) -> Reading:
         now, window, counters, born, history, due, due_seen, entries, number = reply
         of = text(history)
         tail = f"-h{of}" if of else ""
@@ -150,14 +154,14 @@ def read(scope: Scope, after: Place | None, most: int, *, include_hidden: bool) 
         if not include_hidden:
             events = [seen for one in events if (seen := _seen_by_outsiders(one)) is not None]
         end = Place.of(counters, 0, of, include_hidden=include_hidden)
-        return Told(now, window, end, born, due, due_seen, number < most, events)
+        return Reading(now, window, end, born, due, due_seen, number < most, events)
 
     start = ""
     if after is not None:
         start = after.start if include_hidden else f"{after.number}-{_LAST_OF_ALL}"
     hidden = "1" if include_hidden else ""
     args = script.order(*scope.looking(), after=start, limit=most, with_hidden=hidden)
-    return Operation(script, keys.of(scope.keys, script), args, told)
+    return Operation(script, keys.of(scope.keys, script), args, reading)
 
 
 def read_entry(entry: Any, room: str, tail: str = "") -> list[StoredEvent]:

@@ -1,4 +1,4 @@
-"""Logs that a room follows: sightings, together with how far the log was read that told them."""
+"""Logs that a room follows: sightings, together with how far the log that has them was read."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -43,8 +43,8 @@ class Written(NamedTuple):
     """What a writing script answers.
 
     ``result`` is the operation's own (how many came online or left); ``window`` the room's in
-    milliseconds, None when it is the one that the operation told; ``mixed`` whether there are others than
-    members in it, or sessions, None where that is not told; ``listed`` what the list of rooms
+    milliseconds, None when it is the one that the operation sent; ``mixed`` whether there are others than
+    members in it, or sessions, None where that is not known; ``listed`` what the list of rooms
     should say now, None where it is right;
     ``window_before`` the window that a named one has just replaced; ``pending`` that a named one is
     not stored yet; ``behind`` that more was over than it took away, so that a sweep should follow;
@@ -168,7 +168,7 @@ def clean_all(sightings: Iterable[object]) -> list[Mark]:
 def encode_all(sightings: Sequence[object]) -> list[str] | None:
     """Validate many Sightings of now column by column, a few passes over all of them, and encode them.
 
-    None where that is not enough: `clean` then has a look at each, and tells what is wrong.
+    None where that is not enough: `clean` then has a look at each, and says what is wrong.
     """
     if {*map(type, sightings)} != {Sighting}:
         return None
@@ -287,8 +287,8 @@ def _encode(mark: Mark, age: int) -> str:
     return f"{head}\t{info or ''}\t{replaces or ''}"
 
 
-def told(operation: Operation[Any]) -> int:
-    """How many sightings an operation tells: 0 for what marks nobody."""
+def sightings_in(operation: Operation[Any]) -> int:
+    """How many sightings an operation records: 0 for what marks nobody."""
     if operation.script.name == "mark":
         return 1
     if operation.script.name != "touch":

@@ -15,7 +15,7 @@ _DAY: Final = 86_400_000
 
 
 class Step(NamedTuple):
-    """What is done at a moment, in milliseconds: ``how`` its sightings are told, or ``count``."""
+    """What is done at a moment, in milliseconds: ``how`` its sightings are recorded, or ``count``."""
 
     at: int
     how: str
@@ -37,13 +37,13 @@ def count(at: int) -> Step:
 def touches(at: int, users: Sequence[str], ages: Sequence[int], kinds: str = "") -> list[Step]:
     """Record sightings, each so many milliseconds before; ``kinds``, a letter each, or "": members."""
     if kinds:
-        told: list[Argument] = [
+        arguments: list[Argument] = [
             f"{user}\t{age or ''}\t{kind}\t\t\t\t"
             for user, age, kind in zip(users, ages, kinds, strict=True)
         ]
         return [
-            Step(at, "lenient", told[i : i + MOST_AT_ONCE])
-            for i in range(0, len(told), MOST_AT_ONCE)
+            Step(at, "lenient", arguments[i : i + MOST_AT_ONCE])
+            for i in range(0, len(arguments), MOST_AT_ONCE)
         ]
     pairs: list[Argument] = [one for pair in zip(users, ages, strict=True) for one in pair]
     most = 2 * MOST_AT_ONCE
@@ -57,7 +57,7 @@ def timeline(scope: Scope, steps: Sequence[Step]) -> Operation[Passed]:
     """
     first = replace(scope, clock=partial(float, steps[0].at / 1000))
     which, head = first.writing(naming=False)
-    told: list[Argument] = []
+    arguments: list[Argument] = []
     given = [*scope.keys]
     places: dict[int, int] = {}
     for at, how, sightings in steps:
@@ -68,7 +68,7 @@ def timeline(scope: Scope, steps: Sequence[Step]) -> Operation[Passed]:
                 places[day] = len(given)
                 given += keys.uniques_keys(scope.prefix, scope.room, day)
             place = places[day]
-        told += (at, how, place, len(sightings), *sightings)
+        arguments += (at, how, place, len(sightings), *sightings)
 
     def read(reply: Any) -> Passed:
         written, *flat = reply
@@ -76,4 +76,4 @@ def timeline(scope: Scope, steps: Sequence[Step]) -> Operation[Passed]:
         return Passed(read_written(written), counts)
 
     script = lua.load("sighting/timeline")
-    return Operation(script, tuple(given), script.order(*head, rest=told), read)
+    return Operation(script, tuple(given), script.order(*head, rest=arguments), read)

@@ -31,7 +31,7 @@ class Reader:
         self.layout = layout
         self._engine, self._client = engine, engine.client
         self._cluster = is_cluster(self._client)
-        self._telling = engine.store.telling
+        self._translating = engine.store.translating
 
     def clock(self) -> "Clock":
         """Read the store's clock once; this machine's carries it on."""
@@ -41,7 +41,7 @@ class Reader:
         """Scan who was active in one minute, by batches; users may come twice."""
         key, cursor = self.layout.set_key(minute), 0
         while True:
-            with self._telling():
+            with self._translating():
                 cursor, users = self._client.sscan(key, cursor, count=AT_ONCE)
             if users:
                 yield list(map(_bytes, users))
@@ -54,7 +54,7 @@ class Reader:
         for node in self._nodes():
             cursor = 0
             while True:
-                with self._telling():
+                with self._translating():
                     cursor, keys = node.scan(cursor, match=pattern, count=AT_ONCE)
                 if keys:
                     yield self._read(node, list(map(_bytes, keys)))
@@ -103,7 +103,7 @@ class Reader:
         database = f"db{self._client.get_connection_kwargs().get('db') or 0}"
         taken = keys = 0.0
         for node in self._nodes():
-            with self._telling(), node.pipeline(transaction=False) as pipeline:
+            with self._translating(), node.pipeline(transaction=False) as pipeline:
                 pipeline.info("keyspace").info("server").execute_command("MEMORY", "STATS")
                 keyspace, server, stats = pipeline.execute(raise_on_error=False)
             if any(isinstance(one, Exception) for one in (keyspace, server, stats)):
@@ -121,7 +121,7 @@ class Reader:
 
     def product(self) -> str:
         """Tell Valkey from Redis, and Redis 6 from later ones: they take different room."""
-        with self._telling():
+        with self._translating():
             info = self._nodes()[0].info("server")
         if "valkey_version" in info:
             return "Valkey"
@@ -132,7 +132,7 @@ class Reader:
         asked = self._client if node is None else node
         spread = self._cluster and node is None
         with (
-            self._telling(),
+            self._translating(),
             asked.pipeline() if spread else asked.pipeline(transaction=False) as pipeline,
         ):
             for key in keys:
@@ -145,7 +145,7 @@ class Reader:
         return list(replies)
 
     def _nodes(self) -> list[Any]:
-        with self._telling():
+        with self._translating():
             return [node for _, node in masters_of(self._client)]
 
 
@@ -161,7 +161,7 @@ class Clock(NamedTuple):
 
 def read_clock(engine: Engine) -> Clock:
     """Read a store's clock: its reply is from halfway between the request and the reply."""
-    with engine.store.telling():
+    with engine.store.translating():
         _, node = masters_of(engine.client)[0]
         before = monotonic()
         seconds, micro = node.time()

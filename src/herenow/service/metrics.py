@@ -79,7 +79,7 @@ class Metrics:
                 continue
             name = operation.script.name
             if name in _MARKING:
-                self._sightings.inc(marking.told(operation))
+                self._sightings.inc(marking.sightings_in(operation))
                 self._joins.inc(outcome.result)
             elif name == "leave":
                 self._leaves.labels("left").inc(outcome.result)

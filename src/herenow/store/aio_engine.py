@@ -50,7 +50,7 @@ class AsyncEngine:
         if tasks.unready(self.store):
             with Call(self.store) as call:
                 client = await tasks.opened(self.store)
-                call.tells = self.store.cluster  # another one has not been asked anything yet
+                call.proves = self.store.cluster  # another one has not been asked anything yet
                 if self.store.cluster:
                     await tasks.learn(client)
 
@@ -175,7 +175,7 @@ class AsyncEngine:
         if self.store.opened is None:
             with Call(self.store) as call:
                 self.store.open()
-                call.tells = self.store.cluster
+                call.proves = self.store.cluster
         return self.store.opened
 
     async def aclose(self) -> None:
@@ -201,7 +201,7 @@ async def _probe(known: "weakref.ref[Store]", breaker: Breaker, stop: tasks.Flag
 
 
 async def _try(store: Store, breaker: Breaker) -> None:
-    """Ask whether the store answers, and tell the breaker; raises nothing but a cancellation."""
+    """Ask whether the store answers, and inform the breaker; raises nothing but a cancellation."""
     began = monotonic()
     try:
         client = await tasks.opened(store)

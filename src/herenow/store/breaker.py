@@ -1,8 +1,8 @@
 """The circuit breaker: when calls stop waiting for a store that does not answer, and start again.
 
-`Breaker` is the state of one store in one process, or of one node of a cluster, and pure: it is told when
-calls began and how they ended, on a clock that it is given, and says who may try. A prober, a thread or a
-task, tries meanwhile; what a try is, the engine knows. This module talks to nothing but the log: one
+`Breaker` is the state of one store in one process, or of one node of a cluster, and pure: it is informed
+when calls began and how they ended, on a clock that it is given, and says who may try. A prober, a thread
+or a task, tries meanwhile; what a try is, the engine knows. This module talks to nothing but the log: one
 warning when an outage begins and one when it is over, both of which name the store.
 
 The theory:
@@ -10,7 +10,7 @@ The theory:
 - **Closed**, calls go through. `TRIPS` failures in a row open it: timeouts, lost or refused connections,
   a store that loads or has lost its master. Whatever was under way together fails for one reason, so
   only a call that began after the last failure was known counts again. A refusal is an answer: a store
-  that takes no writes still tells who is online, and nobody waits for its refusals.
+  that takes no writes still answers who is online, and nobody waits for its refusals.
 - **Open**, a call fails at once, and a prober tries in the background: after a quarter of a second, then
   twice that, up to `MOST`, each with jitter, for a hundred processes should not try together. No request
   waits for it, and the first answer, of whatever call, closes the breaker.
@@ -114,7 +114,7 @@ class Breaker:
 
     def due_in(self, now: float) -> float:
         """Seconds until the next try in the background."""
-        if self._try is not None:  # a caller's, which ends soon; nobody tells of its end
+        if self._try is not None:  # a caller's, which ends soon; nobody waits for its end
             return FIRST if now - self._try < LOST else 0.0
         return max(0.0, self._due - now)
 
@@ -173,7 +173,7 @@ class Breaker:
         _log.log(level, "herenow: %s: %s", self.name, what, extra={"herenow_breaker": id(self)})
 
     def interrupted(self, began: float) -> None:
-        """A call ended without telling anything: cancelled, or the caller's own error."""
+        """A call ended without showing anything: cancelled, or the caller's own error."""
         with self._lock:
             if self._try is not None and began >= self._try:
                 self._wait(began)

@@ -1,4 +1,4 @@
-"""One round trip: its breaker is asked before, and told after; and how a store does, all in all.
+"""One round trip: its breaker is asked before, and informed after; and how a store does, all in all.
 
 The same for threads and for asyncio: it does no I/O. What is a failure, `store` knows; what follows from
 one, `breaker`.
@@ -17,9 +17,9 @@ from herenow.store.store import Store, answered
 
 
 class Call:
-    """One round trip: it asks the breaker, tells it, and raises our errors instead of the client's."""
+    """One round trip: it asks the breaker, informs it, and raises our errors instead of the client's."""
 
-    __slots__ = ("_breaker", "_key", "_store", "_watched", "began", "tells")
+    __slots__ = ("_breaker", "_key", "_store", "_watched", "began", "proves")
 
     def __init__(
         self,
@@ -32,8 +32,8 @@ class Call:
         self._store = store
         self._key = key
         self._watched = watched
-        self.tells = True
-        """Whether its end, without an error, shows that the store answers."""
+        self.proves = True
+        """Whether its end, without an error, proves that the store answers."""
         if node is not None:
             self._breaker = store.node_breaker(node)
         else:
@@ -65,7 +65,7 @@ class Call:
             if translated is not error:
                 raise translated from error
         elif not breaker.ok:
-            if self.tells:
+            if self.proves:
                 answered(breaker)
             else:
                 breaker.interrupted(self.began)  # it was no answer, and is no try any more
@@ -91,7 +91,7 @@ class Call:
             return operation.read(reply)
         key = operation.keys[0]
         translated = self._store.call_failed(reply, self.began, self._breaker, key)
-        self.tells = self.tells and not isinstance(translated, StoreUnavailable | StoreTimeout)
+        self.proves = self.proves and not isinstance(translated, StoreUnavailable | StoreTimeout)
         return translated
 
 

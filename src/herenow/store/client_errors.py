@@ -81,7 +81,7 @@ def lost(error: BaseException) -> bool:
 
 
 @contextmanager
-def telling() -> Iterator[None]:
+def translating() -> Iterator[None]:
     """Have what a client raises be one of our errors: for commands that are no operations."""
     try:
         yield

@@ -70,7 +70,7 @@ def to_send_again(operations: Sequence[Operation[Any]], missing: Sequence[int]) 
 
 
 def _room(operation: Operation[Any]) -> bytes:
-    """What tells the room of an operation: its keys' hash tag."""
+    """What names the room of an operation: its keys' hash tag."""
     return operation.keys[0].partition(b"}")[0]
 
 

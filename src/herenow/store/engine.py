@@ -51,7 +51,7 @@ class Engine:
         if threads.unready(self.store):
             with Call(self.store) as call:
                 client = threads.opened(self.store)
-                call.tells = self.store.cluster  # another one has not been asked anything yet
+                call.proves = self.store.cluster  # another one has not been asked anything yet
                 if self.store.cluster:
                     threads.learn(client)
 
@@ -176,7 +176,7 @@ class Engine:
         if self.store.opened is None:
             with Call(self.store) as call:
                 self.store.open()
-                call.tells = self.store.cluster
+                call.proves = self.store.cluster
         return self.store.opened
 
     def close(self) -> None:
@@ -202,7 +202,7 @@ def _probe(known: "weakref.ref[Store]", breaker: Breaker, stop: threads.Flag) ->
 
 
 def _try(store: Store, breaker: Breaker) -> None:
-    """Ask whether the store answers, and tell the breaker; raises nothing but a cancellation."""
+    """Ask whether the store answers, and inform the breaker; raises nothing but a cancellation."""
     began = monotonic()
     try:
         client = threads.opened(store)

@@ -1,7 +1,7 @@
 """Forks: what must start anew in a child, and what no fork may come into.
 
 Whoever owns a lock that another thread may have held, or a thread, which is gone in the child, registers,
-and is told there before any other code runs. A fork waits for whoever holds `unforked`: in a child of
+and is called there before any other code runs. A fork waits for whoever holds `unforked`: in a child of
 a half-done import, that import would never end.
 """
 

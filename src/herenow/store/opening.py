@@ -37,7 +37,7 @@ def opener(store: object, seconds: float, *, asynchronous: bool) -> Opener:
 
 
 def same_store(store: object, *how: object) -> object:
-    """What tells whether two Presences of this process ask the same store, the same way.
+    """What shows whether two Presences of this process ask the same store, the same way.
 
     None for a store that is nobody else's.
     """

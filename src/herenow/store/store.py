@@ -1,7 +1,7 @@
 """The store as one process sees it: its client, and what goes wrong with it.
 
 Opens the connection at the first use, never before: after a fork, not in front of it. Turns whatever the
-client library raises into herenow's errors, and tells the breaker, which all that ask the same store
+client library raises into herenow's errors, and informs the breaker, which all that ask the same store
 share, how calls began and ended. Knows nothing of operations.
 """
 
@@ -87,7 +87,7 @@ class Prober(Protocol):
 class Store:
     """The store as this process sees it: its client, once open, and its breakers.
 
-    ``breaker`` is the one of the store; of a cluster, it tells of the connecting alone, and each node has
+    ``breaker`` is the one of the store; of a cluster, it knows of the connecting alone, and each node has
     one of its own: a bad one is no reason to refuse the others' rooms. Who gives
     the same ``shared`` key, not None, means the same store, and shares its breakers. ``prober`` starts
     who tries in the background.
@@ -236,7 +236,7 @@ class Store:
     def failed(
         self, error: BaseException, began: float, breaker: Breaker, key: object = None
     ) -> BaseException:
-        """Translate what ended a call that asked for ``key``, and tell its breaker."""
+        """Translate what ended a call that asked for ``key``, and inform its breaker."""
         if not isinstance(error, Exception):  # cancelled, or the program ends
             breaker.interrupted(began)
             return error
@@ -279,7 +279,7 @@ class Store:
         return translated
 
     def wait_failed(self, error: BaseException, began: float) -> BaseException:
-        """Translate what ended a wait for the store, and tell its breaker; it tells nothing of a node."""
+        """Translate what ended a wait for the store, and inform its breaker; of a node it shows none."""
         return error if self.cluster else self.call_failed(error, began, self.breaker)
 
     def refuse(self) -> None:
@@ -303,7 +303,7 @@ class Store:
                 breaker.seeker.stop()
 
     translate = staticmethod(client_errors.translate)
-    telling = staticmethod(client_errors.telling)
+    translating = staticmethod(client_errors.translating)
 
 
 def refusal(breaker: Breaker) -> StoreUnavailable:

@@ -1,4 +1,4 @@
-"""When a room's store was last heard of, and since when it has been away: what a gap is told by. No I/O.
+"""When a room's store was last heard of, and since when it has been unavailable. No I/O.
 
 An outage is known as ages, by this process's clock, and becomes moments of the store's clock when that
 answers again: the two clocks may differ, ages do not. Only what was seen counts. A process that was

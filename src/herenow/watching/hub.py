@@ -1,12 +1,12 @@
 """Which rooms are to be looked at and when, and what a look gives to whom.
 
-A `Hub` does no I/O: a driver listens to the doorbells of the rooms in `channels`, tells `ring`, and runs
+A `Hub` does no I/O: a driver listens to the doorbells of the rooms in `channels`, calls `ring`, and runs
 `look` of what is `due`. The stream is the truth: a bell only says that a look is worth it, so one that
 is not heard delays an event and loses none. A room is looked at
 
 - when its bell rings, once for all its watches, however many came meanwhile;
 - when its next user is due to expire, and then swept. Who watches the same room in other processes waits
-  a little, each for another time: the first one sweeps, and its bell tells the others;
+  a little, each for another time: the first one sweeps, and its bell rings for the others;
 - after every (re)connection of the doorbell, and now and then in any case;
 - where the store did not answer, later and later, and when its line is heard again, which proves it back.
 
@@ -25,7 +25,7 @@ from typing import Any, Final
 from herenow.errors import StoreError, StoreTimeout, StoreUnavailable
 from herenow.models import Snapshot
 from herenow.operations import Operation, Plan, answer, history, keys, online, upkeep
-from herenow.operations.events import Told, read
+from herenow.operations.events import Reading, read
 from herenow.operations.marking import Written
 from herenow.operations.scope import Scope
 from herenow.outbox.room_cache import RoomCache
@@ -78,9 +78,9 @@ class Hub:
         self.wake: Callable[[], None] = nothing
         """Called when something is to be done."""
         self.heard: Callable[[bytes], float] = _never
-        """Told a doorbell, when its line was heard last, by `time.monotonic`."""
+        """Given a doorbell: when its line was heard last, by `time.monotonic`."""
         self.doubt: Callable[[bytes], None] = _nobody
-        """Told a doorbell whose room the store said nothing of, for its line to ask for a sign."""
+        """Given a doorbell whose room the store did not answer for: its line is to ask for a sign."""
         self.anyway = ANYWAY
         """Every so many seconds a room is looked at in any case."""
         forking.register(self)
@@ -244,7 +244,7 @@ class Hub:
             read(feed.scope, place, _ENTRIES_AT_ONCE, include_hidden=hidden)
             for feed, (hidden, place) in jobs
         ]
-        found: dict[Feed, dict[View, Told]] = {feed: {} for feed in feeds}
+        found: dict[Feed, dict[View, Reading]] = {feed: {} for feed in feeds}
         bad: dict[Feed, None] = {}
         for (feed, view), outcome in zip(jobs, outcomes, strict=True):
             if isinstance(outcome, StoreError):
@@ -256,11 +256,13 @@ class Hub:
         self.failed(bad)
         with self._lock:
             over = [
-                (feed, self._deliver(feed, told)) for feed, told in found.items() if feed not in bad
+                (feed, self._deliver(feed, reading))
+                for feed, reading in found.items()
+                if feed not in bad
             ]
         yield from self._start_over([(feed, watches) for feed, watches in over if watches])
 
-    def _deliver(self, feed: Feed, found: dict[View, Told]) -> list[Watch]:
+    def _deliver(self, feed: Feed, found: dict[View, Reading]) -> list[Watch]:
         """Give each watch what follows its place; those that are to start over."""
         feed.failed = 0
         self._failing.pop(feed.scope.keys[keys.EVENTS], None)
@@ -269,7 +271,7 @@ class Hub:
         if away is not None:
             feed.outages.append(away)
         over = [watch for watch in feed.watches if watch.lost and watch.asked]
-        reads = [(view, told, Shown(told)) for view, told in found.items()]
+        reads = [(view, reading, Shown(reading)) for view, reading in found.items()]
         reads.sort(key=lambda one: one[1].counter)
         for watch in feed.watches:
             view = watch.view
@@ -278,16 +280,16 @@ class Hub:
             if not watch.follow(found[view]):
                 over.append(watch)
                 continue
-            for (hidden, after), told, shown in reads:  # what a later one found, it may know too
+            for (hidden, after), reading, shown in reads:  # what a later one found, it may know too
                 if hidden is not watch.include_hidden or after is None or watch.place is None:
                     continue
                 if after.number <= watch.place.number:
-                    watch.see(told, shown)
-                watch.settle(told)
+                    watch.see(reading, shown)
+                watch.settle(reading)
             watch.start()
-        if any(not told.whole for told in found.values()):
+        if any(not reading.whole for reading in found.values()):
             self._look_soon(feed.scope.keys[keys.EVENTS], feed)
-        self._plan_next(feed, max(found.values(), key=lambda told: told.now))
+        self._plan_next(feed, max(found.values(), key=lambda reading: reading.now))
         return over
 
     @staticmethod
@@ -308,13 +310,13 @@ class Hub:
             elif isinstance(outcome, Exception):  # it may only read, say
                 _log.debug("an outage of room %r is not recorded: %s", feed.scope.room, outcome)
 
-    def _plan_next(self, feed: Feed, told: Told) -> None:
+    def _plan_next(self, feed: Feed, reading: Reading) -> None:
         """Look again when the next is due."""
-        until = told.due - told.now
-        if told.due < 0:
+        until = reading.due - reading.now
+        if reading.due < 0:
             feed.sweep, feed.sweeps = False, 1
             self._look_after(feed, self.anyway * _dice.uniform(0.8, 1.2))
-        elif 0 < until <= told.window:
+        elif 0 < until <= reading.window:
             feed.sweep, feed.sweeps = False, 1
             anyway = _CLOCK_OF_OTHERS if self._own_clock else self.anyway
             turn = _dice.uniform(0.001, _TURN)

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple, TypeAlias
 
 from herenow import names
 from herenow.models import Event, Snapshot
-from herenow.operations.events import Place, StoredEvent, Told
+from herenow.operations.events import Place, Reading, StoredEvent
 from herenow.operations.scope import Scope, moment
 
 MOST_WAITING: Final = 10_000
@@ -74,7 +74,7 @@ class Watch:
 
     @property
     def view(self) -> View:
-        """After what it is to be told, and whether of the hidden too."""
+        """After what it is given events, and whether those of the hidden too."""
         return self.include_hidden, self.place and self.place._replace(moment=0, history="")
 
     @property
@@ -102,41 +102,43 @@ class Watch:
         self._waiting -= len(batch)
         return batch
 
-    def follow(self, told: Told) -> bool:
+    def follow(self, reading: Reading) -> bool:
         """Take up what was read from its place on; False where something is missing in between."""
         at = self.place
         if at is None:
-            self.place = told.end
+            self.place = reading.end
             return True
-        if at.number == 0 and told.born >= 0:
-            at = at._replace(number=told.born)
-        history = told.end.history
+        if at.number == 0 and reading.born >= 0:
+            at = at._replace(number=reading.born)
+        history = reading.end.history
         if at.history and history and at.history != history:
             return False
-        if at.moment > told.now:  # the clock was set back: what times out now may seem to be known
+        if (
+            at.moment > reading.now
+        ):  # the clock was set back: what times out now may seem to be known
             return False
-        events = told.events
-        if at.number != told.counter:
-            if not events or at.number > told.counter:
+        events = reading.events
+        if at.number != reading.counter:
+            if not events or at.number > reading.counter:
                 return False
             first, last = events[0].number, events[-1].number
             ran_on = last - first == len(events) - 1
-            if first > at.number + 1 or not ran_on or (told.whole and last != told.counter):
+            if first > at.number + 1 or not ran_on or (reading.whole and last != reading.counter):
                 return False
         self.place = at._replace(history=history)
         return True
 
-    def settle(self, told: Told) -> None:
-        """Note that all is told that was due at the moment of its snapshot, where that is so."""
+    def settle(self, reading: Reading) -> None:
+        """Note that all was delivered that was due at the moment of its snapshot, where that is so."""
         at = self.place
-        if at is None or not at.moment or at.number != told.counter:
+        if at is None or not at.moment or at.number != reading.counter:
             return
-        if told.due_seen < 0 or told.due_seen > at.moment:
+        if reading.due_seen < 0 or reading.due_seen > at.moment:
             self.place = at._replace(moment=0)
 
-    def see(self, told: Told, shown: "Shown") -> None:
+    def see(self, reading: Reading, shown: "Shown") -> None:
         """Have those of the events wait that are after its place and that it is to see."""
-        place, events = self.place, told.events
+        place, events = self.place, reading.events
         if place is None or not events or events[-1].number <= place.number:
             return
         if not place.moment and place.number < events[0].number:
@@ -175,14 +177,14 @@ class Watch:
 
 
 def nothing() -> None:
-    """Tell nobody."""
+    """Do nothing."""
 
 
 class Shown:
-    """Events that were read: made once for all who are told the same."""
+    """Events that were read: made once for all who are given the same."""
 
-    def __init__(self, told: Told) -> None:
-        self._told = told
+    def __init__(self, reading: Reading) -> None:
+        self._reading = reading
         self._all: list[Event] | None = None
 
     def one(self, stored: StoredEvent, since: int) -> Event:
@@ -196,5 +198,5 @@ class Shown:
     def all(self) -> list[Event]:
         """All of them, as one list that nobody may change."""
         if self._all is None:
-            self._all = [one.event for one in self._told.events]
+            self._all = [one.event for one in self._reading.events]
         return self._all
