@@ -36,9 +36,7 @@ def visit(buffered):
 
 def what_there_is():
     gc.collect()
-    files = [os.readlink(f"/proc/self/fd/{one}") for one in os.listdir("/proc/self/fd")
-             if os.path.exists(f"/proc/self/fd/{one}") or os.path.islink(f"/proc/self/fd/{one}")]
-    return len(files), len(os.listdir("/proc/self/task"))
+    return len(os.listdir("/proc/self/fd")), len(os.listdir("/proc/self/task"))
 
 def ends_as(before):
     end = time.monotonic() + 30

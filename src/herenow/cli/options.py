@@ -71,16 +71,20 @@ def port_option(**words: Any) -> Callable[[F], F]:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Listen at an address, before it is printed; ValueError with the reason if that fails."""
+    """Listen at an address, before it is printed; ValueError with the reason if that fails.
+
+    The socket names its protocol: asyncio turns Nagle's delay off for those that do.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family, backlog=2048)
+        bound = socket.create_server((host, port), family=family, backlog=2048)
     except OSError as error:
         known = error.errno is not None and error.errno > 0
         why = os.strerror(error.errno or 0) if known else error.strerror
         raise ValueError(
             f"cannot listen on {host}:{port}: {why}; choose another --port, or 0 for a free one"
         ) from None
+    return socket.socket(family, bound.type, socket.IPPROTO_TCP, bound.detach())
 
 
 def store_url(value: str) -> str:
