@@ -30,17 +30,17 @@ async def _passing(request: Request, call: Any) -> Response:
 
 
 def application(url: str, settings: StreamSettings, *, behind: bool = False) -> Starlette:
-    told: dict[str, int] = {}
+    happened: dict[str, int] = {}
 
-    def tell(what: str) -> None:
-        told[what] = told.get(what, 0) + 1
+    def notify(what: str) -> None:
+        happened[what] = happened.get(what, 0) + 1
 
     presence = herenow.AsyncPresence(url, resolution=0, timeout=10)
     made: dict[str, Streams] = {}
 
     @asynccontextmanager
     async def lifespan(_: Any) -> AsyncIterator[None]:
-        made["streams"] = Streams(presence, settings, tell=tell)
+        made["streams"] = Streams(presence, settings, notify=notify)
         yield
         await made["streams"].close()
         await presence.aclose()
@@ -70,7 +70,7 @@ def application(url: str, settings: StreamSettings, *, behind: bool = False) -> 
     async def count(_: Request) -> Response:
         streams = made["streams"]
         feeds = [len(one._sides) for one in streams._feeds.values()]
-        return JSONResponse({"open": streams.count, "feeds": feeds, **told})
+        return JSONResponse({"open": streams.count, "feeds": feeds, **happened})
 
     before = [Middleware(BaseHTTPMiddleware, dispatch=_passing)] * 2 if behind else []
     routes = [Route("/events", events), Route("/count", count)]

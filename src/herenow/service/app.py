@@ -68,7 +68,7 @@ class Service(Starlette):
             max_streams=settings.max_streams,
             max_streams_per_address=settings.max_streams_per_address,
         )
-        self.streams = Streams(presence, streams, tell=self.metrics.stream)
+        self.streams = Streams(presence, streams, notify=self.metrics.stream)
         self.metrics.streams_of(self.streams)
         written = json_bytes(describe(ENDPOINTS))
         self.openapi: parameters.Json = msgspec.json.decode(written)

@@ -132,39 +132,30 @@ class Attendances:
             await self.end(attendance)
             raise
 
-    async def end(self, attendance: Attendance) -> None:
-        """End a stream's sessions, with those of all that end meanwhile.
+    async def end(self, *attendances: Attendance) -> None:
+        """End the sessions of streams, with those of all that end meanwhile.
 
-        What the store does not take is told a few times; then it ends by itself, within the window.
+        What the store does not take is tried a few times; then it ends by itself, within the window.
         """
-        self._ended += attendance.sessions
+        self._ended += [session for one in attendances for session in one.sessions]
         async with self._ending:
-            tries = 0
-            while self._ended:
-                missed = await self._drain()
-                tries += 1
-                if missed and tries < _TRIES:
-                    await asyncio.sleep(_PAUSE)
-                    self._ended += missed
-
-    async def _drain(self) -> list[tuple[str, str, str]]:
-        """End all that are to be; those that the store did not take."""
-        missed: list[tuple[str, str, str]] = []
-        while self._ended:
-            ended, self._ended = self._ended[:_ENDED_AT_ONCE], self._ended[_ENDED_AT_ONCE:]
-            try:
-                missed += await AsyncPort(self._presence).end_sessions(ended)
-            except StoreError:
-                missed += ended
-        return missed
+            for left in reversed(range(_TRIES)):
+                missed: list[tuple[str, str, str]] = []
+                while self._ended:
+                    ended, self._ended = self._ended[:_ENDED_AT_ONCE], self._ended[_ENDED_AT_ONCE:]
+                    try:
+                        missed += await AsyncPort(self._presence).end_sessions(ended)
+                    except StoreError:
+                        missed += ended
+                if not missed or not left:
+                    return
+                await asyncio.sleep(_PAUSE)
+                self._ended += missed
 
     async def end_all(self) -> None:
         """End all sessions, of streams that are still open too."""
-        everyone, self._all = list(self._all.values()), {}
-        for one in everyone[1:]:
-            self._ended += one.sessions
-        if everyone:
-            await self.end(everyone[0])
+        everyone, self._all = self._all.values(), {}
+        await self.end(*everyone)
 
     async def refused(self) -> Iterable[object]:
         """Wait a little and mark all who are due; the streams whose user has too many sessions."""

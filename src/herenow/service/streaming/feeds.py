@@ -1,4 +1,4 @@
-"""A room as streams are told of it: each event at once, a diff an interval, or counts alone.
+"""A room as streams show it: each event at once, a diff an interval, or counts alone.
 
 A `Feed` is a room as those see it who may, or may not, see the hidden. Its main line watches from the
 moment that somebody first came; whoever comes later is on a line of its own, which watches from their
@@ -6,12 +6,12 @@ snapshot or from where they left off, until that line is where the main line is,
 So each reader follows one watch without gap or overlap, and nearly all share the same one.
 
 - **Each event**: readers count joins and leaves themselves; one that comes back from diffs starts over.
-- **Diffs**: events are netted, line by line, until the tick; then all lines tell theirs, with the counts,
+- **Diffs**: events are netted, line by line, until the tick; then all lines send theirs, with the counts,
   which are absolute; and readers change lines at no other moment, for a net belongs to its line.
-- **Counts**: nobody's list is kept up any more, which ``only`` tells, with an id that knows no place.
+- **Counts**: nobody's list is kept up any more, which ``only`` says, with an id that knows no place.
 
 Going down over a threshold, every reader without a watch-list starts over from a snapshot. Those with
-one are told their users' events in all of these; and the counts, an interval apart.
+one are sent their users' events in all of these; and the counts, an interval apart.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ from herenow.errors import StoreError
 from herenow.models import Counts, Event
 from herenow.service.streaming.frames import Frame, counts_frame, narrow, reset_frame
 from herenow.service.streaming.ids import Known
-from herenow.service.streaming.lines import Line, Mode
+from herenow.service.streaming.lines import Line, Mode, send
 from herenow.service.streaming.reader import Reader
 from herenow.service.streaming.settings import MAX_USERS, StreamSettings
 
@@ -48,7 +48,7 @@ class Host(Protocol):
         """Have something done beside."""
 
     def hurry(self, feed: "Feed") -> None:
-        """Have a room looked at before the next tick."""
+        """Have a room's tick before its time."""
 
     def started_over(self) -> None:
         """Note that a room's past is gone."""
@@ -65,7 +65,9 @@ class Feed:
         self._settings = streams.settings
         self._room = streams.presence.room(name)
         self._counts = Counts()
-        self._told: dict[bool, Counts] = {}
+        self._sent: dict[bool, Counts] = {}
+        self.lines: dict[Reader, Line] = {}
+        """The line of each reader that does not wait to start over."""
         self._main = Line(self, self._room.watch(include_hidden=hidden))
         self._sides: set[Line] = set()
         self._resuming: dict[Known | None, Line] = {}
@@ -82,22 +84,21 @@ class Feed:
         """Take in a reader, of whose rooms this is the one ``at``, from a place or from now."""
         self._readers += 1
         if known is not None and reader.users is not None:
-            known = Known(known.place)  # the counts are told anew in any case
+            known = Known(known.place)  # the counts are sent anew in any case
         if known is None or (known.netted and self.mode is Mode.EACH and self._ready.is_set()):
             self.start_over([(reader, at)])
         elif known in self._resuming and self._resuming[known].watch.place is None:
-            self._add(self._resuming[known], reader, at)  # it has told nothing yet
+            self._add(self._resuming[known], reader, at)  # it has sent nothing yet
         else:
             line = Line(self, self._room.watch(after=str(known.place), include_hidden=self.hidden))
             self._resuming[known] = line
             self._add(line, reader, at)
             self._streams.spawn(self._catch_up(line, known))
 
-    def leave(self, reader: Reader, at: int) -> bool:
+    def leave(self, reader: Reader) -> bool:
         """Let a reader go; whether nobody is left."""
-        line = reader.lines[at]
-        if line is not None:
-            line.remove(reader)
+        if reader in self.lines:
+            self.lines[reader].remove(reader)
         self._readers -= 1
         if not self._readers:
             self.closed = True
@@ -106,7 +107,7 @@ class Feed:
         return self.closed
 
     def start_over(self, readers: list[tuple[Reader, int]]) -> None:
-        """Have readers told a snapshot, and go on from it."""
+        """Have readers sent a snapshot, and go on from it."""
         if not readers:
             return
         self._newcomers += readers
@@ -117,10 +118,10 @@ class Feed:
     def _add(self, line: Line, reader: Reader, at: int) -> None:
         line.add(reader, at)
         if self.mode is not Mode.EACH or reader.users is not None:
-            self._told.clear()  # what others were told last, it may not know
+            self._sent.clear()  # it may not know the counts that the others were sent last
             self._streams.dirty[self] = None
         if self.mode is Mode.COUNTS and self._ready.is_set() and reader.users is None:
-            reader.tell(at, self._counts_only())
+            send({reader: at}, self._counts_only())
 
     def _counts_only(self) -> Frame:
         return counts_frame(self.name, self._counts, None, hidden=self.hidden)
@@ -143,7 +144,7 @@ class Feed:
                 self._main.drain()
 
     async def _gather(self) -> None:
-        """Tell newcomers a snapshot: all who came while the one before was made, the same one."""
+        """Send newcomers a snapshot: all who came while the one before was made, the same one."""
         await self._ready.wait()
         limit = max(self._settings.every_event_below, _LEAST_SNAPSHOT)
         while self._newcomers and not self.closed:
@@ -167,11 +168,11 @@ class Feed:
                     continue
                 listed = lists.get(reader)
                 if listed is None:
-                    reader.tell(at, frame)
+                    send({reader: at}, frame)
                 else:
                     online = [one for one in listed.values() if one.online]
-                    told = reset_frame(self.name, narrow(snapshot, online), hidden=self.hidden)
-                    reader.tell(at, told)
+                    own = reset_frame(self.name, narrow(snapshot, online), hidden=self.hidden)
+                    send({reader: at}, own)
                     reader.believed = reader.believed or {}
                     reader.believed[at] = {name: one.online for name, one in listed.items()}
                 self._add(line, reader, at)
@@ -203,10 +204,10 @@ class Feed:
                 await self._ready.wait()
                 if self._resuming.get(known) is line:
                     del self._resuming[known]
-                if known is not None and self.mode is Mode.COUNTS:  # who came early was not told
-                    line.tell_plain(self._counts_only())
+                if known is not None and self.mode is Mode.COUNTS:  # not sent to who came early
+                    send(line.plain, self._counts_only())
                 if known is not None and known.netted and self.mode is Mode.EACH:
-                    self.start_over(line.drop_plain())
+                    self.start_over(line.drop())
                 line.drain()
                 while line and not self.closed:
                     if self.mode is not Mode.DIFF and self._meets(line):
@@ -221,19 +222,19 @@ class Feed:
                 del self._resuming[known]
 
     def _meets(self, line: Line) -> bool:
-        """Whether a line is where the main line is, and all is told that was due at its snapshot."""
+        """Whether a line is where the main line is, and all is sent that was due at its snapshot."""
         self._main.drain()
         line.drain()
         place = line.watch.place
         return place is not None and not place.moment and place == self._main.watch.place
 
-    # what is told
+    # what is sent
 
     def happened(self, line: Line, event: Event) -> None:
-        """Note an event that a line told."""
+        """Note an event of a line."""
         if line is self._main and event.type != "update":
             self.total += 1 if event.type == "join" else -1
-        if self.mode is not Mode.EACH or line.has_listed:
+        if self.mode is not Mode.EACH or line.listed:
             self._streams.dirty[self] = None
         elif self.total >= self._settings.every_event_below:
             self._streams.hurry(self)
@@ -244,7 +245,7 @@ class Feed:
         self._streams.started_over()
 
     def tick(self, counts: Counts) -> None:
-        """Tell what came together since the last tick."""
+        """Send what came together since the last tick."""
         if not self._ready.is_set() or self.closed:
             return
         self._counts, self.total = counts, self._shown(counts)
@@ -252,70 +253,68 @@ class Feed:
         lines = [self._main, *self._sides]
         if before is not self.mode and not (before is Mode.EACH or self.mode is Mode.COUNTS):
             for line in lines:
-                self.start_over(line.drop_plain())
-        elif self.mode is Mode.DIFF:
-            self._tell_diffs(lines)
-        elif self.mode is Mode.COUNTS:
+                self.start_over(line.drop())
+        elif self.mode is not Mode.EACH:
+            is_new = self._is_new(listed=False) or before is not self.mode
             for line in lines:
                 line.drain()
-                line.net.clear()
-            if before is not self.mode or self._is_new(counts, listed=False):
-                frame = self._counts_only()
-                for line in lines:
-                    line.tell_plain(frame)
-        self._tell_listed(lines, counts)
+            for line in lines:
+                self._sum_up(line, is_new=is_new)
+            if self.mode is Mode.DIFF:
+                self._join(lines[1:])
+        listed = [line for line in lines if line.listed]
+        if listed and self._is_new(listed=True):
+            self._send_counts(listed)
 
-    def _tell_diffs(self, lines: list[Line]) -> None:
-        is_new = self._is_new(self._counts, listed=False)
-        for line in lines:
-            line.drain()
-        for line in lines:
-            place = line.watch.place
-            if place is None:
-                continue  # it starts over, or has not begun
-            if len(line.net) > self._settings.max_diff:
-                self.start_over(line.drop_plain())
-                continue
-            frame = line.net.frame(self.name, self._counts, place, hidden=self.hidden)
-            if frame is None and is_new:
-                frame = counts_frame(
-                    self.name, self._counts, place, hidden=self.hidden, netted=True
-                )
-            if frame is not None and len(frame.whole) > self._settings.max_waiting // 2:
-                self.start_over(line.drop_plain())
-            elif frame is not None:
-                line.tell_plain(frame)
-            line.net.clear()
-        for line in lines[1:]:
+    def _join(self, sides: list[Line]) -> None:
+        for line in sides:
             if self._meets(line):
                 line.change_over(self._main)
             else:
                 self._streams.dirty[self] = None  # at the next tick, perhaps
 
-    def _tell_listed(self, lines: list[Line], counts: Counts) -> None:
-        listed = [line for line in lines if line.has_listed]
-        if not listed or not self._is_new(counts, listed=True):
-            return
-        for line in listed:
+    def _send_counts(self, lines: list[Line]) -> None:
+        for line in lines:
             line.drain()
-            if line.watch.place is not None:
-                line.tell_listed(
-                    counts_frame(self.name, counts, line.watch.place, hidden=self.hidden)
-                )
+            place = line.watch.place
+            if place is not None:
+                frame = counts_frame(self.name, self._counts, place, hidden=self.hidden)
+                send(line.listed, frame)
 
-    def _is_new(self, counts: Counts, *, listed: bool) -> bool:
-        """Whether these counts, as far as they show, are not those told last."""
+    def _sum_up(self, line: Line, *, is_new: bool) -> None:
+        """Send what a line's interval came to: a diff, or counts; for too large a diff, a snapshot."""
+        place, net, settings = line.watch.place, line.net, self._settings
+        if self.mode is Mode.COUNTS:
+            place = None
+            net.clear()
+        elif place is None:
+            return  # it starts over, or has not begun
+        if len(net) > settings.max_diff:
+            self.start_over(line.drop())
+            return
+        frame = net.frame(self.name, self._counts, place, hidden=self.hidden)
+        if frame is None and is_new:
+            frame = counts_frame(self.name, self._counts, place, hidden=self.hidden, netted=True)
+        if frame is not None and len(frame.whole) > settings.max_waiting // 2:
+            self.start_over(line.drop())
+        elif frame is not None:
+            send(line.plain, frame)
+        net.clear()
+
+    def _is_new(self, *, listed: bool) -> bool:
+        """Whether the counts, as far as they show, are not those sent last."""
+        counts = self._counts
         shown = counts if self.hidden else Counts(counts.member, 0, counts.guest, counts.bot)
-        if self._told.get(listed) == shown:
+        if self._sent.get(listed) == shown:
             return False
-        self._told[listed] = shown
+        self._sent[listed] = shown
         return True
 
     def _shown(self, counts: Counts) -> int:
         return counts.people + counts.bot - (0 if self.hidden else counts.hidden)
 
     def _mode_of(self, total: int) -> Mode:
-        """What is told in a room with so many; back over a threshold goes only who is well below it."""
+        """What is sent of a room with so many online; it goes back only well below a threshold."""
         settings = self._settings
         slack = 1 - settings.slack
         was = self.mode if self._ready.is_set() else Mode.EACH

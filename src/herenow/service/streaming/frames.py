@@ -1,6 +1,6 @@
 """What is sent: events, resets, diffs and counts as server-sent events, each encoded once.
 
-A `Frame` is shared by all readers that are told it. `Net` is what a room's events of an interval come to.
+A `Frame` is shared by all of its readers. `Net` is what a room's events of an interval come to.
 """
 
 from dataclasses import replace
@@ -67,9 +67,9 @@ def narrow(snapshot: Snapshot, users: list[UserPresence]) -> Snapshot:
 def counts_frame(
     room: str, counts: Counts, place: Place | None, *, hidden: bool, netted: bool = False
 ) -> Frame:
-    """How many are online. Without a place it is all that is told of the room: ``only``."""
-    said = {"room": room, "counts": json_form(counts, hidden=hidden), "only": place is None}
-    return Frame("counts", said, place, netted=netted)
+    """How many are online. Without a place it is all that is sent of the room: ``only``."""
+    data = {"room": room, "counts": json_form(counts, hidden=hidden), "only": place is None}
+    return Frame("counts", data, place, netted=netted)
 
 
 class Net:
@@ -95,8 +95,10 @@ class Net:
         """Forget it all."""
         self._users.clear()
 
-    def frame(self, room: str, counts: Counts, place: Place, *, hidden: bool) -> Frame | None:
-        """Tell it as a diff, or None where it comes to nothing; who left first, then who came.
+    def frame(
+        self, room: str, counts: Counts, place: Place | None, *, hidden: bool
+    ) -> Frame | None:
+        """Make it a diff, or None where it comes to nothing; who left first, then who came.
 
         Nobody both leaves and joins in one: who came and left is not in it, who left and came back is
         an update.
@@ -107,21 +109,21 @@ class Net:
         for change in self._users.values():
             if not change.now:
                 if change.before and change.leave is not None:
-                    left.append(_leave_json(change.leave))
+                    left.append(_json(change.leave))
                 continue
             if change.join is not None:
-                (updated if change.before else joined).append(_said_json(change.join))
-            updated += [_said_json(one) for one in change.updates.values()]
+                (updated if change.before else joined).append(_json(change.join))
+            updated += [_json(one) for one in change.updates.values()]
         if not (left or joined or updated):
             return None
-        told = {
+        data = {
             "room": room,
             "leave": left,
             "join": joined,
             "update": updated,
             "counts": json_form(counts, hidden=hidden),
         }
-        return Frame("diff", told, place, netted=True)
+        return Frame("diff", data, place, netted=True)
 
 
 class _Change:
@@ -143,17 +145,10 @@ class _Change:
         self.join, self.leave = (event, None) if self.now else (None, event)
 
 
-def _leave_json(event: Event) -> dict[str, Any]:
-    return {
-        "user": event.user,
-        "kind": event.kind,
-        "at": moment(event.at),
-        "reason": event.reason,
-    }
-
-
-def _said_json(event: Event) -> dict[str, Any]:
-    said: dict[str, Any] = {"user": event.user, "kind": event.kind, "at": moment(event.at)}
-    if event.away is not None:
-        said |= {"away": event.away, "session": event.session, "info": event.info}
-    return said
+def _json(event: Event) -> dict[str, Any]:
+    data: dict[str, Any] = {"user": event.user, "kind": event.kind, "at": moment(event.at)}
+    if event.type == "leave":
+        data["reason"] = event.reason
+    elif event.away is not None:
+        data |= {"away": event.away, "session": event.session, "info": event.info}
+    return data

@@ -1,10 +1,10 @@
-"""A line: one watch of a room, and the readers who are told what it tells.
+"""A line: one watch of a room, and the readers to whom its events are sent.
 
-It knows who watches whom, so that an event costs what those cost who are told it; when readers begin,
-start over or change lines is for `feeds` to say.
+It knows who watches whom, so that an event costs only the readers that it is sent to; when readers
+begin, start over or change lines is for `feeds` to decide.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from enum import Enum
 from typing import Protocol
 
@@ -15,7 +15,7 @@ from herenow.watching.aio_watchers import AsyncEvents
 
 
 class Mode(Enum):
-    """What readers without a watch-list are told."""
+    """What is sent to readers without a watch-list."""
 
     EACH = "each"
     DIFF = "diff"
@@ -27,6 +27,7 @@ class Room(Protocol):
 
     mode: Mode
     hidden: bool
+    lines: "dict[Reader, Line]"
 
     def start_over(self, readers: list[tuple[Reader, int]]) -> None:
         """Have readers sent a snapshot, and go on from it."""
@@ -39,122 +40,93 @@ class Room(Protocol):
 
 
 class Line:
-    """A watch of a room, and whoever is told what it tells."""
+    """A watch of a room, and the readers of its events: ``plain``, and ``listed`` with a watch-list."""
 
-    __slots__ = ("_feed", "_listed", "_plain", "_users", "net", "watch")
+    __slots__ = ("_feed", "_users", "listed", "net", "plain", "watch")
 
     def __init__(self, feed: Room, watch: AsyncEvents) -> None:
         self._feed = feed
         self.watch = watch
         self.net = Net()
-        self._plain: dict[Reader, int] = {}
-        self._listed: dict[Reader, int] = {}
+        self.plain: dict[Reader, int] = {}
+        self.listed: dict[Reader, int] = {}
         self._users: dict[str, dict[Reader, int]] = {}
 
     def __bool__(self) -> bool:
-        return bool(self._plain or self._listed)
+        return bool(self.plain or self.listed)
 
     def add(self, reader: Reader, at: int) -> None:
-        """Tell a reader, of whose rooms this is the one ``at``."""
-        reader.lines[at] = self
-        if reader.users is None:
-            self._plain[reader] = at
-        else:
-            self._listed[reader] = at
-            for user in reader.users:
-                self._users.setdefault(user, {})[reader] = at
+        """Take in a reader, of whose rooms this is the one ``at``."""
+        self._feed.lines[reader] = self
+        (self.plain if reader.users is None else self.listed)[reader] = at
+        for user in reader.users or ():
+            self._users.setdefault(user, {})[reader] = at
 
     def remove(self, reader: Reader) -> None:
-        """Tell a reader no more."""
-        at = self._plain.pop(reader, None)
-        if at is None:
-            at = self._listed.pop(reader, None)
-            for user in reader.users or () if at is not None else ():
-                readers = self._users[user]
-                del readers[reader]
-                if not readers:
-                    del self._users[user]
-        if at is not None:
-            reader.lines[at] = None
+        """Let go of a reader."""
+        del self._feed.lines[reader]
+        del (self.plain if reader.users is None else self.listed)[reader]
+        for user in reader.users or ():
+            readers = self._users[user]
+            del readers[reader]
+            if not readers:
+                del self._users[user]
 
-    def drop_plain(self) -> list[tuple[Reader, int]]:
-        """Let go of the readers without a watch-list."""
-        dropped, self._plain = list(self._plain.items()), {}
-        for reader, at in dropped:
-            reader.lines[at] = None
+    def drop(self, *, listed: bool = False) -> list[tuple[Reader, int]]:
+        """Let go of the readers without a watch-list, or of all."""
+        dropped = [*self.plain.items(), *(self.listed.items() if listed else ())]
+        for reader, _ in dropped:
+            self.remove(reader)
         self.net.clear()
         return dropped
 
-    def drop_all(self) -> list[tuple[Reader, int]]:
-        """Let go of everybody."""
-        listed = list(self._listed.items())
-        for reader, _ in listed:
-            self.remove(reader)
-        return self.drop_plain() + listed
-
-    @property
-    def has_listed(self) -> bool:
-        """Whether it tells anybody who has a watch-list."""
-        return bool(self._listed)
-
     def drain(self) -> None:
-        """Tell all that waits."""
+        """Take all events that wait."""
         while batch := self.watch.take():
             self.take(batch)
 
     def take(self, batch: Iterable[Event]) -> None:
-        """Tell events, or note them for the next diff."""
+        """Send events, or note them for the next diff."""
         feed = self._feed
         frames: list[Frame] = []
         each = feed.mode is Mode.EACH
         for event in batch:
             if event.type == "reset":
-                self._send(frames)
+                send(self.plain, *frames)
                 frames = []
-                feed.start_over(self.drop_all())
+                feed.start_over(self.drop(listed=True))
                 feed.recount()
                 continue
             readers = self._users.get(str(event.user)) if self._users else None
             frame = None
-            if self._plain and each:
+            if self.plain and each:
                 frame = event_frame(event, hidden=feed.hidden)
                 frames.append(frame)
-            elif self._plain and feed.mode is Mode.DIFF:
+            elif self.plain and feed.mode is Mode.DIFF:
                 self.net.add(event)
             if readers:
                 frame = frame or event_frame(event, hidden=feed.hidden)
-                for reader, at in readers.items():
-                    if _is_news(reader, at, event):
-                        reader.tell(at, frame)
+                send({one: at for one, at in readers.items() if _is_news(one, at, event)}, frame)
             feed.happened(self, event)
-        self._send(frames)
-
-    def _send(self, frames: list[Frame]) -> None:
-        if frames:
-            whole = frames[0].whole if len(frames) == 1 else b"".join([one.whole for one in frames])
-            for reader, at in self._plain.items():
-                reader.tell_all(at, frames, whole)
-
-    def tell_plain(self, frame: Frame) -> None:
-        """Tell everybody without a watch-list."""
-        for reader, at in self._plain.items():
-            reader.tell(at, frame)
-
-    def tell_listed(self, frame: Frame) -> None:
-        """Tell everybody with one."""
-        for reader, at in self._listed.items():
-            reader.tell(at, frame)
+        send(self.plain, *frames)
 
     def change_over(self, to: "Line") -> None:
-        """Have another line tell whoever this one tells: they are at the same place."""
-        for reader, at in self.drop_all():
+        """Give the readers to another line, which is at the same place."""
+        for reader, at in self.drop(listed=True):
             if reader.believed is not None:
-                reader.believed.pop(at, None)  # all that the list said is told now
+                reader.believed.pop(at, None)  # all that the list said is sent now
             to.add(reader, at)
 
 
+def send(readers: Mapping[Reader, int], *frames: Frame) -> None:
+    """Send frames to readers, of whose rooms this is the one of the number."""
+    whole = b"".join([one.whole for one in frames])
+    for reader, at in readers.items() if frames else ():
+        reader.send(at, frames, whole)
+
+
 def _is_news(reader: Reader, at: int, event: Event) -> bool:
-    """Whether an event is not in what the list of a reset told already: joins and leaves alternate.
+    """Whether an event is not in the list of a reset already: joins and leaves alternate.
 
     A watch-list is looked up a little later than the snapshot that its watch follows.
     """

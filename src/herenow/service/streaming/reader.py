@@ -12,7 +12,7 @@ import random
 from collections import deque
 from collections.abc import Callable, Sequence
 from time import monotonic
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
@@ -23,7 +23,7 @@ from herenow.service.streaming.ids import Known, StreamId
 from herenow.service.streaming.settings import StreamSettings
 
 _log: Final = logging.getLogger("herenow")
-_dice: Final = random.SystemRandom()  # whoever seeds the common one wants the next for himself
+_dice: Final = random.SystemRandom()  # whoever seeds the common one wants the next for themselves
 _AT_ONCE: Final = 50
 _HEADERS: Final = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
@@ -34,17 +34,10 @@ _HEADERS: Final = [
 _END: Final[Message] = {"type": "http.response.body", "body": b"", "more_body": False}
 
 
-class Source(Protocol):
-    """What sends a reader the events of a room."""
-
-    def remove(self, reader: "Reader") -> None:
-        """Send it no more."""
-
-
 class Turns:
     """Who may begin to send: so many at a time, so that the loop hears of the store in between.
 
-    Otherwise what is told to thousands would keep it for so long that calls under way time out.
+    Otherwise what is sent to thousands would keep it for so long that calls under way time out.
     """
 
     __slots__ = ("_free", "_scheduled", "_waiting")
@@ -77,11 +70,11 @@ class Turns:
 
 
 class Reader:
-    """What waits for one stream, and where the stream is. ``users`` None: it is told of all."""
+    """What waits for one stream, and where the stream is. ``users`` None: of all users."""
 
     __slots__ = (
         "_asked", "_most", "_queue", "_send", "_task", "_transport", "_turns", "_waiting", "_writer",
-        "believed", "closed", "dropped", "ending", "last", "lines", "rooms", "since", "stream_id",
+        "believed", "closed", "dropped", "ending", "last", "rooms", "since", "stream_id",
         "until", "users",
     )  # fmt: skip
 
@@ -100,8 +93,6 @@ class Reader:
             self.stream_id = StreamId(rooms)
             for at, place in enumerate(places):
                 self.stream_id.move(at, place)
-        self.lines: list[Source | None] = [None] * len(rooms)
-        """Whose events it is told, room by room; None while it waits to start over."""
         self.believed: dict[int, dict[str, bool]] | None = None
         """Which watched users the client takes to be online, by room, until that is sure to be right."""
         self.closed = self.ending = self.dropped = False
@@ -126,11 +117,7 @@ class Reader:
         self._transport = transport
         self._write_soon()
 
-    def tell(self, room: int, frame: Frame) -> None:
-        """Have one frame sent."""
-        self.put(frame.whole if self.stream_id is None else frame.among(self.stream_id, room))
-
-    def tell_all(self, room: int, frames: Sequence[Frame], whole: bytes) -> None:
+    def send(self, room: int, frames: Sequence[Frame], whole: bytes) -> None:
         """Have frames sent, which together are ``whole`` in a stream of one room."""
         if self.stream_id is None:
             self.put(whole)

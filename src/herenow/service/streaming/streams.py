@@ -29,15 +29,15 @@ _ROOMS_AT_ONCE: Final = 500
 
 
 def _silent(what: str) -> None:
-    """Tell nobody."""
+    """Do nothing."""
 
 
 class Streams:
     """All open streams of one service, in one event loop.
 
-    ``tell`` is called with ``opened``, ``ended`` or ``cut`` (too slow, or stuck; it ends too) for each
-    stream. Streams end by `close`, and by themselves when uvicorn is told to stop: it waits for open
-    responses, and does not tell them.
+    ``notify`` is called with ``opened``, ``ended`` or ``cut`` (too slow, or stuck; it ends too) for each
+    stream. Streams end by `close`, and by themselves when uvicorn is to stop: it waits for open
+    responses, and does not end them.
     """
 
     def __init__(
@@ -45,13 +45,13 @@ class Streams:
         presence: AsyncPresence,
         settings: StreamSettings | None = None,
         *,
-        tell: Callable[[str], None] = _silent,
+        notify: Callable[[str], None] = _silent,
     ) -> None:
         self.presence = presence
         self.settings = settings or StreamSettings()
         self.dirty: dict[Feed, None] = {}
-        """Rooms that have something to tell at the next tick."""
-        self._tell = tell
+        """Rooms that have something to send at the next tick."""
+        self._notify = notify
         self._feeds: dict[tuple[str, bool], Feed] = {}
         self._readers: dict[Reader, bool] = {}
         self._taken = Taken()
@@ -86,7 +86,7 @@ class Streams:
     ) -> Response:
         """Make the response that is a stream of these rooms' events.
 
-        ``users`` at most 500, of whom alone it is to tell (with the counts); ``after`` the id of the last
+        ``users`` at most 500, of whose events alone it is (with the counts); ``after`` the id of the last
         event that the client had; ``identity`` whose presence the stream is; ``until`` when it ends, as a
         token does; ``address`` and ``token`` whose streams are counted, where those are bounded. Raises
         ValueError for bad arguments, TooManySessions for a 33rd of this user, TooManyStreams. At most a
@@ -137,7 +137,7 @@ class Streams:
                 self.spawn(self._keep(self._look)),
                 self.spawn(self._keep(self._attend)),
             ]
-        self._tell("opened")
+        self._notify("opened")
 
     def _ended(self, reader: Reader) -> None:
         self._taken.give_back(reader)
@@ -147,14 +147,14 @@ class Streams:
             self.spawn(self._attendances.end(attendance))
         if hidden is None:
             return
-        for at, room in enumerate(reader.rooms):
-            if self._feeds[room, hidden].leave(reader, at):
+        for room in reader.rooms:
+            if self._feeds[room, hidden].leave(reader):
                 feed = self._feeds.pop((room, hidden))
                 self.dirty.pop(feed, None)
                 self._hurried.pop(feed, None)
         if reader.dropped:
-            self._tell("cut")
-        self._tell("ended")
+            self._notify("cut")
+        self._notify("ended")
         if not self._readers:
             self._empty.set()
 
@@ -181,7 +181,7 @@ class Streams:
                 await asyncio.sleep(1)
 
     def hurry(self, feed: Feed) -> None:
-        """Have a room looked at before the next tick: it may tell too much."""
+        """Have a room looked at before the next tick: it may send too much."""
         self._hurried[feed] = None
         self._hurry.set()
 
@@ -190,7 +190,7 @@ class Streams:
         self._attendances.hasten()
 
     async def _tick(self) -> None:
-        """Wait for the next tick of all rooms, or for the first in a hurry, and have them tell."""
+        """Wait for the next tick of all rooms, or for the first in a hurry, and have them send."""
         end = monotonic() + self.settings.interval
         while (left := end - monotonic()) > 0:
             try:
@@ -199,11 +199,11 @@ class Streams:
                 break
             self._hurry.clear()
             hurried, self._hurried = self._hurried, {}
-            await self._told(list(hurried))
+            await self._send_all(list(hurried))
         dirty, self.dirty = self.dirty, {}
-        await self._told(list(dirty))
+        await self._send_all(list(dirty))
 
-    async def _told(self, feeds: list[Feed]) -> None:
+    async def _send_all(self, feeds: list[Feed]) -> None:
         for i in range(0, len(feeds), _ROOMS_AT_ONCE):
             part = feeds[i : i + _ROOMS_AT_ONCE]
             try:
@@ -241,7 +241,7 @@ class Streams:
                 stream.end()
 
     def _is_stopping(self) -> bool:
-        """Whether uvicorn was told to stop. It has its signals handled by a method of its server's.
+        """Whether uvicorn is to stop. It has its signals handled by a method of its server's.
 
         sse-starlette notes the same where an application has put a handler of its own before that.
         """

@@ -18,7 +18,7 @@ class TooManyOfOne(TooManyStreams):
 
 
 class Taken:
-    """The places of one service. An address and a token are told apart by name; None has no bound."""
+    """The places of one service. An address and a token differ by name; None has no bound."""
 
     def __init__(self) -> None:
         self._of: dict[Reader, list[tuple[str, str]]] = {}
