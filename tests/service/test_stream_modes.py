@@ -87,7 +87,7 @@ def test_both_thresholds_each_way_on_one_open_stream(
             truth.fill(count)
             resuming = serving.follow(resuming.last, resuming.rooms)
     assert seen[1] == {"join"}
-    assert seen[4] <= {"diff", "join"}
+    assert seen[4] <= {"diff", "join", "counts"}  # counts, for whoever resumes may not know them
     assert seen[7] <= {"diff", "counts"}
     assert "reset" in seen[9] | seen[10]
     assert "reset" in seen[13]
