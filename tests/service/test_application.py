@@ -18,7 +18,7 @@ from tests.service.conftest import API_KEY, PATIENT, bearer, token
 USERS = "/v1/rooms/site/users"
 
 
-async def test_it_is_mounted_in_fastapi(server: Server) -> None:
+async def test_the_service_is_mounted_in_fastapi(server: Server) -> None:
     presence = herenow.Presence(server.unix_url, resolution=0, timeout=5)
     outer = FastAPI()
     inner = create_app(presence, api_key=API_KEY)
@@ -40,7 +40,9 @@ def test_a_presence_of_a_client_has_no_twin(server: Server) -> None:
         create_app(herenow.Presence("embedded://?temporary=1"), api_key=API_KEY)
 
 
-async def test_without_secret_and_key_it_is_open_only_where_that_is_said(server: Server) -> None:
+async def test_without_secret_and_key_the_service_is_open_only_where_asked_for(
+    server: Server,
+) -> None:
     presence = herenow.AsyncPresence(server.unix_url, resolution=0, timeout=PATIENT)
     with pytest.raises(ValueError, match="HERENOW_SECRET and HERENOW_API_KEY are not set"):
         create_app(presence)

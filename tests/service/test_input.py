@@ -101,7 +101,7 @@ async def test_a_longer_window_than_the_rooms_is_the_rooms(api: httpx.AsyncClien
         assert [one["user"] for one in answer.json()["users"]] == ["alice"]
 
 
-async def test_of_a_long_time_the_newest_samples_are_told(api: httpx.AsyncClient) -> None:
+async def test_of_a_long_time_the_newest_samples_are_sent(api: httpx.AsyncClient) -> None:
     await api.put(f"{USERS}/alice", json={})
     answer = await api.get("/v1/rooms/site/history?start=1970-01-01T00:00:00Z&step=minute")
     assert [one["people"] for one in answer.json()["samples"]][:1] == [1]

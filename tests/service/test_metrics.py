@@ -92,7 +92,9 @@ def test_no_label_names_a_user_and_rooms_are_bounded(serve: Serve) -> None:
     assert "somebody" not in json.dumps([list(one) for one in found])
 
 
-def test_a_store_that_is_away_is_told_and_keeps_nobody_waiting(frail: Server, serve: Serve) -> None:
+def test_an_unavailable_store_shows_in_the_metrics_and_keeps_nobody_waiting(
+    frail: Server, serve: Serve
+) -> None:
     address = serve(HERENOW_URL=frail.unix_url)
     frail.kill()
     for _ in range(3):

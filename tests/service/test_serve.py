@@ -23,7 +23,7 @@ USERS = "/v1/rooms/site/users"
 NO_SECRETS = {"HERENOW_SECRET": "", "HERENOW_API_KEY": ""}
 
 
-def test_it_serves_an_embedded_store_and_ends_at_once(place: Path, start: Call) -> None:
+def test_serve_serves_an_embedded_store_and_ends_at_once(place: Path, start: Call) -> None:
     running = Process(place, "", (), {"HERENOW_URL": "", "XDG_STATE_HOME": str(place / "state")})
     try:
         path = f"{running.address}{USERS}/alice"
@@ -129,7 +129,7 @@ def test_two_services_of_a_host_do_not_share_cookies(serve: Serve) -> None:
         (("--proxy", "10.0.0.1"), ""),
     ],
 )
-def test_it_says_at_start_what_proxies_do_to_addresses(
+def test_serve_prints_at_start_what_proxies_do_to_addresses(
     server: Server, tmp_path: Path, options: tuple[str, ...], said: str
 ) -> None:
     running = Process(tmp_path, server.unix_url, options, {})
@@ -167,7 +167,7 @@ def test_the_api_key_has_no_limit(serve: Serve) -> None:
             assert client.put(f"{USERS}/a", json={}, headers=bearer(API_KEY)).is_success
 
 
-def test_a_token_that_asks_too_often_is_told_when_to_come_back(serve: Serve) -> None:
+def test_a_token_that_asks_too_often_gets_when_to_come_back(serve: Serve) -> None:
     address = serve(HERENOW_RATE_LIMIT="2/minute")
     mine, theirs = bearer(token("alice")), bearer(token("bob"))
     codes = [httpx.get(f"{address}/v1/rooms", headers=mine).status_code for _ in range(3)]

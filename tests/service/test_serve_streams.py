@@ -36,7 +36,7 @@ def test_a_stream_is_presence_and_its_end_the_leave(serve: Serve) -> None:
         time.sleep(0.05)
 
 
-def test_it_stops_within_two_seconds_with_streams_open(
+def test_the_service_stops_within_two_seconds_with_streams_open(
     server: Server, tmp_path: Path, presence: herenow.Presence
 ) -> None:
     def stopped() -> float:

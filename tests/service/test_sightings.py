@@ -163,7 +163,9 @@ async def test_a_thousand_full_ones_fit_and_no_more(
     assert (large.status_code, "at most 2097152 bytes" in large.text) == (413, True)
 
 
-async def test_it_is_for_servers(api: httpx.AsyncClient, service: Service) -> None:
+async def test_the_route_of_sightings_is_for_servers(
+    api: httpx.AsyncClient, service: Service
+) -> None:
     for credential, status in (
         (token("alice"), 403),
         (token(), 403),

@@ -108,7 +108,7 @@ def test_clients_resume_right_after_being_cut(
     assert cuts >= 25
 
 
-def test_much_that_was_missed_is_told_in_order(stream: Stream, presence: herenow.Presence) -> None:
+def test_many_missed_events_are_sent_in_order(stream: Stream, presence: herenow.Presence) -> None:
     presence.mark_online("alice")
     serving = stream()
     first, other = serving.follow(), serving.follow()
@@ -140,7 +140,7 @@ def knows(following: Following, online: set[str]) -> bool:
     return following.room().online == online
 
 
-def test_what_was_trimmed_makes_it_start_over(
+def test_a_stream_resumed_from_trimmed_events_starts_over(
     stream: Stream, server: Server, presence: herenow.Presence
 ) -> None:
     presence.mark_online("alice")
@@ -155,7 +155,9 @@ def test_what_was_trimmed_makes_it_start_over(
     assert len(again.room().online) == 21
 
 
-def test_who_was_forgotten_makes_it_start_over(stream: Stream, presence: herenow.Presence) -> None:
+def test_a_stream_resumed_after_an_erasure_starts_over(
+    stream: Stream, presence: herenow.Presence
+) -> None:
     presence.mark_online("alice")
     first = resumed(stream, None)
     presence.mark_online("bob")

@@ -14,7 +14,7 @@ from tests.service.following import Following, raw
 from tests.waiting import in_time, poll
 
 
-def test_it_stops_within_two_seconds_with_streams_open(
+def test_an_application_stops_within_two_seconds_with_streams_open(
     stream: Stream, presence: herenow.Presence
 ) -> None:
     def stopped() -> float:
@@ -95,7 +95,7 @@ def test_a_reader_that_takes_nothing_for_long_is_cut(
         assert_aborted(sock)
 
 
-def test_it_stops_in_time_with_a_reader_that_takes_nothing(
+def test_an_application_stops_in_time_with_a_reader_that_takes_nothing(
     stream: Stream, presence: herenow.Presence
 ) -> None:
     def stopped() -> float:

@@ -25,7 +25,9 @@ PLACES = st.none() | st.builds(
 
 
 @given(st.lists(st.tuples(st.integers(0, 6), PLACES), max_size=30), st.integers(2, 7))
-def test_it_reads_back_as_it_was_written(moves: list[tuple[int, Known | None]], count: int) -> None:
+def test_an_id_reads_back_as_it_was_written(
+    moves: list[tuple[int, Known | None]], count: int
+) -> None:
     rooms = [f"room {i}" for i in range(count)]
     stream_id = StreamId(rooms)
     places: list[Known | None] = [None] * count

@@ -97,7 +97,7 @@ def test_both_thresholds_each_way_on_one_open_stream(
     assert set(plain.brief()) >= {("diff", None), ("counts", None), ("reset", None)}
 
 
-def test_who_comes_and_goes_within_an_interval_is_not_told(
+def test_who_comes_and_goes_within_an_interval_is_in_no_diff(
     stream: Stream, presence: herenow.Presence
 ) -> None:
     truth = Truth(presence)
@@ -213,7 +213,7 @@ def test_timeouts_are_netted(stream: Stream, presence: herenow.Presence) -> None
         assert one.room("doc").counts == {"member": 0, "hidden": 0, "guest": 0, "bot": 0}
 
 
-def test_timeouts_are_told_once_to_whoever_comes_meanwhile(
+def test_timeouts_are_sent_once_to_whoever_comes_meanwhile(
     stream: Stream, presence: herenow.Presence
 ) -> None:
     room = presence.room("doc", window=1)
@@ -229,7 +229,7 @@ def test_timeouts_are_told_once_to_whoever_comes_meanwhile(
         assert one.room("doc").counts == {"member": 0, "guest": 0, "bot": 0}
 
 
-def test_counts_that_were_another_when_somebody_came_are_told_again(
+def test_counts_that_changed_while_a_reader_came_are_sent_again(
     stream: Stream, presence: herenow.Presence
 ) -> None:
     presence.mark_online_many([f"u{i}" for i in range(5)])

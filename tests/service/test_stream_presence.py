@@ -75,7 +75,7 @@ def test_a_33rd_session_is_refused_before_the_stream_begins(
     assert serving.follow(who="bob", room="doc").status == 200
 
 
-def test_killed_it_lets_its_people_go_within_the_window(
+def test_users_of_a_killed_service_leave_within_the_window(
     stream: Stream, presence: herenow.Presence
 ) -> None:
     room = presence.room("doc", window=2)
@@ -97,7 +97,9 @@ def test_killed_it_lets_its_people_go_within_the_window(
     in_time(3.5, left)
 
 
-def test_stopped_it_has_everybody_leave_at_once(stream: Stream, presence: herenow.Presence) -> None:
+def test_users_of_a_stopped_service_leave_at_once(
+    stream: Stream, presence: herenow.Presence
+) -> None:
     def stopped() -> float:
         serving = stream()
         for i in range(40):
@@ -112,7 +114,7 @@ def test_stopped_it_has_everybody_leave_at_once(stream: Stream, presence: hereno
     in_time(2, stopped)
 
 
-def test_it_is_open_without_the_store_and_marks_when_that_is_back(stream: Stream) -> None:
+def test_a_stream_opens_without_the_store_and_marks_when_that_is_back(stream: Stream) -> None:
     with start_server(binary(SERVER)) as store:
         serving = stream(store.unix_url)
         store.kill()

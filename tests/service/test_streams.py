@@ -11,7 +11,7 @@ from tests.service.following import raw
 from tests.waiting import poll
 
 
-def test_it_begins_with_a_snapshot_and_goes_on_with_events(
+def test_a_stream_begins_with_a_snapshot_and_goes_on_with_events(
     stream: Stream, presence: herenow.Presence
 ) -> None:
     presence.mark_online("alice")

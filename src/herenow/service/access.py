@@ -38,7 +38,7 @@ class Access:
         return replace(self, scope=scope, user=None)
 
     def sees_hidden(self) -> bool:
-        """Whether it is told of hidden members, where it may look at all."""
+        """Whether it is shown hidden members, where it may look at all."""
         return self.scope == "admin"
 
     def need(self, scope: Scope) -> None:
@@ -52,7 +52,7 @@ class Access:
             raise forbidden("the token is not for this room")
 
     def need_hidden(self) -> None:
-        """Raise a 403 for whoever is not told of hidden members."""
+        """Raise a 403 for whoever is not shown hidden members."""
         if not self.sees_hidden():
             raise forbidden("hidden members are shown to the scope admin alone")
 

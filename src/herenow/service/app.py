@@ -218,9 +218,9 @@ async def _body(request: Request, endpoint: Endpoint) -> bytes:
     kind = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
     if kind not in ("application/json", *(("text/plain",) if endpoint.plain else ())):
         raise ProblemError(415, f"the body must be application/json; got {kind!a:.80}")
-    said = request.headers.get("content-length", "")
+    length = request.headers.get("content-length", "")
     too_large = ProblemError(413, f"the body must have at most {endpoint.max_body} bytes")
-    if said.isdecimal() and int(said[:20]) > endpoint.max_body:
+    if length.isdecimal() and int(length[:20]) > endpoint.max_body:
         raise too_large
     raw = bytearray()
     try:
@@ -254,8 +254,8 @@ def _http_problem(request: Request, error: Any) -> Response:
     except ProblemError as problem:
         return problems.respond(problem)
     detail = {404: "there is no such path", 405: "this path has other verbs"}
-    told = detail.get(error.status_code, str(error.detail))
-    return problems.respond(ProblemError(error.status_code, told, error.headers))
+    text = detail.get(error.status_code, str(error.detail))
+    return problems.respond(ProblemError(error.status_code, text, error.headers))
 
 
 def _unforeseen(_: Request, __: Exception) -> Response:

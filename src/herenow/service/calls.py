@@ -1,9 +1,9 @@
 """Calls: what a route of the service is, and one request to it, let in and read.
 
-A route is a function, and what `Routes` is told of it: its verb and path, who may call it, what it
+A route is a function, and what `Routes` is given for it: its verb and path, who may call it, what it
 answers. What it takes are the parameters of the function, by their types (`inputs`): those that its path
-names come in the path, the others in the body where its verb has one, else in the query. Which routes
-there are is said elsewhere: see `endpoints` and `pages`.
+names come in the path, the others in the body where its verb has one, else in the query. The routes
+themselves are in `endpoints` and `pages`.
 """
 
 import inspect

@@ -88,10 +88,10 @@ class Connection(H11Protocol):
             self._address = household(self.client[0])
             bounds.addresses[self._address] += 1
             if bounds.addresses[self._address] > bounds.of_address:
-                told = (
+                detail = (
                     f"at most {bounds.of_address} connections of an address (--proxy names a proxy)"
                 )
-                self._refuse(ProblemError(429, told, {"Retry-After": "5"}))
+                self._refuse(ProblemError(429, detail, {"Retry-After": "5"}))
                 return
         self._wait()
 
@@ -139,13 +139,13 @@ class Connection(H11Protocol):
     def _refuse(self, problem: ProblemError) -> None:
         answer = respond(problem)
         headers = [*answer.raw_headers, (b"connection", b"close")]
-        said: list[Any] = [
+        messages: list[Any] = [
             h11.Response(status_code=answer.status_code, headers=headers),
             h11.Data(data=bytes(answer.body)),
             h11.EndOfMessage(),
         ]
         with suppress(h11.LocalProtocolError):  # after an answer that a body was still to follow
-            for one in said:
+            for one in messages:
                 self.transport.write(self.conn.send(one) or b"")
         self.transport.close()
 

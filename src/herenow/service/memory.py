@@ -21,7 +21,7 @@ _FIELDS: Final = (
 
 
 class _Info(ctypes.Structure):
-    """What mallinfo2 tells, in bytes; ``used`` (uordblks) is what is in use in the heap."""
+    """What mallinfo2 reports, in bytes; ``used`` (uordblks) is what is in use in the heap."""
 
     _fields_ = tuple((name, ctypes.c_size_t) for name in _FIELDS)
 

@@ -76,7 +76,7 @@ def _operation(one: Endpoint) -> Json:
     if one.conflicts:
         statuses.append(409)
     answers = {str(status): _answer(status, what) for status, what in one.answers.items()}
-    said: Json = {
+    made: Json = {
         "summary": one.summary,
         "operationId": one.method.lower() + re.sub(r"\W+", "_", one.path).rstrip("_"),
         "responses": answers
@@ -85,20 +85,20 @@ def _operation(one: Endpoint) -> Json:
     parameters = [_parameter(each, "path") for each in one.path_parameters]
     parameters += [_parameter(each, "query") for each in fields_of(one.query)]
     if parameters:
-        said["parameters"] = parameters
+        made["parameters"] = parameters
     if one.body is not None:
-        said["requestBody"] = _body(one.body)
+        made["requestBody"] = _body(one.body)
     if one.scope is not None:
-        said["description"] = f"Needs the scope {one.scope}."
-        said["security"] = [{"bearer": []}, *([{"query": []}] if one.stream else [])]
-    return said
+        made["description"] = f"Needs the scope {one.scope}."
+        made["security"] = [{"bearer": []}, *([{"query": []}] if one.stream else [])]
+    return made
 
 
 def _parameter(one: Field, where: str) -> Json:
-    said: Json = {"name": one.name, "in": where, "description": one.about, "schema": one.schema}
+    made: Json = {"name": one.name, "in": where, "description": one.about, "schema": one.schema}
     if where == "path" or one.required:
-        said["required"] = True
-    return said
+        made["required"] = True
+    return made
 
 
 def _body(body: type[Struct]) -> Json:
@@ -108,15 +108,15 @@ def _body(body: type[Struct]) -> Json:
 
 
 def _answer(status: int, what: Answer) -> Json:
-    said: Json = {"description": HTTPStatus(status).phrase}
+    made: Json = {"description": HTTPStatus(status).phrase}
     if what == "text/event-stream":  # of each event
-        said["content"] = {what: {"schema": _reference(shapes.StreamEvent)}}
+        made["content"] = {what: {"schema": _reference(shapes.StreamEvent)}}
     elif isinstance(what, str):
-        said["content"] = {what: {"schema": {"type": "string"}}}
+        made["content"] = {what: {"schema": {"type": "string"}}}
     elif what is not None:
         schema = _reference(what) if _is_shape(what) else {"type": "object"}
-        said["content"] = {"application/json": {"schema": schema}}
-    return said
+        made["content"] = {"application/json": {"schema": schema}}
+    return made
 
 
 def _problem(status: int) -> Json:

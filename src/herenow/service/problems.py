@@ -33,19 +33,19 @@ class ProblemError(Exception):
 
 def respond(problem: ProblemError) -> Response:
     """Make the answer."""
-    said = {
+    content = {
         "type": "about:blank",
         "title": HTTPStatus(problem.status).phrase,
         "status": problem.status,
         "detail": problem.detail,
         **problem.more,
     }
-    body = json.dumps(said, ensure_ascii=True).encode()
+    body = json.dumps(content, ensure_ascii=True).encode()
     return Response(body, problem.status, {**HEADERS, **problem.headers}, TYPE)
 
 
 def of_store(_: StoreError) -> ProblemError:
-    """Say that the store does not answer: try again, nothing was lost that was not said to be done."""
+    """Say that the store does not answer: try again, nothing was lost that was confirmed."""
     return ProblemError(503, "the store does not answer", {"Retry-After": _RETRY_STORE})
 
 

@@ -56,8 +56,8 @@ class Rates:
         found[1] += 1
         if found[1] > amount:
             wait = max(1, math.ceil(found[0] - now))
-            told = f"at most {amount:g} requests in {self._seconds} s"
-            raise ProblemError(429, told, {"Retry-After": f"{wait}"})
+            detail = f"at most {amount:g} requests in {self._seconds} s"
+            raise ProblemError(429, detail, {"Retry-After": f"{wait}"})
 
 
 def is_loopback(peer: str) -> bool:

@@ -1,6 +1,6 @@
 """The server of ``herenow serve``: uvicorn's, which ends open streams when it stops.
 
-Owns nothing else. uvicorn waits for open responses and does not tell them; where somebody else
+Owns nothing else. uvicorn waits for open responses and does not end them; where somebody else
 runs the application, `streaming.Streams` has to find out by itself that its server stops.
 """
 

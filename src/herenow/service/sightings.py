@@ -31,10 +31,10 @@ async def mark_each(room: AsyncPresence, wanted: Sequence[Any]) -> Json:
         except ProblemError as problem:
             wrong.append((index, problem))
     joined = await _mark(room, good, wrong)
-    told = {"marked": len(wanted) - len(wrong), "joined": joined}
+    result = {"marked": len(wanted) - len(wrong), "joined": joined}
     if wrong:
-        raise _refusal(sorted(wrong, key=lambda one: one[0]), told)
-    return told
+        raise _refusal(sorted(wrong, key=lambda one: one[0]), result)
+    return result
 
 
 def _read(one: Any) -> Sighting:
@@ -55,7 +55,7 @@ async def _mark(
     many: Sequence[tuple[int, Sighting]],
     wrong: list[tuple[int, ProblemError]],
 ) -> int | None:
-    """Mark them; whoever has too many sessions is told apart by halves: the script takes all or none."""
+    """Mark them; whoever has too many sessions is found by halves: the script takes all or none."""
     if not many:
         return 0
     try:
@@ -69,11 +69,11 @@ async def _mark(
         return sum(one or 0 for one in joined)
 
 
-def _refusal(wrong: Sequence[tuple[int, ProblemError]], told: Json) -> ProblemError:
+def _refusal(wrong: Sequence[tuple[int, ProblemError]], result: Json) -> ProblemError:
     details = [f"sightings[{index}]: {problem.detail}" for index, problem in wrong]
     status = HTTPStatus.CONFLICT
     if any(problem.status == HTTPStatus.BAD_REQUEST for _, problem in wrong):
         status = HTTPStatus.BAD_REQUEST
     more = f"; and {len(wrong) - 1} more" if len(wrong) > 1 else ""
-    detail = f"{details[0]}{more}; the other {told['marked']} are marked"
-    return ProblemError(status, detail, errors=details[:_MOST_ERRORS], **told)
+    detail = f"{details[0]}{more}; the other {result['marked']} are marked"
+    return ProblemError(status, detail, errors=details[:_MOST_ERRORS], **result)

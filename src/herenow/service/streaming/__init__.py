@@ -2,7 +2,7 @@
 
 `Streams` opens and ends them. Below it: `reader` is one stream and what waits for it, `connection`
 what it is sent by;
-`feeds` follows a room for all of its readers, adapting what they are told to how many are online, by
+`feeds` follows a room for all of its readers, adapting what it sends them to how many are online, by
 `lines`, each a watch and its readers;
 `frames` is what is sent, `ids` what a stream is resumed by, `attendance` makes a stream presence, `taken`
 counts them.

@@ -21,14 +21,14 @@ def find(receive: Any) -> Any:
 
     Through closures and partials, and what keeps another's as ``_receive``, as Starlette's Request does.
     """
-    asked, seen = deque([receive]), set()
+    asked, done = deque([receive]), set()
     for _ in range(_MOST_STEPS):
         if not asked:
             break
         one = asked.popleft()
-        if id(one) in seen:
+        if id(one) in done:
             continue
-        seen.add(id(one))
+        done.add(id(one))
         owner = getattr(one, "__self__", None)
         transport = getattr(owner, "transport", None)
         if callable(getattr(transport, "abort", None)):

@@ -1,7 +1,7 @@
-"""What the ``id:`` of a stream's events says: where the stream is, in each of its rooms.
+"""What the ``id:`` of a stream's events holds: where the stream is, in each of its rooms.
 
-In a stream of one room it is the id of the event, or ``c`` where the room tells counts alone, so that
-who is online is not known and a resumed stream starts over; after a diff, ``d`` stands before it, for
+In a stream of one room it is the id of the event, or ``c`` where its counts alone are sent, so that who
+is online is not known and a resumed stream starts over; after a diff, ``d`` stands before it, for
 its counts are not those of that place. In a stream of several rooms it is opaque, and at most `MOST`
 letters: ``r`` and, in base64, a digest of which rooms they are and, as msgpack, the histories of the
 store and for each room its place.

@@ -114,7 +114,7 @@ class Line:
         """Give the readers to another line, which is at the same place."""
         for reader, at in self.drop(listed=True):
             if reader.believed is not None:
-                reader.believed.pop(at, None)  # all that the list said is sent now
+                reader.believed.pop(at, None)  # all that the list held is sent now
             to.add(reader, at)
 
 

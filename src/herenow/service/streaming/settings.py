@@ -13,15 +13,15 @@ class StreamSettings:
     """Settings of the streams; times in seconds. Raises ValueError for what makes no sense."""
 
     every_event_below: int = 100
-    """Rooms with fewer online (to whoever looks) tell each event at once."""
+    """Rooms with fewer online (to whoever looks) have each event sent at once."""
     counts_only_from: int = 10_000
-    """Rooms with so many online tell their counts alone; watched users are told of in any room."""
+    """Of rooms with so many online, counts alone are sent; events of watched users in any room."""
     slack: float = 0.1
     """A room goes back over a threshold when it has this part fewer online."""
     interval: float = 1.0
     """Between two diffs, and between two counts, of one room."""
     heartbeat: float = 15.0
-    """After so long without anything to tell, a comment is sent."""
+    """After so long without anything to send, a comment is sent."""
     retry: float = 3.0
     """Clients reconnect after once to twice this, each after another time."""
     max_streams: int = 10_000
@@ -33,7 +33,7 @@ class StreamSettings:
     max_waiting: int = 4 * 2**20
     """Bytes that wait for a reader at most: who reads so slowly is cut off."""
     max_diff: int = 5_000
-    """Users in a diff at most; where more came and went in an interval, a reset says it."""
+    """Users in a diff at most; where more came and went in an interval, a reset is sent."""
     send_timeout: float = 20.0
     """A reader whose connection takes nothing for so long is cut off."""
     gone_after: float = 45.0
