@@ -13,6 +13,9 @@ from tests.servers import Server
 def side(request: pytest.FixtureRequest, server: Server) -> Iterator[Side]:
     name, buffered = request.param
     with opened(name, server.unix_url, buffered=buffered, timeout=5) as made:
+        made.mark_online("gus", "guest")
+        made.flush()  # the window is known: no beat of the session's own comes in between
+        assert made.port.beat_due == 100
         yield made
 
 
