@@ -1,5 +1,6 @@
 """What a held session's beat says: all it shows, and its kind where its user is offline; one script."""
 
+import asyncio
 from collections.abc import Iterator
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from herenow.names import KINDS, Kind
 from tests.core.sides import SIDES, Side, opened
 from tests.servers import Server
+from tests.waiting import poll
 
 
 @pytest.fixture(params=[(side, buffered) for side in SIDES for buffered in (False, True)], ids=str)
@@ -14,9 +16,22 @@ def side(request: pytest.FixtureRequest, server: Server) -> Iterator[Side]:
     name, buffered = request.param
     with opened(name, server.unix_url, buffered=buffered, timeout=5) as made:
         made.mark_online("gus", "guest")
-        made.flush()  # the window is known: no beat of the session's own comes in between
+        flush(made)  # the window is known: no beat of the session's own comes in between
         assert made.port.beat_due == 100
         yield made
+
+
+def flush(side: Side) -> None:
+    """Have all recorded that waits, and nothing under way that the flusher sent as well."""
+    side.flush()
+    buffer = side.presence._outbox.buffer
+
+    def landed() -> bool:
+        if side.runner is not None:
+            side.wait(asyncio.sleep(0.01))
+        return buffer is None or not buffer.flying
+
+    poll(landed, "the flusher")
 
 
 def told(side: Side) -> list[tuple[str, str]]:
@@ -32,7 +47,7 @@ def kind_of(side: Side) -> str | None:
 
 def beat(side: Side, held: Side) -> None:
     side.wait(held.mark())
-    side.flush()
+    flush(side)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -40,7 +55,7 @@ def test_after_a_leave_told_elsewhere_it_comes_back_as_what_it_is(
     side: Side, kind: Kind, server: Server
 ) -> None:
     with side.session("alice", kind, "tab", info={"page": "/"}) as held:
-        side.flush()
+        flush(side)
         with opened("sync", server.unix_url) as other:
             other.mark_offline("alice")
         beat(side, held)
@@ -56,7 +71,7 @@ def test_a_store_that_lost_it_has_it_back_as_what_it_is(
     side: Side, kind: Kind, how: str, server: Server
 ) -> None:
     with side.session("alice", kind, "tab") as held:
-        side.flush()
+        flush(side)
         server.control.flushall()
         if how == "beat":
             beat(side, held)
@@ -69,7 +84,7 @@ def test_a_store_that_lost_it_has_it_back_as_what_it_is(
 @pytest.mark.parametrize("kind", KINDS)
 def test_it_leaves_the_kind_that_others_gave(side: Side, kind: Kind, server: Server) -> None:
     with side.session("alice", "guest", "tab") as held:
-        side.flush()
+        flush(side)
         with opened("sync", server.unix_url) as other:
             other.mark_online("alice", kind)
         beat(side, held)
@@ -82,7 +97,7 @@ def test_who_hid_elsewhere_comes_back_hidden(
     side: Side, kind: Kind | None, lost: str, server: Server
 ) -> None:
     with side.session("alice", kind, "tab") as held:
-        side.flush()
+        flush(side)
         with opened("sync", server.unix_url) as other:
             other.mark_online("alice", "hidden")
             beat(side, held)

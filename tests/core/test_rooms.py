@@ -32,7 +32,7 @@ def name(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def side(name: str, server: Server, clock: Clock) -> Iterator[Side]:
     """A facade by the test's clock, that sends every mark."""
-    with opened(name, server.unix_url, resolution=0, clock=clock) as made:
+    with opened(name, server.unix_url, resolution=0, clock=clock, timeout=5) as made:
         yield made
 
 
@@ -291,7 +291,7 @@ def test_peaks_of_many_rooms_are_one_round_trip(side: Side, packets: list[Any]) 
 
 def test_counts_are_one_round_trip_a_node(name: str, cluster: Cluster, packets: list[Any]) -> None:
     names = [f"room {i}" for i in range(60)]
-    with opened(name, cluster.url, resolution=0) as side:
+    with opened(name, cluster.url, resolution=0, timeout=5) as side:
         for i, room in enumerate(names):
             fill(side, room, i % 7)
         side.room_counts(names)
@@ -312,7 +312,7 @@ def stored_window(server: Server, room: str) -> Any:
 
 def test_whose_window_a_room_has(name: str, server: Server, clock: Clock, caplog: Any) -> None:
     def another(**options: Any) -> Any:
-        return opened(name, server.unix_url, resolution=0, clock=clock, **options)
+        return opened(name, server.unix_url, resolution=0, clock=clock, timeout=5, **options)
 
     with (
         another() as first,
