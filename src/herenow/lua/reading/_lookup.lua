@@ -2,7 +2,7 @@
 -- {now, window, retention, where each was found, scores, packed sessions or empty}
 --   where: m h g b in an online set, M H in last:member, last:hidden, '-' nowhere; '' when all are 'm'
 --
--- Needs reading/_look.lua. KEYS: all ten of a room. ARGV: 5 '1' to see the hidden
+-- Needs reading/_look.lua. KEYS: all of a room. ARGV: 5 '1' to see the hidden
 -- reads: online last sessions
 -- writes: nothing
 local function look(key, among)

@@ -1,6 +1,6 @@
 -- A page: who is online after a cursor, newest first, then id descending by its bytes.
 --
--- KEYS: all ten of a room. The answer of page():
+-- KEYS: all of a room. The answer of page():
 -- {now, window, retention, users each followed by its score, the kind of each or of all in a string,
 -- packed sessions of each or empty}
 -- reads: online sessions

@@ -1,5 +1,5 @@
 -- Members seen within a window that may be wider than the room's, gone or not.
--- KEYS: all ten of a room. ARGV: see reading/_look.lua, 5 '1' to see the hidden, 6 limit, or '' to count
+-- KEYS: all of a room. ARGV: see reading/_look.lua, 5 '1' to see the hidden, 6 limit, or '' to count
 -- Reply: the count, or for online:member, last:member, online:hidden, last:hidden: users each with a score.
 --   Who hides may also stand in last:member, with an older score.
 -- Cost: O(log n); with the hidden O(number of those).

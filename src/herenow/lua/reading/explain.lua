@@ -1,5 +1,5 @@
 -- All that is known of one user in a room.
--- KEYS: all ten of a room. ARGV: see reading/_look.lua, 5 the user, 6 how many event entries to look through,
+-- KEYS: all of a room. ARGV: see reading/_look.lua, 5 the user, 6 how many event entries to look through,
 --   7 '1' to see the hidden
 -- Reply: {now, window, retention, scores in online:member, hidden, guest, bot, last:member, last:hidden, left
 --   and of left as somebody hidden, packed sessions, the last event entries}; where there is no score: false

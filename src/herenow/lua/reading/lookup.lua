@@ -1,5 +1,5 @@
 -- Look up users, up to 1,000.
--- KEYS: all ten of a room. ARGV: see reading/_look.lua, 5 '1' to see the hidden, 6... users
+-- KEYS: all of a room. ARGV: see reading/_look.lua, 5 '1' to see the hidden, 6... users
 -- Reply: see reading/_lookup.lua
 -- reads: nothing
 -- writes: nothing

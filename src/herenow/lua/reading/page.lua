@@ -1,5 +1,5 @@
 -- One page of who is online.
--- KEYS: all ten of a room. ARGV: see reading/_look.lua, 5 kinds ('m', 'mh', ...), 6 limit, 7 score and 8 user
+-- KEYS: all of a room. ARGV: see reading/_look.lua, 5 kinds ('m', 'mh', ...), 6 limit, 7 score and 8 user
 -- of the last one on the page before, or ''. Reply: see reading/_page.lua
 -- reads: nothing
 -- writes: nothing

@@ -1,5 +1,5 @@
 -- One consistent moment of a room: its first page, the counts, and the number of the last event.
--- KEYS: all ten of a room. ARGV: see reading/_look.lua, 5 kinds, 6 limit
+-- KEYS: all of a room. ARGV: see reading/_look.lua, 5 kinds, 6 limit
 -- Reply: that of reading/_page.lua, then the count of each kind (m, h, g, b), then the event counters (see
 -- reading/_look.lua), then
 -- the history

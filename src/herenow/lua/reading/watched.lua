@@ -1,5 +1,5 @@
 -- One consistent moment of a room for who watches some of its users: these, and what snapshot.lua tells beside.
--- KEYS: all ten of a room. ARGV: see reading/_look.lua, 5 '1' to see the hidden, 6... users
+-- KEYS: all of a room. ARGV: see reading/_look.lua, 5 '1' to see the hidden, 6... users
 -- Reply: {now, the count of each kind (m, h, g, b), the event counters (see reading/_look.lua), the history,
 --   for each thousand of the users what reading/_lookup.lua answers}
 -- reads: online

@@ -1,6 +1,6 @@
 -- The room, opened and closed: what every script that writes begins and ends with.
 --
--- KEYS, always all ten of a room, and those of its history:
+-- KEYS, always all of a room, and those of its history:
 --   1 meta hash | 2 online:member 3 online:hidden 4 online:guest 5 online:bot  zset: user -> last seen, ms
 --   6 last:member 7 last:hidden  zset: user -> last seen | 8 sessions  hash: user -> packed sessions
 --   9 left  zset: user -> when they were said to leave; \t user -> the same of who was hidden then | 10 events  stream
