@@ -99,8 +99,8 @@ OPERATIONS = (
     Operation("page_online_users", "read"),
     Operation("count_online_users", "read"),
     Operation("counts", "read"),
-    Operation("count_active_users", "read", (3600,)),
-    Operation("get_active_users", "read", (3600,)),
+    Operation("count_active_users", "read", (1800,)),
+    Operation("get_active_users", "read", (1800,)),
     Operation("peak", "read"),
     Operation("snapshot", "read"),
     Operation("explain", "read", ("alice",)),
@@ -141,7 +141,7 @@ def taking(parameter: str) -> dict[str, Callable[[Side, Any], Any]]:
 
 
 def stock(side: Side) -> None:
-    """Put something under each of a room's ten keys."""
+    """Put something under each of a room's keys."""
     side.mark_online("left", "hidden")
     side.mark_offline("left")
     side.mark_online("gone")

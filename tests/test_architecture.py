@@ -5,12 +5,23 @@ from pathlib import Path
 
 import pytest
 
-import herenow
-from tests.operations import READS
+from tests.operations import methods
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "docs/architecture.md").read_text()
-PLACES = sorted(set(re.findall(r"`((?:src|tests|docs)/[\w./]+|README\.md|pyproject\.toml)`", TEXT)))
+PLACES = sorted(set(re.findall(r"`((?:src|tests|docs)/[\w./]+|\w+\.md|pyproject\.toml)`", TEXT)))
+RECIPE = TEXT.partition("## A read, step by step\n")[2].partition("\n## ")[0]
+TABLES: dict[str, set[str]] = {
+    "src/herenow/presence.py": set(),
+    "src/herenow/aio.py": set(),
+    "src/herenow/web/reads.py": set(),
+    "tests/operations.py": set(),
+    "tests/core/test_buffer.py": {"rooms", "room_counts"},
+    "tests/core/test_clock_set_back.py": {"peak", "history", "unique_users"},
+    "tests/core/machine.py": {"get_user_last_activity", "rooms", "room_counts"},
+    "tests/flask/test_fail_open.py": set(),
+}
+"""The files of the recipe that a read is added to, and the reads that they have no place for."""
 
 
 @pytest.mark.parametrize("place", PLACES)
@@ -27,11 +38,29 @@ def test_every_room_is_in_the_picture() -> None:
     assert {one for one in rooms | modules if not re.search(rf"\b{one}\b", drawn[1])} == set()
 
 
-@pytest.mark.parametrize("read", sorted(READS))
-def test_every_read_went_the_way_of_one(read: str) -> None:
-    assert callable(getattr(herenow.Presence, read))
-    assert callable(getattr(herenow.AsyncPresence, read))
+def names(text: str) -> set[str]:
+    """The reads that a text calls, defines or lists."""
+    return {one for one in methods("read") if re.search(rf"(?:[.\"`]|def ){one}\b", text)}
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_every_read_went_the_way_of_the_recipe(table: str) -> None:
+    assert f"`{table}`" in RECIPE
+    text = (ROOT / table).read_text()
+    assert {*methods("read")} - names(text) - TABLES[table] == set()
+
+
+@pytest.mark.parametrize("read", methods("read"))
+def test_every_read_is_in_the_table_of_methods(read: str) -> None:
     assert f"`{read}(" in (ROOT / "README.md").read_text()
+
+
+def test_the_recipe_names_every_file_that_has_all_reads_but_one() -> None:
+    places = [ROOT / "README.md", *(ROOT / "src").rglob("*.py"), *(ROOT / "tests").rglob("*.py")]
+    most = len(methods("read")) - 1
+    tables = {str(one.relative_to(ROOT)) for one in places if len(names(one.read_text())) >= most}
+    assert "tests/operations.py" in tables
+    assert {one for one in tables if f"`{one}`" not in RECIPE} == set()
 
 
 def test_no_file_of_tests_or_bench_is_longer_than_400_lines() -> None:

@@ -12,6 +12,7 @@ from herenow.operations.logs import follow, read_to
 from herenow.operations.marking import Mark
 from herenow.outbox.port import Port
 from tests.conftest import Clock
+from tests.operations import READS
 
 
 def walk(url: str) -> None:
@@ -57,23 +58,16 @@ def _be_there(presence: herenow.Presence, clock: Clock) -> None:
 
 def _ask(presence: herenow.Presence) -> None:
     for hidden in (False, True):
-        presence.is_online("alice", include_hidden=hidden)
+        for read in READS.values():
+            read.call(presence, include_hidden=hidden)
         presence.get_user_last_activity("bob", include_hidden=hidden)
         presence.get_online_users(limit=5, include_hidden=hidden)
-        presence.get_active_users(3600, include_hidden=hidden)
-        presence.count_active_users(3600, include_hidden=hidden)
-        presence.lookup(["alice", "bob"], include_hidden=hidden)
         presence.explain("bob", include_hidden=hidden)
-        presence.snapshot(include_hidden=hidden)
         page = presence.page_online_users(1, include_hidden=hidden)
         presence.page_online_users(1, page.cursor, include_hidden=hidden)
     for kind in ("member", "hidden", "guest", "bot"):
         presence.count_online_users(kind=kind)
         presence.peak(kind)
-    presence.counts()
-    presence.peak()
-    presence.rooms()
-    presence.room_counts(["site", "doc:1"])
     Port(presence).room_peaks(["site", "doc:1"])
     Port(presence).day_key(datetime.now(UTC).date())
     Port(presence).day_key(datetime.now(UTC).date())

@@ -25,6 +25,7 @@ from herenow.outbox.port import Port
 from herenow.watching import Hub, Watch
 from tests.conftest import Clock
 from tests.core.machine import RETENTION, START, aways, infos, sessions
+from tests.operations import READS
 from tests.oracle import Oracle
 from tests.outsiders import Outsiders
 from tests.servers import Server
@@ -44,10 +45,19 @@ def shown(counts: herenow.Counts) -> herenow.Counts:
     return replace(counts, hidden=0)
 
 
+IN_PARTS = {"counts", "room_counts", "rooms", "snapshot", "explain", "history"}
+"""Reads that give more than outsiders may compare: the number of the hidden, ids, who has swept."""
+
+
 def asked(there: herenow.Presence, now: float) -> dict[str, Any]:
     """All that an outsider may ask of a room, but for what tells who has swept."""
     snapshot = there.snapshot(2)
-    found: dict[str, Any] = {
+    found: dict[str, Any] = {  # first every read there is, so that a new one is compared too
+        title: read.call(there, **({"user": "a"} if read.takes("user") else {}))
+        for title, read in READS.items()
+        if read.name not in IN_PARTS
+    }
+    found |= {
         "lookup": there.lookup(USERS),
         "count": [there.count_online_users(kind=kind) for kind in (*OPEN, "hidden")],
         "counts": shown(there.counts()),
