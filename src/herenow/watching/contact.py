@@ -1,8 +1,8 @@
 """When a room's store was last heard of, and since when it has been unavailable. No I/O.
 
 An outage is known as ages, by this process's clock, and becomes moments of the store's clock when that
-answers again: the two clocks may differ, ages do not. Only what was seen counts. A process that was
-suspended itself saw nothing, so the time in which it did not try is no part of an outage; and what
+answers again: the two clocks may differ, ages do not. Only what was noticed counts. A process that was
+suspended itself noticed nothing, so the time in which it did not try is no part of an outage; and what
 was noticed late began at most `NOTICED_WITHIN` before.
 """
 
@@ -42,9 +42,9 @@ class Contact:
         self._tried, self._missed = awake, self._clock()
 
     def met(self, now: int) -> tuple[int, int] | None:
-        """Note that it answered, at ``now`` by its clock; from and to when it was away, by that too.
+        """Note that it answered, at ``now`` by its clock; the outage that this ends: from and to when.
 
-        All in milliseconds. None where it was not away.
+        All in milliseconds, by that clock too. None where there was no outage.
         """
         self._heard = _monotonic()
         if self._since is None:

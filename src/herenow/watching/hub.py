@@ -36,7 +36,7 @@ from herenow.watching.schedule import Schedule
 from herenow.watching.watch import Shown, View, Watch, Wish, nothing
 
 _log: Final = logging.getLogger("herenow")
-_dice: Final = random.SystemRandom()  # whoever seeds the common one wants the next for himself
+_dice: Final = random.SystemRandom()  # whoever seeds the common one wants the next for themselves
 ANYWAY: Final = 60.0
 DEAF: Final = 1.0
 """Every so many seconds rooms are looked at where no bell can be heard: the user lacks the right to."""
@@ -64,9 +64,9 @@ class Hub:
     """All watches of one Presence, by room; thread-safe."""
 
     def __init__(
-        self, memory: RoomCache, *, own_clock: bool, clock: Callable[[], float] = time.monotonic
+        self, rooms: RoomCache, *, own_clock: bool, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._memory = memory
+        self._rooms = rooms
         self._clock = clock
         self._own_clock = own_clock
         self.start_anew()
@@ -150,7 +150,7 @@ class Hub:
         self.wake()
 
     def back(self, listens: Callable[[bytes], bool]) -> list[bytes]:
-        """Take the rooms of a line that was heard of which the store last said nothing: `retry` them."""
+        """Take the rooms of a line that was heard for which the store did not answer: `retry` them."""
         if not self._failing:
             return []
         now = time.monotonic()
@@ -211,7 +211,7 @@ class Hub:
                     self._look_soon(channel, feed)
 
     def failed(self, feeds: Iterable[Feed]) -> None:
-        """Look again at rooms that the store said nothing of: later and later."""
+        """Look again at rooms that the store did not answer for: later and later."""
         with self._lock:
             for feed in feeds:
                 least, most = PATIENCE
@@ -228,9 +228,9 @@ class Hub:
     def look(self, feeds: Sequence[Feed]) -> Plan[None]:
         """Read what is new in these rooms and deliver it; sweep those that are due."""
         yield from self._read(feeds)
-        away = [feed for feed in feeds if feed.outages and not feed.failed]
-        if away:
-            yield from self._record(away)
+        outages = [feed for feed in feeds if feed.outages and not feed.failed]
+        if outages:
+            yield from self._record(outages)
         sweeping = [feed for feed in feeds if feed.sweep and not feed.failed]
         if sweeping:
             yield from self._sweep(sweeping)
@@ -267,9 +267,9 @@ class Hub:
         feed.failed = 0
         self._failing.pop(feed.scope.keys[keys.EVENTS], None)
         now = next(iter(found.values())).now  # by the store's own clock that of the answer
-        away = feed.contact.met(round(self._clock() * 1000) if self._own_clock else now)
-        if away is not None:
-            feed.outages.append(away)
+        outage = feed.contact.met(round(self._clock() * 1000) if self._own_clock else now)
+        if outage is not None:
+            feed.outages.append(outage)
         over = [watch for watch in feed.watches if watch.lost and watch.asked]
         reads = [(view, reading, Shown(reading)) for view, reading in found.items()]
         reads.sort(key=lambda one: one[1].counter)
@@ -284,8 +284,8 @@ class Hub:
                 if hidden is not watch.include_hidden or after is None or watch.place is None:
                     continue
                 if after.number <= watch.place.number:
-                    watch.see(reading, shown)
-                watch.settle(reading)
+                    watch.deliver(reading, shown)
+                watch.catch_up(reading)
             watch.start()
         if any(not reading.whole for reading in found.values()):
             self._look_soon(feed.scope.keys[keys.EVENTS], feed)
@@ -296,17 +296,17 @@ class Hub:
     def _record(feeds: Sequence[Feed]) -> Plan[None]:
         """Record outages in the rooms' histories; what can't be now is with the next look."""
         jobs = [
-            (feed, away, operation)
+            (feed, outage, operation)
             for feed in feeds
-            for away in feed.outages
-            for operation in history.outage(feed.scope, *away)
+            for outage in feed.outages
+            for operation in history.outage(feed.scope, *outage)
         ]
         for feed in feeds:
             feed.outages = []
         outcomes = (yield [operation for _, _, operation in jobs]) if jobs else []
-        for (feed, away, _), outcome in zip(jobs, outcomes, strict=True):
+        for (feed, outage, _), outcome in zip(jobs, outcomes, strict=True):
             if isinstance(outcome, StoreUnavailable | StoreTimeout):
-                feed.outages.append(away)
+                feed.outages.append(outage)
             elif isinstance(outcome, Exception):  # it may only read, say
                 _log.debug("an outage of room %r is not recorded: %s", feed.scope.room, outcome)
 
@@ -350,7 +350,7 @@ class Hub:
                 if feed.sweep:
                     self._look_soon(feed.scope.keys[keys.EVENTS], feed)
         for scope, written in listed:
-            more = self._memory.after(scope, written)
+            more = self._rooms.after(scope, written)
             if more is not None:
                 yield from more
 

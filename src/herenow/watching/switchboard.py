@@ -64,12 +64,12 @@ class Switchboard:
 
     def failed(self, channels: Iterable[bytes], error: Exception, hub: Hub) -> None:
         """Have those of a line that ended connected again, by what can be learned from its end."""
-        said = str(error).lower()
+        reason = str(error).lower()
         self.lost(channels, stale=True)
-        if "unknown command" in said or "unknown redis command" in said:
+        if "unknown command" in reason or "unknown redis command" in reason:
             self.verb = "SUBSCRIBE"  # Redis 6.2
             self._again = 0.0
-        elif "noperm" in said or "no permissions" in said or "permissions to access" in said:
+        elif "noperm" in reason or "no permissions" in reason or "permissions to access" in reason:
             if hub.be_deaf():
                 _log.warning(
                     "no permission to hear the doorbells: rooms are looked at every %g s (%s)",

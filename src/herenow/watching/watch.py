@@ -113,9 +113,7 @@ class Watch:
         history = reading.end.history
         if at.history and history and at.history != history:
             return False
-        if (
-            at.moment > reading.now
-        ):  # the clock was set back: what times out now may seem to be known
+        if at.moment > reading.now:  # the clock was set back: what times out now may be missed
             return False
         events = reading.events
         if at.number != reading.counter:
@@ -128,7 +126,7 @@ class Watch:
         self.place = at._replace(history=history)
         return True
 
-    def settle(self, reading: Reading) -> None:
+    def catch_up(self, reading: Reading) -> None:
         """Note that all was delivered that was due at the moment of its snapshot, where that is so."""
         at = self.place
         if at is None or not at.moment or at.number != reading.counter:
@@ -136,13 +134,13 @@ class Watch:
         if reading.due_seen < 0 or reading.due_seen > at.moment:
             self.place = at._replace(moment=0)
 
-    def see(self, reading: Reading, shown: "Shown") -> None:
-        """Have those of the events wait that are after its place and that it is to see."""
+    def deliver(self, reading: Reading, shown: "Shown") -> None:
+        """Have those of the events wait that are after its place and visible to it."""
         place, events = self.place, reading.events
         if place is None or not events or events[-1].number <= place.number:
             return
         if not place.moment and place.number < events[0].number:
-            seen = shown.all
+            visible = shown.all
         else:
             new = [
                 one
@@ -150,13 +148,13 @@ class Watch:
                 if one.number > place.number
                 and not (one.event.reason == "timeout" and one.at <= place.moment)
             ]
-            seen = [shown.one(one, place.moment) for one in new]
+            visible = [shown.one(one, place.moment) for one in new]
         if self.users is not None:
-            seen = [one for one in seen if one.user in self.users]
+            visible = [one for one in visible if one.user in self.users]
         last = events[-1]
         shown_last = last.shown if last.shown != last.number else None
         self.place = place._replace(number=last.number, shown=shown_last)
-        self.put(seen)
+        self.put(visible)
 
     def start(self) -> None:
         """Say that it is at a place: nothing after it is missed."""
